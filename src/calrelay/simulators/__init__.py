@@ -1,0 +1,1 @@
+"""The three vendors as local HTTP servers, with faults on demand. Imported by the demo, tests and benchmarks only."""
