@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from urllib.parse import parse_qsl
 
+import httpx
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOGIN_PAGE = "<!DOCTYPE html><html><head><title>Sign in</title></head><body><form>Please sign in to continue</form></body></html>"
@@ -225,7 +226,8 @@ class _Answer:
         for message in self._messages:
             if message["type"] == "calrelay.reset":
                 await send({"type": "http.response.body", "body": b"{", "more_body": True})
-                raise ConnectionResetError("simulated connection reset")
+                # Over a socket any exception closes the connection; in-process it is the error the client would have made of that.
+                raise httpx.ReadError("simulated connection reset")
             await send(message)
 
 

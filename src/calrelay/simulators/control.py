@@ -1,0 +1,172 @@
+"""What every simulator offers, and the JSON calls below /_control that steer any of them; a vendor's own calls live with the vendor."""
+
+import dataclasses
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Any, Protocol
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
+
+from calrelay.simulators import knobs
+from calrelay.simulators.faults import Entry, Fault, Faults, Journal, Kind, SimulatedClock, When
+
+
+class Simulator(Protocol):
+    """One vendor as an ASGI app that can be steered from Python and from /_control.
+
+    Made with `XSimulator(seed=0, clock=None, settings=None)`; the same seed and the same calls give the same answers.
+    """
+
+    @property
+    def name(self) -> str:
+        """The vendor: "tripleseat", "timetap" or "apptoto"."""
+
+    @property
+    def settings(self) -> Any:
+        """A mutable, slotted dataclass of knobs and modes, obeyed from the next request on."""
+
+    @property
+    def clock(self) -> SimulatedClock:
+        """The vendor's time."""
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong next."""
+
+    @property
+    def journal(self) -> Journal:
+        """What was asked so far."""
+
+    @property
+    def app(self) -> ASGIApp:
+        """The vendor's routes and `control_app(self)`, wrapped in FaultMiddleware."""
+
+    def control_routes(self) -> Sequence[BaseRoute]:
+        """List the vendor's own control calls, with paths relative to /_control."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """Sum up what the vendor holds, as JSON."""
+
+
+def control_app(simulator: Simulator) -> list[BaseRoute]:
+    """Give the control calls, below /_control, to put before the vendor's own routes.
+
+    GET state; POST settings (a patch; 400 with the known names); GET, POST, DELETE faults; GET, DELETE journal
+    (?method=&path=&since=<number>); POST clock ({"advance_seconds": n}); and `simulator.control_routes()`.
+    """
+    calls = _Calls(simulator)
+    return [
+        Mount(
+            "/_control",
+            routes=[
+                Route("/state", guarded(calls.show_state), methods=["GET"]),
+                Route("/settings", guarded(calls.change_settings), methods=["POST"]),
+                Route("/faults", guarded(calls.steer_faults), methods=["GET", "POST", "DELETE"]),
+                Route("/journal", guarded(calls.read_journal), methods=["GET", "DELETE"]),
+                Route("/clock", guarded(calls.move_clock), methods=["POST"]),
+                *simulator.control_routes(),
+            ],
+        )
+    ]
+
+
+def guarded(call: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """Answer 400 {"error"} instead of 500 where a control call was given something it cannot use."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            return await call(request)
+        except knobs.BadKnob as error:
+            return JSONResponse({"error": str(error), "known": list(error.known)}, 400)
+        except (ValueError, TypeError, KeyError) as error:
+            return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 400)
+
+    return endpoint
+
+
+async def read_object(request: Request) -> dict[str, Any]:
+    """Read a JSON object from the body; an empty body is an empty object, anything else a ValueError."""
+    body = await request.body()
+    value = json.loads(body) if body else {}
+    if not isinstance(value, dict):
+        raise TypeError("the body must be a JSON object")
+    return value
+
+
+def to_fault(row: dict[str, Any]) -> Fault:
+    """Make a fault rule of its JSON; a key it does not know is a TypeError."""
+    fields = dict(row)
+    kind, when = Kind(fields.pop("kind")), When(fields.pop("when", When.BEFORE))
+    return Fault(kind=kind, when=when, **fields)
+
+
+def from_fault(fault: Fault) -> dict[str, Any]:
+    """Write a fault rule as JSON."""
+    row = dataclasses.asdict(fault)
+    return {**row, "kind": fault.kind.value, "when": fault.when.value}
+
+
+def from_entry(entry: Entry) -> dict[str, Any]:
+    """Write a request of the journal as JSON, its body as text."""
+    return {
+        "number": entry.number,
+        "at": entry.at.isoformat(),
+        "monotonic": entry.monotonic,
+        "method": entry.method,
+        "path": entry.path,
+        "query": [list(pair) for pair in entry.query],
+        "body": entry.body.decode("utf-8", "replace"),
+        "status": entry.status,
+    }
+
+
+def state_of(simulator: Simulator) -> dict[str, Any]:
+    """Give the whole state of a simulator that a person would want to see, as JSON."""
+    return {
+        "name": simulator.name,
+        "now": simulator.clock.now().isoformat(),
+        "snapshot": simulator.snapshot(),
+        "settings": {knob.name: knobs.to_plain(knob.value) for knob in knobs.knobs_of(simulator.settings)},
+        "faults": [from_fault(f) for f in simulator.faults.rules],
+        "requests": len(simulator.journal.entries),
+    }
+
+
+class _Calls:
+    """The endpoints of the common control calls, for one simulator."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+
+    async def show_state(self, _: Request) -> Response:
+        return JSONResponse(state_of(self._simulator))
+
+    async def change_settings(self, request: Request) -> Response:
+        knobs.patch(self._simulator.settings, await read_object(request))
+        return JSONResponse(state_of(self._simulator)["settings"])
+
+    async def steer_faults(self, request: Request) -> Response:
+        faults = self._simulator.faults
+        if request.method == "DELETE":
+            faults.clear()
+        if request.method == "POST":
+            faults.add(to_fault(await read_object(request)))
+        return JSONResponse([from_fault(f) for f in faults.rules])
+
+    async def read_journal(self, request: Request) -> Response:
+        journal = self._simulator.journal
+        if request.method == "DELETE":
+            journal.clear()
+        method, path = request.query_params.get("method", "*"), request.query_params.get("path", "")
+        since = int(request.query_params.get("since", "0"))
+        wanted = (e for e in journal.entries if e.number > since and method in ("*", e.method) and path in e.path)
+        return JSONResponse([from_entry(e) for e in wanted])
+
+    async def move_clock(self, request: Request) -> Response:
+        seconds = (await read_object(request))["advance_seconds"]
+        self._simulator.clock.advance(timedelta(seconds=seconds))
+        return JSONResponse({"now": self._simulator.clock.now().isoformat()})
