@@ -1,0 +1,87 @@
+"""The entry: what the target is to hold for an event, in full. It lives in memory only; the ledger keeps its imprint."""
+
+import dataclasses
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from calrelay.domain.event import Event
+from calrelay.domain.link import CalendarId, Field, Imprint
+from calrelay.domain.people import Participant
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A target calendar entry. `start` and `end` carry the zone's numeric offset on that date (rule 8); `zone` is an IANA id."""
+
+    calendar: CalendarId
+    title: str
+    start: datetime
+    end: datetime
+    zone: str
+    location: str
+    content: str
+    participants: tuple[Participant, ...]
+    custom_data: Mapping[str, str]
+
+    def value(self, field: Field) -> object:
+        """Return one field in a form that hashes the same for the same meaning."""
+        match field:
+            case Field.TITLE:
+                return self.title
+            case Field.START:
+                return self.start.isoformat()
+            case Field.END:
+                return self.end.isoformat()
+            case Field.TIME_ZONE:
+                return self.zone
+            case Field.LOCATION:
+                return self.location
+            case Field.CONTENT:
+                return self.content
+            case Field.PARTICIPANTS:
+                return sorted([p.name, p.email or "", p.phone or ""] for p in self.participants)
+            case Field.CUSTOM_DATA:
+                return dict(self.custom_data)
+
+
+class Hasher:
+    """Keyed hashes, so that the ledger's values cannot be guessed back from names and numbers (rule 14: keyed per installation)."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def of(self, value: object) -> str:
+        """Hash any JSON-able value; equal values hash alike whatever the order of their keys. 24 hex digits."""
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hmac.digest(self._key, text.encode(), hashlib.sha256).hex()[:24]
+
+    def of_event(self, event: Event) -> str:
+        """Hash what a source says: every content field, none of the notes. Instants count, their spelling does not."""
+        return self.of(
+            [
+                event.status,
+                event.lifecycle,
+                event.start.astimezone(UTC).isoformat(),
+                event.end.astimezone(UTC).isoformat(),
+                event.zone,
+                event.title,
+                event.location,
+                event.content,
+                sorted([p.role, p.name, p.email or "", p.phone or ""] for p in event.participants),
+                {name: sorted(values) for name, values in event.facets.items()},
+                dict(event.custom),
+                event.exempt,
+            ]
+        )
+
+    def of_entry(self, entry: Entry) -> Imprint:
+        """Return the imprint of an entry."""
+        return Imprint(
+            calendar=entry.calendar,
+            start=entry.start.astimezone(UTC),
+            end=entry.end.astimezone(UTC),
+            hashes={field: self.of(entry.value(field)) for field in Field},
+        )

@@ -1,0 +1,198 @@
+"""The guards: checks over a whole plan. What they find dangerous they park in holds; the rest goes on. Pure."""
+
+import dataclasses
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from calrelay.domain.event import SourceId
+from calrelay.domain.plan import Action, Cause, Create, Delete, Update
+
+
+class HoldKind(StrEnum):
+    """Why actions are parked."""
+
+    CREATES = "creates"
+    UPDATES = "updates"
+    DELETES = "deletes"
+    ABSENCES = "absences"  # missing from a complete read, more than the delete guard allows; not asked for yet
+    EMPTY_READ = "empty read"
+    SAME_SHIFT = "same shift"
+    MAPPING = "mapping change"
+    FILTER = "filter change"
+    ROUTE = "route change"
+    ZONE_DATA = "zone data"
+
+
+_CONFIG_HOLDS: Mapping[Cause, HoldKind] = {
+    Cause.MAPPING: HoldKind.MAPPING,
+    Cause.FILTER: HoldKind.FILTER,
+    Cause.ROUTE: HoldKind.ROUTE,
+    Cause.ZONE_DATA: HoldKind.ZONE_DATA,
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A count and a share of the live links; a guard holds when both are exceeded, or `max` alone is."""
+
+    count: int
+    share: float = 0.0
+    max: int | None = None
+
+    def is_exceeded(self, number: int, live: int) -> bool:
+        """Say whether this many is more than allowed; exceeded means more than."""
+        share = number / live if live else math.inf
+        return (number > self.count and share > self.share) or (self.max is not None and number > self.max)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The guards of a pipeline; the values are the config's defaults."""
+
+    first_load: int = 0
+    creates: Limit = Limit(count=25, share=0.2)
+    updates: Limit = Limit(count=20, share=0.5)
+    deletes: Limit = Limit(count=5, share=0.2, max=25)
+    same_shift: Limit = Limit(count=5, share=0.1)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """What an operator approved: for each link, the digest of the action as it was shown."""
+
+    digests: Mapping[SourceId, str] = dataclasses.field(default_factory=dict)
+
+    def covers(self, action: Action) -> bool:
+        """Say whether the action still is exactly what was approved."""
+        return self.digests.get(action.link.source_id) == digest_of(action)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """Actions of one kind that wait for a decision."""
+
+    kind: HoldKind
+    actions: tuple[Action, ...]
+
+    @property
+    def people(self) -> int:
+        """Count the distinct people these actions touch."""
+        return len(people_of(self.actions))
+
+    @property
+    def earliest(self) -> datetime | None:
+        """Return the earliest start among them, as wanted or as the target holds it."""
+        return min((start for action in self.actions if (start := start_of(action))), default=None)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What may go on, and what is parked."""
+
+    passed: tuple[Action, ...]
+    parked: tuple[Parked, ...]
+
+
+def guard(
+    actions: Sequence[Action],
+    *,
+    limits: Limits,
+    live: int,
+    recent_deletes: int = 0,
+    approval: Approval | None = None,
+    guard_creates: bool = True,
+) -> Verdict:
+    """Park what is dangerous (rules 9, 13, 14, 16, 18).
+
+    `live` is the number of live links before the plan, `recent_deletes` the deletes of the last 24 hours that nobody approved.
+    `guard_creates` is off during a first load and in a backfill.
+    """
+    approved = [action for action in actions if approval and approval.covers(action)]
+    covered = {id(action) for action in approved}
+    open_actions = [action for action in actions if id(action) not in covered]
+    parked: dict[HoldKind, list[Action]] = defaultdict(list)
+    rest: list[Action] = []
+    for action in open_actions:
+        kind = _CONFIG_HOLDS.get(action.cause)
+        (rest if kind is None else parked[kind]).append(action)
+    for kind, group in _over_limit(rest, limits=limits, live=live, recent_deletes=recent_deletes, guard_creates=guard_creates).items():
+        parked[kind].extend(group)
+    stopped = {id(action) for group in parked.values() for action in group}
+    return Verdict(
+        passed=tuple(action for action in actions if id(action) not in stopped),
+        parked=tuple(Parked(kind=kind, actions=tuple(group)) for kind, group in parked.items() if group),
+    )
+
+
+def _over_limit(
+    actions: Sequence[Action], *, limits: Limits, live: int, recent_deletes: int, guard_creates: bool
+) -> dict[HoldKind, list[Action]]:
+    creates: list[Action] = [a for a in actions if isinstance(a, Create)]
+    deletes: list[Action] = [a for a in actions if isinstance(a, Delete)]
+    shifted = _same_shift([a for a in actions if isinstance(a, Update)], limits.same_shift, live)
+    moved = {id(a) for a in shifted}
+    updates: list[Action] = [a for a in actions if isinstance(a, Update) and id(a) not in moved]
+    found: dict[HoldKind, list[Action]] = {}
+    if shifted:
+        found[HoldKind.SAME_SHIFT] = list(shifted)
+    if guard_creates and limits.creates.is_exceeded(len(creates), live):
+        found[HoldKind.CREATES] = creates
+    if limits.updates.is_exceeded(len(updates), live):
+        found[HoldKind.UPDATES] = updates
+    if deletes and limits.deletes.is_exceeded(len(deletes) + recent_deletes, live):
+        found[HoldKind.DELETES] = deletes
+    return found
+
+
+def _same_shift(updates: Iterable[Update], limit: Limit, live: int) -> list[Update]:
+    """Return the updates that move many bookings by the same amount: the mark of a zone gone wrong. A booking's events count once."""
+    by_shift: dict[timedelta, list[Update]] = defaultdict(list)
+    for update in updates:
+        if (shift := shift_of(update)) is not None:
+            by_shift[shift].append(update)
+    found = []
+    for group in by_shift.values():
+        bookings = len({update.event.group or update.event.source_id for update in group})
+        if bookings >= limit.count and bookings >= limit.share * live:
+            found.extend(group)
+    return found
+
+
+def shift_of(action: Update) -> timedelta | None:
+    """Return by how much an update moves an event's start, or None when it does not."""
+    accepted, wanted = action.link.accepted, action.link.wanted
+    if accepted is None or wanted is None or accepted.start == wanted.start:
+        return None
+    return wanted.start - accepted.start
+
+
+def digest_of(action: Action) -> str:
+    """Return a string that is the same only for exactly the same action on the same link."""
+    match action:
+        case Create(link=link):
+            return f"create|{link.wanted.digest if link.wanted else ''}"
+        case Update(link=link):
+            return f"update|{link.wanted.digest if link.wanted else ''}"
+        case Delete(link=link):
+            return f"delete|{link.generation}|{link.wanted.digest if link.wanted else ''}"
+
+
+def start_of(action: Action) -> datetime | None:
+    """Return the start of an action's event: as wanted, else as the target holds it."""
+    held = action.link.wanted or action.link.accepted
+    return held.start if held else None
+
+
+def people_of(actions: Iterable[Action]) -> frozenset[str]:
+    """Return the distinct addresses that actions could message. A delete messages nobody by itself; its guests are counted as touched."""
+    return frozenset(
+        p.phone or p.email or p.name for action in actions if action.event is not None for p in action.event.participants if p.is_reachable
+    )
+
+
+def count_by_kind(actions: Iterable[Action]) -> Counter[str]:
+    """Count creates, updates and deletes."""
+    return Counter(type(action).__name__.lower() for action in actions)

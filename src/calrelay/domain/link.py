@@ -1,0 +1,163 @@
+"""The link: our memory of one event of a pipeline. Its states, what may follow what, and what it still owes the target."""
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+from calrelay.domain.event import SourceId
+
+ExternalId = NewType("ExternalId", str)
+TargetId = NewType("TargetId", str)
+CalendarId = NewType("CalendarId", str)
+
+
+class State(StrEnum):
+    """Where an event stands on its way to the target."""
+
+    SETTLED = "settled"  # wanted = accepted
+    READY = "ready"  # to be sent
+    SENDING = "sending"  # in a request whose answer we have not seen
+    WAITING = "waiting"  # settling, or outside creating hours
+    HELD = "held"  # parked by a guard until somebody decides
+    QUARANTINED = "quarantined"  # cannot be mapped, or the target refuses it
+    IGNORED = "ignored"  # by the operator
+    RELEASED = "released"  # let go, never touched again
+
+
+# What may follow what. A pass re-plans everything that is not SENDING, IGNORED or RELEASED, so these may move freely among themselves;
+# SENDING is entered from READY only (committed before the request) and left by its answer or by asking the target.
+_PLANNED = frozenset({State.SETTLED, State.READY, State.WAITING, State.HELD, State.QUARANTINED})
+FOLLOWS: Mapping[State, frozenset[State]] = {
+    State.SETTLED: _PLANNED | {State.IGNORED, State.RELEASED},
+    State.READY: _PLANNED | {State.SENDING, State.IGNORED, State.RELEASED},
+    State.SENDING: frozenset({State.SENDING, State.SETTLED, State.READY, State.QUARANTINED}),
+    State.WAITING: _PLANNED | {State.IGNORED, State.RELEASED},
+    State.HELD: _PLANNED | {State.IGNORED, State.RELEASED},
+    State.QUARANTINED: _PLANNED | {State.IGNORED, State.RELEASED},
+    State.IGNORED: _PLANNED | {State.IGNORED, State.RELEASED},  # the operator resumes it, or its source row changed
+    State.RELEASED: frozenset({State.RELEASED, State.READY}),  # only `adopt` takes a released event up again
+}
+
+
+class MessageMode(StrEnum):
+    """How a new event is marked so that Apptoto messages its people, or does not; it stays with the link."""
+
+    SEND = "send"
+    AUTO = "auto"
+    NO_BOOKING = "no-booking"
+    SKIP = "skip"
+
+
+class Field(StrEnum):
+    """What a target entry is made of; an update sends those that changed."""
+
+    TITLE = "title"
+    START = "start"
+    END = "end"
+    TIME_ZONE = "time_zone"
+    LOCATION = "location"
+    CONTENT = "content"
+    PARTICIPANTS = "participants"
+    CUSTOM_DATA = "custom_data"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Imprint:
+    """What the ledger keeps of an entry: where and when it is, and a keyed hash of each field. `start` and `end` are UTC.
+
+    A field whose hash is missing or empty is one we know nothing about: it differs from whatever is wanted.
+    """
+
+    calendar: CalendarId
+    start: datetime
+    end: datetime
+    hashes: Mapping[Field, str]
+
+    def differs_from(self, other: "Imprint") -> frozenset[Field]:
+        """Return the fields that are not known to be the same in both."""
+        return frozenset(f for f in Field if not self.hashes.get(f) or self.hashes.get(f) != other.hashes.get(f))
+
+    @property
+    def digest(self) -> str:
+        """One string that is the same only for the same calendar and fields."""
+        return "|".join((self.calendar, *(self.hashes.get(f, "") for f in Field)))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """What a mapping rests on besides the source row: zone data, mapping version, and the pipeline's filter, routes and templates."""
+
+    zone_data: str
+    mapping: str
+    config: str
+
+
+class Owed(StrEnum):
+    """What the target still has to be told about a link."""
+
+    NOTHING = "nothing"
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    MOVE = "move"  # to another calendar: a delete, then a create of the next generation
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """Our memory of one event of a pipeline.
+
+    `base_id` is the external id of the first generation; `external_id` the one in use. `wanted` is what we want the target to hold (None:
+    nothing), `accepted` what it last accepted (None: it holds nothing of ours). `source_hash` is the source event's, `since` the moment
+    `wanted` last changed, `hold` the hold it is parked in. `until_changed` ends an ignore at the next change of the source row.
+    """
+
+    pipeline: str
+    target: str
+    source_id: SourceId
+    base_id: ExternalId
+    generation: int = 1
+    target_id: TargetId | None = None
+    state: State = State.READY
+    reason: str = ""
+    remedy: str = ""
+    mode: MessageMode = MessageMode.SEND
+    backfilled: bool = False
+    source_hash: str = ""
+    basis: Basis = Basis(zone_data="", mapping="", config="")
+    wanted: Imprint | None = None
+    accepted: Imprint | None = None
+    hold: str | None = None
+    until_changed: bool = False
+    attempts: int = 0
+    since: datetime | None = None
+
+    @property
+    def external_id(self) -> ExternalId:
+        """`ts-55120`, and `ts-55120.2` from the second generation on."""
+        return self.base_id if self.generation == 1 else ExternalId(f"{self.base_id}.{self.generation}")
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the target holds it, or may hold it: a create whose answer was never seen counts as existing."""
+        return self.accepted is not None or self.state is State.SENDING
+
+    @property
+    def owed(self) -> Owed:
+        """Say what the target still has to be told."""
+        if self.wanted is None:
+            return Owed.DELETE if self.accepted is not None else Owed.NOTHING
+        if self.accepted is None:
+            return Owed.CREATE
+        if self.accepted.calendar != self.wanted.calendar:
+            return Owed.MOVE
+        return Owed.UPDATE if self.wanted.differs_from(self.accepted) else Owed.NOTHING
+
+
+def external_id_parts(external_id: str) -> tuple[ExternalId, int]:
+    """Split `ts-55120.2` into its base and generation; without a suffix the generation is 1."""
+    base, dot, suffix = external_id.rpartition(".")
+    if dot and suffix.isdecimal() and int(suffix) > 1:
+        return ExternalId(base), int(suffix)
+    return ExternalId(external_id), 1

@@ -1,0 +1,207 @@
+"""The decision table: what a source says of an event × what the target holds → an action, or the reason why there is none."""
+
+import dataclasses
+from datetime import datetime
+from enum import StrEnum
+
+from calrelay.domain.entry import Entry, Hasher
+from calrelay.domain.event import Event
+from calrelay.domain.link import Field, Imprint, Link, Owed, State
+from calrelay.domain.policy import Policy, Standing
+
+GONE = "gone from the source"
+
+
+class Cause(StrEnum):
+    """What made an action necessary; the guard parks those that nobody at the source caused."""
+
+    SOURCE = "source"  # somebody changed the booking
+    ABSENCE = "absence"  # gone from the source, proven by asking for it
+    MAPPING = "mapping"  # a new template or release: the source is the same
+    FILTER = "filter"  # a filter of the config changed
+    ROUTE = "route"  # a route of the config changed
+    ZONE_DATA = "zone data"  # a release brought other zone rules
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Create:
+    """Put a new entry into the target."""
+
+    link: Link
+    event: Event
+    entry: Entry
+    cause: Cause = Cause.SOURCE
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """Send the fields that changed."""
+
+    link: Link
+    event: Event
+    entry: Entry
+    fields: frozenset[Field]
+    cause: Cause
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Delete:
+    """Take the entry out of the target. With a `successor` it is a move to another calendar: the next generation follows (rule 18)."""
+
+    link: Link
+    reason: str
+    cause: Cause
+    event: Event | None = None
+    successor: Entry | None = None
+
+
+Action = Create | Update | Delete
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Unchanged:
+    """The target holds what it should, or what it holds is to be left alone; `link` is the link as it is to be remembered."""
+
+    link: Link
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """Nothing of this event is at the target, and nothing is to be."""
+
+    event: Event
+    reason: str
+    link: Link | None = None
+
+
+Decision = Action | Unchanged | Skipped
+
+
+def plan(event: Event, link: Link | None, *, policy: Policy, hasher: Hasher, now: datetime) -> Decision:
+    """Decide about one event. Pure: the same arguments give the same decision, and deciding again after it was carried out gives none."""
+    source_hash = hasher.of_event(event)
+    if link is not None and _is_as_we_left_it(link, source_hash, policy):
+        return Unchanged(link=link) if link.accepted else Skipped(event=event, reason=link.reason or "as before", link=link)
+    if link is not None and _is_hands_off(link, source_hash):
+        return Skipped(event=event, reason=link.reason or link.state.value, link=link)
+    standing, reason = policy.judge(event)
+    is_over = event.end <= now
+    if link is None or not link.is_live:  # the target holds nothing of it
+        if standing is not Standing.WANTED:
+            return Skipped(event=event, reason=reason, link=link and _seen(link, source_hash, policy, reason))
+        if is_over:  # a reminder, or a follow-up, for something that has ended would go to people at once
+            return Skipped(event=event, reason="has ended", link=link and _seen(link, source_hash, policy, "has ended"))
+        return _create(event, link, source_hash, policy, hasher)
+    if is_over and _ended(link, now):  # over means over (rule 17)
+        return Unchanged(link=_seen(link, source_hash, policy, "over"), reason="over")
+    match standing:
+        case Standing.CANCELLED:
+            return _delete(event, link, source_hash, policy, reason)
+        case Standing.OUTSIDE:  # moved out of the filter, or the filter moved away from it
+            return _delete(event, link, source_hash, policy, reason)
+        case Standing.KEPT:  # NO_SHOW: the reminder has gone out, the entry is history
+            return Unchanged(link=_seen(link, source_hash, policy, reason), reason=reason)
+        case Standing.UNKNOWN if is_over:  # updated but never deleted
+            return Unchanged(link=_seen(link, source_hash, policy, reason), reason=reason)
+        case Standing.WANTED if is_over:
+            return _delete(event, link, source_hash, policy, "moved into the past")
+        case Standing.WANTED | Standing.UNKNOWN:
+            return _update(event, link, source_hash, policy, hasher, may_move=standing is Standing.WANTED)
+
+
+def plan_gone(link: Link, *, now: datetime) -> Delete | Unchanged:
+    """Decide about a linked event that its source does not have any more, proven by asking for it (rule 2)."""
+    if not link.is_live or _ended(link, now):
+        return Unchanged(link=dataclasses.replace(link, state=State.SETTLED, wanted=link.accepted, hold=None))
+    return Delete(link=dataclasses.replace(link, wanted=None, source_hash="", reason=GONE, remedy=""), reason=GONE, cause=Cause.ABSENCE)
+
+
+def _is_as_we_left_it(link: Link, source_hash: str, policy: Policy) -> bool:
+    """The cheap way out, taken by nearly every row of every pass: same row, same rules, nothing owed."""
+    return (
+        link.state is State.SETTLED
+        and link.source_hash == source_hash
+        and link.basis == policy.basis
+        and link.owed is Owed.NOTHING
+    )  # fmt: skip
+
+
+def _is_hands_off(link: Link, source_hash: str) -> bool:
+    """Ignored by the operator (for good, or until its row changes), or released."""
+    if link.state is State.RELEASED:
+        return True
+    return link.state is State.IGNORED and not (link.until_changed and link.source_hash != source_hash)
+
+
+def _ended(link: Link, now: datetime) -> bool:
+    """Whether what the target holds is over; an entry we never saw confirmed counts by what we wanted."""
+    held = link.accepted or link.wanted
+    return held is not None and held.end <= now
+
+
+def _seen(link: Link, source_hash: str, policy: Policy, reason: str) -> Link:
+    """Remember that nothing is owed for this state of the source."""
+    return dataclasses.replace(
+        link,
+        state=State.SETTLED,
+        wanted=link.accepted,
+        source_hash=source_hash,
+        basis=policy.basis,
+        reason=reason,
+        remedy="",
+        hold=None,
+    )
+
+
+def _create(event: Event, link: Link | None, source_hash: str, policy: Policy, hasher: Hasher) -> Create:
+    if link is None:
+        base = policy.base_id(event.source_id)
+        link = Link(pipeline=policy.pipeline, target=policy.target, source_id=event.source_id, base_id=base, mode=policy.mode)
+    entry = policy.entry_of(event, link.mode, backfilled=link.backfilled)
+    return Create(link=_wanting(link, hasher.of_entry(entry), source_hash, policy), event=event, entry=entry)
+
+
+def _update(event: Event, link: Link, source_hash: str, policy: Policy, hasher: Hasher, *, may_move: bool) -> Decision:
+    entry = policy.entry_of(event, link.mode, backfilled=link.backfilled)
+    if link.accepted is not None and not may_move:
+        entry = dataclasses.replace(entry, calendar=link.accepted.calendar)
+    wanting = _wanting(link, hasher.of_entry(entry), source_hash, policy)
+    match wanting.owed:
+        case Owed.CREATE:  # a create whose answer was never seen, and that turned out not to have happened
+            return Create(link=wanting, event=event, entry=entry)
+        case Owed.MOVE:
+            cause = _cause(link, source_hash, policy, frozenset(), nobody=Cause.ROUTE)
+            return Delete(link=wanting, event=event, reason="belongs to another calendar", cause=cause, successor=entry)
+        case Owed.UPDATE if wanting.wanted is not None and wanting.accepted is not None:
+            fields = wanting.wanted.differs_from(wanting.accepted)
+            return Update(link=wanting, event=event, entry=entry, fields=fields, cause=_cause(link, source_hash, policy, fields))
+        case _:
+            return Unchanged(link=_seen(wanting, source_hash, policy, ""))
+
+
+def _delete(event: Event, link: Link, source_hash: str, policy: Policy, reason: str) -> Delete:
+    cause = _cause(link, source_hash, policy, frozenset(), nobody=Cause.FILTER)
+    return Delete(link=_wanting(link, None, source_hash, policy, reason), event=event, reason=reason, cause=cause)
+
+
+def _wanting(link: Link, wanted: Imprint | None, source_hash: str, policy: Policy, reason: str = "") -> Link:
+    """Return the link as it is to be once the action was carried out.
+
+    Whoever parks an action keeps the old hash and basis, so that the next pass recognises again who caused it.
+    """
+    return dataclasses.replace(link, wanted=wanted, source_hash=source_hash, basis=policy.basis, reason=reason, remedy="")
+
+
+_TIMES = frozenset({Field.START, Field.END, Field.TIME_ZONE})
+
+
+def _cause(link: Link, source_hash: str, policy: Policy, fields: frozenset[Field], nobody: Cause = Cause.MAPPING) -> Cause:
+    """Say who caused a difference: somebody at the source, or a change of ours (rules 9, 13, 14)."""
+    if fields and fields <= _TIMES and link.basis.zone_data not in ("", policy.basis.zone_data):
+        return Cause.ZONE_DATA
+    if link.basis.mapping not in ("", policy.basis.mapping):
+        return nobody
+    if link.source_hash == source_hash and link.basis.config not in ("", policy.basis.config):
+        return nobody
+    return Cause.SOURCE

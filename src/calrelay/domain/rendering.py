@@ -1,0 +1,100 @@
+"""Texts of an entry: the operator's sandboxed templates over an event, with everything a guest or caterer typed made harmless (rule 11)."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from calrelay.domain.event import Event
+from calrelay.domain.text import plain, safe_content, safe_line
+from calrelay.domain.zones import resolve_zone, with_offset
+from calrelay.errors import MappingError
+
+TITLE = "{{ event.title }}"
+LOCATION = "{{ event.location }}"
+CONTENT = "{% if event.custom.guest_count %}{{ event.custom.guest_count }} guests{% endif %}"
+TITLE_LIMIT = 255  # Apptoto: "keep < 255", a guess of the vendor page
+UNTITLED = "Booking"
+
+_ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """The texts of one entry, safe to send."""
+
+    title: str
+    location: str
+    content: str
+    custom_data: dict[str, str]
+
+
+class Texts:
+    """The compiled templates of a pipeline.
+
+    Raises:
+        TemplateSyntaxError: a template cannot be parsed; `check_template` says so in the config's words.
+    """
+
+    def __init__(
+        self,
+        *,
+        title: str = TITLE,
+        location: str = LOCATION,
+        content: str = CONTENT,
+        custom_data: Mapping[str, str] | None = None,
+    ) -> None:
+        self._title = _ENVIRONMENT.from_string(title)
+        self._location = _ENVIRONMENT.from_string(location)
+        self._content = _ENVIRONMENT.from_string(content)
+        self._custom = {key: _ENVIRONMENT.from_string(template) for key, template in (custom_data or {}).items()}
+
+    def render(self, event: Event) -> Rendered:
+        """Render an event's texts. Raises MappingError when a template asks for what the event does not have."""
+        view = _view(event)
+        try:
+            return Rendered(
+                title=safe_line(self._title.render(event=view))[:TITLE_LIMIT] or UNTITLED,
+                location=safe_line(self._location.render(event=view)),
+                content=safe_content(self._content.render(event=view)),
+                custom_data=dict(event.custom) | {key: plain(template.render(event=view)) for key, template in self._custom.items()},
+            )
+        except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
+            raise MappingError(
+                f"a template of [pipelines.event] failed: {type(error).__name__}",
+                remedy="`calrelay check` names the template; the fields it may use are in docs/templates.md",
+            ) from None
+
+
+def check_template(template: str) -> str | None:
+    """Return what is wrong with a template's syntax, with its line, or None."""
+    try:
+        _ENVIRONMENT.from_string(template)
+    except TemplateSyntaxError as error:
+        return f"line {error.lineno}: {error.message}"
+    return None
+
+
+class _Custom(dict[str, str]):
+    """Vendor fields that not every event has: a missing one is empty, not an error."""
+
+    def __missing__(self, key: str) -> str:
+        return ""
+
+
+def _view(event: Event) -> dict[str, object]:
+    """Return what a template sees: `start` and `end` on the clock of the event's place."""
+    zone = resolve_zone(event.zone)
+    return {
+        "source_id": event.source_id,
+        "title": event.title,
+        "location": event.location,
+        "content": event.content,
+        "status": event.status,
+        "start": with_offset(event.start, zone),
+        "end": with_offset(event.end, zone),
+        "zone": event.zone,
+        "people": [{"name": p.name, "role": p.role.value} for p in event.participants],
+        "custom": _Custom(event.custom),
+    }

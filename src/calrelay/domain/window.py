@@ -1,0 +1,53 @@
+"""Spans of time: the window in which a pipeline discovers events, and the hours in which it may create them."""
+
+import dataclasses
+from datetime import datetime, time, timedelta
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A stretch of start times, both ends included; aware, in UTC."""
+
+    begin: datetime
+    end: datetime
+
+    def __contains__(self, instant: datetime) -> bool:
+        return self.begin <= instant <= self.end
+
+    def padded(self, by: timedelta) -> "Span":
+        """Return the span, longer by this much on both sides."""
+        return Span(begin=self.begin - by, end=self.end + by)
+
+    def chunks(self, length: timedelta) -> list["Span"]:
+        """Cut the span into pieces of at most this length, in order and without overlap."""
+        pieces, begin = [], self.begin
+        while begin < self.end:
+            end = min(begin + length, self.end)
+            pieces.append(Span(begin=begin, end=end if end == self.end else end - timedelta(microseconds=1)))
+            begin = end
+        return pieces or [self]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """How far back and ahead of now a pipeline looks for events."""
+
+    past: timedelta
+    future: timedelta
+
+    def at(self, now: datetime) -> Span:
+        """Return the window's span at this moment."""
+        return Span(begin=now - self.past, end=now + self.future)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Hours:
+    """A daily stretch of wall-clock time; one that ends before it begins runs over midnight."""
+
+    begin: time
+    end: time
+
+    def __contains__(self, wall: time) -> bool:
+        if self.begin <= self.end:
+            return self.begin <= wall < self.end
+        return wall >= self.begin or wall < self.end

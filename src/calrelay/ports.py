@@ -1,0 +1,335 @@
+"""What the engine asks of a source, a target, a ledger, a token store and a clock. Interfaces only; their docstrings are contracts."""
+
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Protocol
+
+from calrelay.domain.entry import Entry
+from calrelay.domain.event import Event, Row, SourceId, Unmappable
+from calrelay.domain.guard import HoldKind
+from calrelay.domain.link import CalendarId, ExternalId, Field, Link, State, TargetId
+from calrelay.domain.window import Span
+from calrelay.errors import VendorError
+
+# --- what a source says ---
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Rows that were read soundly; de-duplicated by id over the whole read."""
+
+    rows: Sequence[Row]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Flaw:
+    """Why a read is not complete. The sound pages still count; nothing may be concluded to be gone (rule 1)."""
+
+    what: str
+    error: VendorError | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What to read: events that start in `span`; with `changed_since` only those changed after it, where the source can tell."""
+
+    span: Span
+    changed_since: datetime | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One line of `check`: what an account shows of itself. `warning` says what to do about it."""
+
+    name: str
+    value: str
+    warning: str = ""
+
+
+class Source(Protocol):
+    """A vendor calendar that is read. Raises nothing but `VendorError` and its children."""
+
+    account: str
+    vendor: str
+    id_prefix: str  # of external ids: "ts-", "tt-"
+    mapping_version: str  # changes when a release maps the same row differently
+    can_read_changes: bool  # whether `Scope.changed_since` means anything here
+
+    @property
+    def requests(self) -> int:
+        """HTTP requests sent so far, retries included."""
+
+    def read(self, scope: Scope) -> AsyncIterator[Page | Flaw]:
+        """Yield pages as they arrive, and a `Flaw` for whatever could not be read soundly. Never raises: complete means no flaw.
+
+        Rows may start outside the span (vendors pad); rows are never filtered by status. Order is the vendor's.
+        """
+
+    async def find(self, source_id: SourceId) -> Event | Unmappable | None:
+        """Ask for one event by id. None is proof that it is gone (404, deleted, the vendor's "not found").
+
+        Raises VendorError when nothing is proven: 401, 403, 5xx, timeouts, an answer that is not JSON.
+        """
+
+    async def site_zone(self) -> str | None:
+        """Return the IANA zone of the account's site, for whole-day dates; None where there is none or several."""
+
+    async def probe(self) -> Sequence[Fact]:
+        """Read what `check` shows: sites, locations, staff, zones. Read-only. Raises VendorError when the account does not work."""
+
+    @property
+    def clock_skew_seconds(self) -> float | None:
+        """The vendor's Date header minus our clock at the last answer, or None."""
+
+
+# --- what a target takes ---
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Put:
+    """One event of an upsert: `fields` are sent, with external_id and calendar. A create sends all fields."""
+
+    external_id: ExternalId
+    calendar: CalendarId
+    entry: Entry
+    fields: frozenset[Field]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class HeldPerson:
+    """A participant as the target holds it; `phone` normalised by the target."""
+
+    name: str
+    email: str
+    phone: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """One event as the target holds it. A value the target does not tell is None; instants are aware."""
+
+    target_id: TargetId
+    external_id: ExternalId | None
+    calendar: CalendarId | None
+    is_deleted: bool
+    start: datetime | None
+    end: datetime | None
+    title: str | None
+    location: str | None
+    content: str | None
+    participants: tuple[HeldPerson, ...] | None
+    custom_data: Mapping[str, str] | None
+
+
+class Target(Protocol):
+    """A vendor calendar that is written. Raises nothing but `VendorError` and its children."""
+
+    account: str
+    vendor: str
+    batch_size: int
+    max_in_flight: int
+
+    @property
+    def requests(self) -> int:
+        """HTTP requests sent so far, retries included."""
+
+    async def calendars(self) -> Mapping[str, CalendarId]:
+        """Return the calendars by name. Never creates one. Empty where the vendor cannot tell."""
+
+    async def calendar_is_sound(self, calendar: CalendarId) -> bool:
+        """Say whether the calendar answers well; False when it is gone or refuses (rule 20)."""
+
+    async def upsert(self, puts: Sequence[Put]) -> Sequence[Holding]:
+        """Create or update, matched by external_id; at most `batch_size` at a time. Idempotent.
+
+        The answer may be shorter than what was sent, and in another order. Raises RequestRejected when the vendor refuses the batch, other
+        VendorErrors when it is unknown whether it was applied.
+        """
+
+    async def delete(self, target_id: TargetId) -> None:
+        """Delete one event. Idempotent: one that is not there any more is a success."""
+
+    async def find(self, external_id: ExternalId) -> Holding | None:
+        """Return one event by external id, deleted ones with `is_deleted`; None when the target has none."""
+
+    def listing(self, span: Span) -> AsyncIterator[Sequence[Holding] | Flaw]:
+        """Yield the live events that start in the span, of all calendars, page by page, and a Flaw where the list is not complete."""
+
+    async def probe(self) -> Sequence[Fact]:
+        """Read what `check` shows: calendars. Read-only. Raises VendorError when the account does not work."""
+
+    @property
+    def clock_skew_seconds(self) -> float | None:
+        """The vendor's Date header minus our clock at the last answer, or None."""
+
+
+# --- what is remembered ---
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Who uses an external id at a target, and which generation comes next. `is_free` once the last delete was accepted."""
+
+    pipeline: str
+    generation: int
+    is_free: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineRecord:
+    """What is remembered of a pipeline besides its links. Times are aware and in UTC."""
+
+    name: str
+    is_paused: bool = False
+    first_complete_at: datetime | None = None
+    last_complete_at: datetime | None = None
+    last_read_at: datetime | None = None  # start of the last sound read of any scope; where incremental reads go on
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """One line of an event's history: our words only, no names (rule 23)."""
+
+    at: datetime
+    pipeline: str
+    external_id: ExternalId
+    what: str  # created, updated, deleted, held, quarantined, adopted, …
+    detail: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class HoldItem:
+    """One parked action: which link, what would be done, and the digest that an approval covers."""
+
+    source_id: SourceId
+    external_id: ExternalId
+    action: str
+    digest: str
+    approved_at: datetime | None = None
+    rejected: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Actions that wait for a decision, and the words for them."""
+
+    id: str
+    pipeline: str
+    kind: HoldKind
+    created_at: datetime
+    words: str
+    people: int
+    earliest: datetime | None
+    items: tuple[HoldItem, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PassRecord:
+    """One pass as `status` shows it: the counters of the JSON contract and what went wrong."""
+
+    pipeline: str
+    command: str
+    started_at: datetime
+    seconds: float
+    outcome: str
+    is_complete: bool
+    counts: Mapping[str, int]
+    requests: Mapping[str, int]
+    problems: Sequence[Mapping[str, str]]
+
+
+class Ledger(Protocol):
+    """The table of links and what belongs to it: ids, times, hashes and reasons, no people.
+
+    Every method is one transaction, and raises StateError when the database cannot do it. Not safe for use by several threads.
+    """
+
+    def hash_key(self) -> bytes:
+        """Return this installation's secret key for hashes, made at first use."""
+
+    def pipeline(self, name: str) -> PipelineRecord:
+        """Return what is remembered of a pipeline; a new one's record when there is none."""
+
+    def save_pipeline(self, record: PipelineRecord) -> None:
+        """Remember a pipeline."""
+
+    def links(self, pipeline: str, source_ids: Collection[SourceId]) -> dict[SourceId, Link]:
+        """Return the links of these events that exist. Any number of ids."""
+
+    def links_in(self, pipeline: str, states: Collection[State]) -> list[Link]:
+        """Return the links in these states, soonest wanted or accepted start first."""
+
+    def live_links(self, pipeline: str, *, ending_after: datetime) -> Iterator[Link]:
+        """Yield the links whose accepted entry ends after this instant, soonest start first, a batch in memory at a time."""
+
+    def link_by_external_id(self, external_id: ExternalId) -> list[Link]:
+        """Return the links with this external id of any generation, one per pipeline that has or had it."""
+
+    def count_live(self, pipeline: str) -> int:
+        """Count the links with an accepted entry, or in SENDING."""
+
+    def count_states(self, pipeline: str) -> dict[State, int]:
+        """Count the links by state."""
+
+    def store(self, links: Iterable[Link], happenings: Iterable[Happening] = ()) -> None:
+        """Insert or replace links, with their claims and a history line for each happening, in one transaction.
+
+        A claim follows its link: generation as the link's, free when nothing is accepted and nothing is under way.
+        """
+
+    def claims(self, target: str, base_ids: Collection[ExternalId]) -> dict[ExternalId, Claim]:
+        """Return who claims these external ids at this target account."""
+
+    def history(self, pipeline: str, base_id: ExternalId) -> list[Happening]:
+        """Return what happened to an event, oldest first, over all generations."""
+
+    def deletes_since(self, pipeline: str, since: datetime) -> int:
+        """Count the deletes the target accepted after this instant that nobody had approved."""
+
+    def record_pass(self, record: PassRecord) -> None:
+        """Remember a pass, and forget those beyond the last few hundred of its pipeline."""
+
+    def passes(self, pipeline: str, limit: int = 20) -> list[PassRecord]:
+        """Return the last passes, newest first."""
+
+    def holds(self, pipeline: str | None = None) -> list[Hold]:
+        """Return the open holds with their items, oldest first."""
+
+    def save_holds(self, pipeline: str, holds: Sequence[Hold]) -> None:
+        """Replace the open holds of a pipeline by these: holds not named are closed, items not named dissolve."""
+
+    def memo(self, key: str) -> tuple[str, datetime] | None:
+        """Return a remembered small fact (a calendar's id, a site's zone) and when it was noted."""
+
+    def save_memo(self, key: str, value: str | None, at: datetime) -> None:
+        """Remember a small fact, or forget it with None."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TokenPair:
+    """An OAuth token pair; `expires_at` aware, in UTC. Its repr shows no token."""
+
+    access_token: str = dataclasses.field(repr=False)
+    refresh_token: str | None = dataclasses.field(repr=False)
+    expires_at: datetime
+
+
+class TokenStore(Protocol):
+    """OAuth tokens, shared by all processes on one state."""
+
+    def load(self, account: str) -> TokenPair | None:
+        """Return the pair in use, or None before the first login."""
+
+    def save(self, account: str, pair: TokenPair) -> None:
+        """Store a new pair durably; it is stored before it is used, and the pair before it is kept until the new one has worked."""
+
+    def confirm(self, account: str) -> None:
+        """Note that the newest pair has worked; the one before it is dropped."""
+
+    def refreshing(self, account: str) -> AbstractContextManager[None]:
+        """Hold the right to refresh this account's tokens, one holder over all processes. Blocks for a short while; raises Busy."""
+
+
+Clock = Callable[[], datetime]  # now, aware, in UTC
