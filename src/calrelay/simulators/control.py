@@ -1,4 +1,4 @@
-"""What every simulator offers, and the JSON calls below /_control that steer any of them; a vendor's own calls live with the vendor."""
+"""What every simulator offers, and the JSON calls below /_control that steer any of them; each vendor keeps its own calls."""
 
 import dataclasses
 import json
