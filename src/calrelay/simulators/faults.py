@@ -6,6 +6,7 @@ import itertools
 import random
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from enum import StrEnum
 from urllib.parse import parse_qsl
 
@@ -153,8 +154,15 @@ class SimulatedClock:
         self._offset += by
 
 
+class SimulatedReset(httpx.ReadError):
+    """Ends the connection: over a socket any exception does, in-process it is the error a client would have made of that."""
+
+
 class FaultMiddleware:
-    """Note each request in the journal and let the fault rules act before or after the vendor's own code ran."""
+    """Note each request in the journal and let the fault rules act before or after the vendor's own code ran.
+
+    Answers carry the vendor's clock as their Date.
+    """
 
     def __init__(self, app: ASGIApp, *, faults: Faults, journal: Journal, clock: SimulatedClock) -> None:
         self._app = app
@@ -173,7 +181,7 @@ class FaultMiddleware:
         answer = _Answer()
         try:
             await self._serve(fault, scope, body, answer)
-            await answer.play(send)
+            await answer.play(send, at)
         finally:
             self._journal.add(at=at, monotonic=monotonic, scope=scope, body=body, status=answer.status)
 
@@ -222,12 +230,14 @@ class _Answer:
         self.status = status
         self._messages = [_start(status, content_type, len(body), headers or {}), {"type": "http.response.body", "body": body}]
 
-    async def play(self, send: Send) -> None:
+    async def play(self, send: Send, at: datetime) -> None:
+        """Send the answer, dated with the vendor's time unless it brings a Date of its own."""
         for message in self._messages:
+            if message["type"] == "http.response.start" and all(name.lower() != b"date" for name, _ in message["headers"]):
+                message["headers"] = [*message["headers"], (b"date", format_datetime(at, usegmt=True).encode())]
             if message["type"] == "calrelay.reset":
                 await send({"type": "http.response.body", "body": b"{", "more_body": True})
-                # Over a socket any exception closes the connection; in-process it is the error the client would have made of that.
-                raise httpx.ReadError("simulated connection reset")
+                raise SimulatedReset("simulated connection reset")
             await send(message)
 
 

@@ -35,9 +35,7 @@ class Knob:
 def knobs_of(settings: Any) -> tuple[Knob, ...]:
     """List the settings of a dataclass in the order in which they are declared."""
     hints = typing.get_type_hints(type(settings))
-    return tuple(
-        Knob(name=f.name, value=getattr(settings, f.name), choices=_choices(hints[f.name])) for f in dataclasses.fields(settings)
-    )
+    return tuple(Knob(name=f.name, value=getattr(settings, f.name), choices=_choices(hints[f.name])) for f in dataclasses.fields(settings))
 
 
 def patch(settings: Any, changes: Mapping[str, object]) -> None:

@@ -30,6 +30,10 @@ _ANY = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 _Answer = Callable[[Request], Awaitable[Response]]
 
 
+class _NotFound(LookupError):
+    """Nothing has the id that was asked for."""
+
+
 class TripleseatSimulator:
     """A Tripleseat customer with sites, locations, events, OAuth and webhooks; empty until somebody adds events."""
 
@@ -112,16 +116,21 @@ class TripleseatSimulator:
             refusal = self._refuse_rate() or self._refuse_format(request) or self._refuse_stranger(request)
             if refusal is not None:
                 return refusal
-            try:
-                return await answer(request)
-            except KeyError:
-                return self._json({"error": "Record not found"}, 404)
-            except BadSearch as error:
-                return self._json({"success": False, "error": str(error)}, 400)
-            except Rejected as error:
-                return self._json(self._errors(error), self.settings.validation_status)
+            response = await self._answered(answer, request)
+            await self.webhooks.flush_now()
+            return response
 
         return endpoint
+
+    async def _answered(self, answer: _Answer, request: Request) -> Response:
+        try:
+            return await answer(request)
+        except _NotFound:
+            return self._json({"error": "Record not found"}, 404)
+        except BadSearch as error:
+            return self._json({"success": False, "error": str(error)}, 400)
+        except Rejected as error:
+            return self._json(self._errors(error), self.settings.validation_status)
 
     def _refuse_rate(self) -> Response | None:
         now = asyncio.get_running_loop().time()
@@ -200,10 +209,10 @@ class TripleseatSimulator:
         return self._json({"event": stored.row})
 
     def _stored(self, request: Request) -> Stored:
-        stored = self.events.get(_id(request))
-        if stored.deletion is Deletion.GONE:
-            raise KeyError(stored.row["id"])
-        return stored
+        event_id = _id(request)
+        if event_id not in self.events or self.events.get(event_id).deletion is Deletion.GONE:
+            raise _NotFound(event_id)
+        return self.events.get(event_id)
 
     async def _sites(self, _: Request) -> Response:
         sites = {location.site.id: location.site for location in self.events.locations.values()}
@@ -213,7 +222,10 @@ class TripleseatSimulator:
         return self._json([{"location": location_row(location)} for location in self.events.locations.values()])
 
     async def _location(self, request: Request) -> Response:
-        return self._json({"location": location_row(self.events.locations[_id(request)])})
+        location = self.events.locations.get(_id(request))
+        if location is None:
+            raise _NotFound
+        return self._json({"location": location_row(location)})
 
     async def _unknown(self, _: Request) -> Response:
         # Seen by one client: a route that does not exist is a 500, not a 404.
@@ -267,7 +279,7 @@ def _both(path: str, endpoint: _Answer, methods: list[str]) -> list[Route]:
 def _id(request: Request) -> int:
     text = str(request.path_params["id"]).removesuffix(".json")
     if not text.isdecimal():
-        raise KeyError(text)
+        raise _NotFound(text)
     return int(text)
 
 

@@ -84,7 +84,9 @@ class TripleseatControl:
         """Add a full row, or make one from `start`, `end` (wall clock, ISO) and what else an event can be told about itself."""
         given = await read_object(request)
         row = given["row"] if "row" in given else self._built(given)
-        return JSONResponse(self._events.add(row))
+        self._events.add(row)
+        await self._simulator.webhooks.flush_now()
+        return JSONResponse(row)
 
     def _built(self, given: dict[str, Any]) -> Row:
         about: About = {}
@@ -102,6 +104,7 @@ class TripleseatControl:
     async def _edit(self, request: Request) -> Response:
         event_id, edit = request.path_params["id"], self._edits[request.path_params["edit"]]
         edit(event_id, await read_object(request))
+        await self._simulator.webhooks.flush_now()
         return JSONResponse(self._events.get(event_id).row)
 
     async def _edit_later(self, request: Request) -> Response:

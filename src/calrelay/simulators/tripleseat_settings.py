@@ -51,6 +51,13 @@ class Errors(StrEnum):
     STRING = "string"
 
 
+class SendWhen(StrEnum):
+    """When webhooks go out. Edits from Python always wait for a flush."""
+
+    AT_ONCE = "at_once"  # before the call that made the edit, over the API or /_control, is answered
+    ON_FLUSH = "on_flush"
+
+
 @dataclasses.dataclass(slots=True, kw_only=True)
 class TripleseatSettings:
     """How the simulated Tripleseat behaves; obeyed from the next request on."""
@@ -79,5 +86,6 @@ class TripleseatSettings:
     overlaps: bool = False  # whether two events may share a room
     webhook_url: str = ""  # "" = no webhooks
     webhook_key: str = "simulated-signing-key"
+    webhook_send: SendWhen = SendWhen.AT_ONCE
     webhook_retries: int = 5
     webhook_retry_seconds: float = 0.0

@@ -14,7 +14,7 @@ import httpx
 from calrelay.simulators.faults import SimulatedClock
 from calrelay.simulators.tripleseat_events import Trigger
 from calrelay.simulators.tripleseat_rows import Row
-from calrelay.simulators.tripleseat_settings import TripleseatSettings
+from calrelay.simulators.tripleseat_settings import SendWhen, TripleseatSettings
 
 TIMEOUT = 10.0
 # One edit of a guest count gave these three within a minute, in an order that is not guaranteed.
@@ -51,7 +51,7 @@ class Delivery:
 
 
 class Webhooks:
-    """What waits to be sent, and what was. Nothing goes out by itself: `flush` sends, so that tests decide when.
+    """What waits to be sent, and what was. Edits from Python wait for `flush`, so that tests decide when.
 
     `transport` replaces the network, for receivers that are ASGI apps.
     """
@@ -75,6 +75,11 @@ class Webhooks:
         if order is Order.REVERSED:
             waiting.reverse()
         return await self._send(waiting, signature)
+
+    async def flush_now(self) -> None:
+        """Send what an edit over HTTP has queued, unless the settings say to wait."""
+        if self.outbox and self._settings.webhook_send is SendWhen.AT_ONCE:
+            await self.flush()
 
     async def send(self, trigger: Trigger, row: Row, signature: Signature = Signature.SOUND) -> Delivery:
         """Send one webhook now, about any row: `{"id": 1}` is one as well."""
