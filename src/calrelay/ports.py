@@ -199,6 +199,10 @@ class Happening:
     detail: str = ""
 
 
+DELETED = "deleted"  # a Happening's `what` that counts into the deletes of the last 24 hours
+DELETED_AS_APPROVED = "deleted as approved"  # somebody decided it: not counted again
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class HoldItem:
     """One parked action: which link, what would be done, and the digest that an approval covers."""
@@ -286,7 +290,7 @@ class Ledger(Protocol):
         """Return what happened to an event, oldest first, over all generations."""
 
     def deletes_since(self, pipeline: str, since: datetime) -> int:
-        """Count the deletes the target accepted after this instant that nobody had approved."""
+        """Count the deletes the target accepted after this instant that nobody had approved: the happenings that say DELETED."""
 
     def record_pass(self, record: PassRecord) -> None:
         """Remember a pass, and forget those beyond the last few hundred of its pipeline."""
@@ -298,7 +302,10 @@ class Ledger(Protocol):
         """Return the open holds with their items, oldest first."""
 
     def save_holds(self, pipeline: str, holds: Sequence[Hold]) -> None:
-        """Replace the open holds of a pipeline by these: holds not named are closed, items not named dissolve."""
+        """Replace the open holds of a pipeline by these: holds not named are closed, items not named dissolve.
+
+        What the operator decided since the holds were read is kept: an item given undecided keeps the decision on the same digest.
+        """
 
     def memo(self, key: str) -> tuple[str, datetime] | None:
         """Return a remembered small fact (a calendar's id, a site's zone) and when it was noted."""
