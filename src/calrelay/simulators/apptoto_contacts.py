@@ -68,8 +68,9 @@ class Contacts:
         return self._by_id.pop(contact["id"]) if contact else None
 
     def _book(self, row: dict[str, Any]) -> int:
-        if row.get("address_book_id") in self.books:
-            return int(row["address_book_id"])
+        book_id = row.get("address_book_id")
+        if isinstance(book_id, int) and book_id in self.books:
+            return book_id
         name = str(row.get("address_book") or "Contacts")
         known = next((book for book, title in self.books.items() if title == name), None)
         if known is not None:

@@ -134,21 +134,17 @@ class Events:
         """Find a calendar by its exact name."""
         return next((c for c in self.calendars.values() if c.name == name), None)
 
-    def find(self, *, event_id: int | None = None, external_id: str | None = None) -> StoredEvent | None:
+    def find(self, *, event_id: object = None, external_id: object = None) -> StoredEvent | None:
         """Find by id, else by external_id: a live event before a deleted one, of several deleted ones the latest."""
-        if event_id is not None:
+        if isinstance(event_id, int):
             return self._by_id.get(event_id)
-        if external_id is None:
+        if not isinstance(external_id, str):
             return None
         return self.by_external_id(external_id) or next(reversed(self.all_by_external_id(external_id)), None)
 
     def matching(self, row: dict[str, Any]) -> StoredEvent | None:
         """Find the event that a row of a PUT would update; None means that it would make a new one."""
-        event_id = row.get("id")
-        found = self._by_id.get(event_id) if isinstance(event_id, int) else None
-        external_id = row.get("external_id")
-        if found is None and isinstance(external_id, str):
-            found = self.find(external_id=external_id)
+        found = self.find(event_id=row.get("id")) or self.find(external_id=row.get("external_id"))
         if found is not None and found.is_deleted and self._settings.after_delete is AfterDelete.NEW:
             return None
         return found

@@ -76,6 +76,8 @@ def read_time(value: object, zone_name: str) -> datetime | None:
         at = datetime.fromisoformat(value)
     except ValueError:
         return None
+    if not 1970 <= at.year <= 2999:
+        return None
     return at if at.tzinfo else _localize(at, zone_name)
 
 
