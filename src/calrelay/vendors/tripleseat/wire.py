@@ -1,0 +1,292 @@
+"""Tripleseat's answers as they come over the wire: only the fields we use, and tolerant of every shape seen in the field. No meaning here.
+
+Strings come as numbers, objects or nulls, lists as single objects, keys are left out (Tripleseat: Objects; quirks 5 and 11). What cannot be
+read as what it should be becomes None, so that one odd value never costs the row; only an event without an id is refused.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
+
+
+def _to_text(value: object) -> str | None:
+    """Read text; a number counts by its digits, an object by its name (Tripleseat: quirk 11), anything else not at all."""
+    match value:
+        case str():
+            return value.strip() or None
+        case bool():
+            return None
+        case int() | float():
+            return str(value)
+        case {"name": str() as name}:
+            return name.strip() or None
+        case _:
+            return None
+
+
+def _to_id(value: object) -> str | None:
+    """Read an id, which flips between number and string (Tripleseat: 3.1, ids); an object counts by its own id."""
+    match value:
+        case bool():
+            return None
+        case float() if value.is_integer():
+            return str(int(value))
+        case int():
+            return str(value)
+        case str():
+            return value.strip() or None
+        case {"id": inner}:
+            return _to_id(inner)
+        case _:
+            return None
+
+
+def _to_count(value: object) -> int | None:
+    """Read a whole number of guests, also where it is written as text or with a decimal."""
+    text = _to_text(value)
+    try:
+        return None if text is None else int(float(text))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _to_flag(value: object) -> bool:
+    return value is True or value in ("true", "1", 1)
+
+
+def _to_object(value: object) -> object:
+    """Read a nested object; a bare string stands for its name, a bare number for its id, and a list for its first item."""
+    match value:
+        case Mapping():
+            return value
+        case bool():
+            return None
+        case str():
+            return {"name": value} if value.strip() else None
+        case int():
+            return {"id": value}
+        case [first, *_]:
+            return _to_object(first)
+        case _:
+            return None
+
+
+def _to_list(value: object) -> list[object]:
+    """Read a list; a single object stands for a list of one (Tripleseat: quirk 5), null and anything odd for an empty one."""
+    items = value if isinstance(value, list) else [value]
+    return [found for item in items if (found := _to_object(item)) is not None]
+
+
+def _to_list_or_none(value: object) -> list[object] | None:
+    """Read a list, but keep null apart from empty: what is not there may be there when the event is asked for by id."""
+    return None if value is None else _to_list(value)
+
+
+Text = Annotated[str | None, BeforeValidator(_to_text)]
+Id = Annotated[str | None, BeforeValidator(_to_id)]
+Count = Annotated[int | None, BeforeValidator(_to_count)]
+Flag = Annotated[bool, BeforeValidator(_to_flag)]
+
+
+class Wire(BaseModel):
+    """What all of them share: unknown keys are Tripleseat's business."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Named(Wire):
+    """An account, or whatever else is only known by id and name."""
+
+    id: Id = None
+    name: Text = None
+
+
+class Email(Wire):
+    """One of a contact's addresses; there is no primary flag."""
+
+    address: Text = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_bare(cls, value: Any) -> Any:
+        return {"address": value["name"]} if isinstance(value, Mapping) and set(value) == {"name"} else value
+
+
+class Phone(Wire):
+    """One of a contact's numbers: free text, with its type beside it and the extension apart."""
+
+    number: Text = None
+    phone_number_type: Text = None
+    extension: Text = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_bare(cls, value: Any) -> Any:
+        return {"number": value["name"]} if isinstance(value, Mapping) and set(value) == {"name"} else value
+
+
+class Contact(Wire):
+    """A contact in an event. An array that is absent is None, an empty one is empty: only the former is worth another request."""
+
+    id: Id = None
+    first_name: Text = None
+    last_name: Text = None
+    email_addresses: Annotated[list[Email] | None, BeforeValidator(_to_list_or_none)] = None
+    phone_numbers: Annotated[list[Phone] | None, BeforeValidator(_to_list_or_none)] = None
+
+    @property
+    def lacks_channels(self) -> bool:
+        """Whether neither array was there at all, which list rows may leave out (Tripleseat: Unknowns)."""
+        return self.email_addresses is None and self.phone_numbers is None
+
+
+class User(Wire):
+    """A Tripleseat user as `owner`: one flat address, unlike contacts."""
+
+    id: Id = None
+    first_name: Text = None
+    last_name: Text = None
+    email: Text = None
+    phone_numbers: Annotated[list[Phone] | None, BeforeValidator(_to_list_or_none)] = None
+
+
+class Room(Wire):
+    """A room, also called area; the name may have trailing blanks, `is_unassigned` marks a placeholder."""
+
+    id: Id = None
+    name: Text = None
+    is_unassigned: Flag = False
+
+
+class Place(Wire):
+    """The location inside an event; it has no zone of its own."""
+
+    id: Id = None
+    name: Text = None
+    site_id: Id = None
+
+
+class Booking(Wire):
+    """The booking inside an event; search rows may carry the account's name only here (Tripleseat: 3.1, account)."""
+
+    id: Id = None
+    account: Annotated[Named | None, BeforeValidator(_to_object)] = None
+
+
+class EventRow(Wire):
+    """An event of /events/search or /events/{id} (Tripleseat: 3.1)."""
+
+    id: Annotated[str, BeforeValidator(_to_id)]
+    name: Text = None
+    post_as: Text = None
+    description: Text = None
+    status: Text = None
+    event_type: Text = None
+    deleted_at: Text = None
+
+    event_start: Text = None
+    event_end: Text = None
+    start_time: Text = None
+    end_time: Text = None
+    event_start_utc: Text = None
+    event_end_utc: Text = None
+    event_start_iso8601: Text = None
+    event_end_iso8601: Text = None
+    event_timezone: Text = None
+
+    guest_count: Count = None
+    guaranteed_guest_count: Count = None
+
+    booking_id: Id = None
+    contact_id: Id = None
+    site_id: Id = None
+    location_id: Id = None
+    location: Annotated[Place | None, BeforeValidator(_to_object)] = None
+    rooms: Annotated[list[Room], BeforeValidator(_to_list)] = Field(default_factory=list)
+    booking: Annotated[Booking | None, BeforeValidator(_to_object)] = None
+    account: Annotated[Named | None, BeforeValidator(_to_object)] = None
+    contact: Annotated[Contact | None, BeforeValidator(_to_object)] = None
+    secondary_contacts: Annotated[list[Contact], BeforeValidator(_to_list)] = Field(default_factory=list)
+    owner: Annotated[User | None, BeforeValidator(_to_object)] = None
+
+
+def unwrap(item: object, key: str) -> object:
+    """Take an object out of its envelope, if it has one: clients disagree about rows (Tripleseat: Endpoints, dissent)."""
+    return item[key] if isinstance(item, Mapping) and isinstance(item.get(key), Mapping) else item
+
+
+def id_of(item: object) -> str | None:
+    """Return the id of a raw row, or None where it has none; for naming a row that cannot be read."""
+    row = unwrap(item, "event")
+    return _to_id(row.get("id")) if isinstance(row, Mapping) else None
+
+
+class EventPage(Wire):
+    """One page of /events or /events/search. Rows are parsed one by one, so that a bad one costs only itself."""
+
+    total_pages: int = Field(ge=0)
+    results: list[Any]
+
+
+class OneEvent(RootModel[EventRow]):
+    """The answer of /events/{id}, create and update, in its envelope or without."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unwrap(cls, value: Any) -> Any:
+        return unwrap(value, "event")
+
+
+class Site(Wire):
+    """A site; its `timezone` is a Rails display name (Tripleseat: 5)."""
+
+    id: Annotated[str, BeforeValidator(_to_id)]
+    name: Text = None
+    timezone: Text = None
+
+
+class Location(Wire):
+    """A location with its rooms."""
+
+    id: Annotated[str, BeforeValidator(_to_id)]
+    name: Text = None
+    site_id: Id = None
+    rooms: Annotated[list[Room], BeforeValidator(_to_list)] = Field(default_factory=list)
+
+
+class Sites(RootModel[list[Site]]):
+    """The answer of /sites: a bare array of wrapped rows, or `{"results": [...]}` as one client has it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unwrap(cls, value: Any) -> Any:
+        return _unwrap_all(value, "site")
+
+
+class Locations(RootModel[list[Location]]):
+    """The answer of /locations, shaped like /sites."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unwrap(cls, value: Any) -> Any:
+        return _unwrap_all(value, "location")
+
+
+def _unwrap_all(value: object, key: str) -> object:
+    items = value.get("results", value) if isinstance(value, Mapping) else value
+    return [unwrap(item, key) for item in items] if isinstance(items, list) else items
+
+
+class Token(Wire):
+    """An answer of /oauth2/token; a refresh may leave the refresh token out, then the old one lives on."""
+
+    access_token: str = Field(min_length=1, repr=False)
+    refresh_token: str | None = Field(default=None, repr=False)
+    expires_in: float = Field(default=7200, gt=0)
+
+
+class TokenRefusal(Wire):
+    """A refused token request, or a 401: `error` is the code of RFC 6749, 5.2, or a sentence."""
+
+    error: Text = None
