@@ -1,0 +1,93 @@
+"""A vendor's answer, and the ways to read it; an answer that is not what was promised becomes an error here."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar, overload
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from calrelay.http.failures import Where, http_date, invalid
+
+Shape = TypeVar("Shape")
+Model = TypeVar("Model", bound=BaseModel)
+
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A whole answer; body and headers stay out of the repr, because they hold guests and tokens."""
+
+    where: Where
+    status: int
+    headers: Mapping[str, str] = field(repr=False)  # case-insensitive
+    body: bytes = field(repr=False)
+
+    @property
+    def date(self) -> datetime | None:
+        """The vendor's clock when it answered, from the Date header."""
+        return http_date(self.headers.get("date", ""))
+
+    @property
+    def is_html(self) -> bool:
+        """Whether this is a page for people.
+
+        The body decides before the content type: Rails labels its empty answers text/html, and some servers label JSON so.
+        """
+        start = self.body.removeprefix(_BOM).lstrip()[:15].lower()
+        if start.startswith((b"<!doctype html", b"<html")):
+            return True
+        labelled = "html" in self.headers.get("content-type", "").lower()
+        return labelled and bool(start) and not start.startswith((b"{", b"["))
+
+    @overload
+    def parse(self, shape: type[Model]) -> Model: ...
+    @overload
+    def parse(self, shape: TypeAdapter[Shape]) -> Shape: ...
+    def parse(self, shape: type[BaseModel] | TypeAdapter[Any]) -> Any:
+        """Return the body as a wire model.
+
+        Raises:
+            ResponseInvalid: the body is empty, no JSON, cut off, or of another shape; then it names the first wrong field by
+                its path, and quotes no value.
+        """
+        return self._read(shape.validate_json if isinstance(shape, TypeAdapter) else shape.model_validate_json)
+
+    def json(self) -> object:
+        """Return the body as plain JSON values, or raise ResponseInvalid as `parse` does."""
+        value: object = self._read(from_json)
+        return value
+
+    def _read(self, read: Callable[[bytes], Shape]) -> Shape:
+        body = self.body.removeprefix(_BOM)
+        if not body.strip():
+            raise invalid(self.where, self.status, "an empty body")
+        try:
+            return read(body)
+        except ValidationError as error:
+            flaw = _first_wrong_field(error) or _no_json(body)
+        except ValueError:
+            flaw = _no_json(body)
+        # Raised here and not above, where pydantic's exception, which quotes the guest's data, would become its context.
+        raise invalid(self.where, self.status, flaw)
+
+
+def parse_json(answer: Answer) -> object:
+    """Return an answer's body as plain JSON values; an empty, non-JSON or cut-off one raises ResponseInvalid."""
+    return answer.json()
+
+
+def _first_wrong_field(error: ValidationError) -> str | None:
+    """Say which field is wrong and in which way, or None where the body is no JSON at all."""
+    first, *others = error.errors(include_url=False, include_context=False, include_input=False)
+    if first["type"] == "json_invalid":
+        return None
+    path = ".".join(str(part) for part in first["loc"]) or "the whole body"
+    more = f" and {len(others)} more" if others else ""
+    return f"another shape than promised: {path} ({first['type']}){more}"
+
+
+def _no_json(body: bytes) -> str:
+    return "JSON that breaks off or is damaged" if body.lstrip()[:1] in {b"{", b"["} else "something that is not JSON"
