@@ -50,6 +50,20 @@ class MessageMode(StrEnum):
     SKIP = "skip"
 
 
+TAGS: Mapping[MessageMode, str] = {
+    MessageMode.SEND: "",
+    MessageMode.AUTO: "#auto",
+    MessageMode.NO_BOOKING: "#nobooking",
+    MessageMode.SKIP: "#skip",
+}  # Apptoto: in-event commands; our texts are defused, so a tag in a content of ours is one of these
+
+
+def mode_of_content(content: str) -> MessageMode | None:
+    """Return the mode that wrote this content, by its last line; None when it says nothing (or `send`)."""
+    last = content.rpartition("\n")[2].strip()
+    return next((mode for mode, tag in TAGS.items() if tag and tag == last), None)
+
+
 class Field(StrEnum):
     """What a target entry is made of; an update sends those that changed."""
 

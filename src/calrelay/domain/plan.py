@@ -83,16 +83,29 @@ def plan(event: Event, link: Link | None, *, policy: Policy, hasher: Hasher, now
     source_hash = hasher.of_event(event)
     if link is not None and _is_as_we_left_it(link, source_hash, policy):
         return Unchanged(link=link) if link.accepted else Skipped(event=event, reason=link.reason or "as before", link=link)
+    if link is not None and _is_refused_as_it_is(link, source_hash, policy):
+        return Unchanged(link=link, reason="quarantined")
     if link is not None and _is_hands_off(link, source_hash):
         return Skipped(event=event, reason=link.reason or link.state.value, link=link)
+    if link is None or not link.is_live:
+        return _plan_absent(event, link, source_hash, policy, hasher, now)
+    return _plan_live(event, link, source_hash, policy, hasher, now)
+
+
+def _plan_absent(event: Event, link: Link | None, source_hash: str, policy: Policy, hasher: Hasher, now: datetime) -> Decision:
+    """The target holds nothing of it: create it if it is wanted and still to come."""
+    standing, reason = policy.judge(event)
+    if standing is Standing.WANTED and event.end <= now:  # a follow-up for something that has ended would go to people at once
+        reason = "has ended"
+    elif standing is Standing.WANTED:
+        return _create(event, link, source_hash, policy, hasher)
+    return Skipped(event=event, reason=reason, link=link and _seen(link, source_hash, policy, reason))
+
+
+def _plan_live(event: Event, link: Link, source_hash: str, policy: Policy, hasher: Hasher, now: datetime) -> Decision:
+    """The target holds it, or may: keep it in step, or take it out."""
     standing, reason = policy.judge(event)
     is_over = event.end <= now
-    if link is None or not link.is_live:  # the target holds nothing of it
-        if standing is not Standing.WANTED:
-            return Skipped(event=event, reason=reason, link=link and _seen(link, source_hash, policy, reason))
-        if is_over:  # a reminder, or a follow-up, for something that has ended would go to people at once
-            return Skipped(event=event, reason="has ended", link=link and _seen(link, source_hash, policy, "has ended"))
-        return _create(event, link, source_hash, policy, hasher)
     if is_over and _ended(link, now):  # over means over (rule 17)
         return Unchanged(link=_seen(link, source_hash, policy, "over"), reason="over")
     match standing:
@@ -125,6 +138,11 @@ def _is_as_we_left_it(link: Link, source_hash: str, policy: Policy) -> bool:
         and link.basis == policy.basis
         and link.owed is Owed.NOTHING
     )  # fmt: skip
+
+
+def _is_refused_as_it_is(link: Link, source_hash: str, policy: Policy) -> bool:
+    """The target refused exactly this; it is tried again when the row, the mapping or the config changes, or on request."""
+    return link.state is State.QUARANTINED and link.attempts > 0 and link.source_hash == source_hash and link.basis == policy.basis
 
 
 def _is_hands_off(link: Link, source_hash: str) -> bool:

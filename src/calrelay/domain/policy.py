@@ -7,17 +7,10 @@ from enum import StrEnum
 
 from calrelay.domain.entry import Entry
 from calrelay.domain.event import Event, Lifecycle, SourceId
-from calrelay.domain.link import Basis, CalendarId, ExternalId, MessageMode
+from calrelay.domain.link import TAGS, Basis, CalendarId, ExternalId, MessageMode
 from calrelay.domain.rendering import Texts
 from calrelay.domain.window import Hours, Window
 from calrelay.domain.zones import resolve_zone, with_offset
-
-TAGS: Mapping[MessageMode, str] = {
-    MessageMode.SEND: "",
-    MessageMode.AUTO: "#auto",
-    MessageMode.NO_BOOKING: "#nobooking",
-    MessageMode.SKIP: "#skip",
-}  # Apptoto: in-event commands
 
 
 class Standing(StrEnum):

@@ -1,0 +1,1 @@
+"""The use cases, without vendor names: sync, backfill, adopt, apply, and what the operator decides."""

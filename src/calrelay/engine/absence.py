@@ -1,0 +1,88 @@
+"""What a complete read does not show: expected events that are missing, asked for one by one before they are called gone (rule 2)."""
+
+import dataclasses
+from collections.abc import Sequence
+from datetime import datetime
+
+from calrelay.domain.guard import Approval, HoldKind, Limits, Parked
+from calrelay.domain.link import Link
+from calrelay.domain.plan import Delete, plan_gone
+from calrelay.domain.window import Span
+from calrelay.engine.pipeline import Pipeline
+from calrelay.engine.survey import Surveyor
+
+FAR_FINDS = 20  # linked events outside the window that one pass asks for: care goes beyond discovery (rule 17), a few requests at a time
+MEMO_FAR = "far:{pipeline}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Absences:
+    """Links that a complete read should have shown and did not."""
+
+    expected: int
+    missing: Sequence[Link]
+    far: Sequence[Link]  # outside the window, so that the read says nothing about them
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GuardTerms:
+    """What the guards of a pass measure by."""
+
+    limits: Limits
+    live: int
+    recent_deletes: int
+
+
+def absences(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datetime) -> Absences:
+    """Compare the live links with what was seen; only whoever knows that the read was complete may ask this."""
+    expected, missing, far = 0, [], []
+    for link in pipeline.ledger.live_links(pipeline.name, ending_after=now):
+        if link.accepted is None or link.accepted.start not in span:
+            if link.source_id not in surveyor.survey.seen:
+                far.append(link)
+            continue
+        expected += 1
+        if link.source_id not in surveyor.survey.seen:
+            missing.append(link)
+    return Absences(expected=expected, missing=missing, far=_next_far(pipeline, far))
+
+
+async def settle_absences(surveyor: Surveyor, found: Absences, terms: GuardTerms, approval: Approval, *, now: datetime) -> Parked | None:
+    """Ask for what is missing and plan what comes of it; return what is too much to be asked for without a decision."""
+    suspects = [delete for link in found.missing if isinstance(delete := plan_gone(link, now=now), Delete)]
+    approved = {delete.link.source_id for delete in suspects if approval.covers(delete)}
+    undecided = [delete for delete in suspects if delete.link.source_id not in approved]
+    kind = _too_much(found, len(undecided), terms)
+    asked = [link for link in found.missing if kind is None or link.source_id in approved]
+    before = {link.source_id: link for link in (*asked, *found.far)}
+    for link in await surveyor.find(before.keys(), before):
+        surveyor.add(plan_gone(link, now=now), link)
+    if kind is None:
+        return None
+    surveyor.survey.seen.update(delete.link.source_id for delete in undecided)
+    missing = {link.source_id: link for link in found.missing}
+    surveyor.survey.links.update({delete.link.source_id: missing[delete.link.source_id] for delete in undecided})
+    return Parked(kind=kind, actions=tuple(undecided))
+
+
+def _too_much(found: Absences, undecided: int, terms: GuardTerms) -> HoldKind | None:
+    """Say which hold the absences belong into, if they are more than a venue loses on a normal day."""
+    if undecided == 0:
+        return None
+    if found.expected >= 2 and len(found.missing) == found.expected:
+        return HoldKind.EMPTY_READ
+    if terms.limits.deletes.is_exceeded(undecided + terms.recent_deletes, terms.live):
+        return HoldKind.ABSENCES
+    return None
+
+
+def _next_far(pipeline: Pipeline, far: Sequence[Link]) -> Sequence[Link]:
+    """Take the next few of them in turn, so that each is asked for sooner or later however many they are."""
+    if len(far) <= FAR_FINDS:
+        return far
+    memo = pipeline.ledger.memo(MEMO_FAR.format(pipeline=pipeline.name))
+    ordered = sorted(far, key=lambda link: link.source_id)
+    after = [link for link in ordered if memo is None or link.source_id > memo[0]]
+    chosen = (after + ordered)[:FAR_FINDS]
+    pipeline.ledger.save_memo(MEMO_FAR.format(pipeline=pipeline.name), chosen[-1].source_id, pipeline.clock())
+    return chosen

@@ -1,0 +1,122 @@
+"""Rebuilds links from what the target already holds, by external_id: after a lost database, a restored backup, and before a first load."""
+
+import dataclasses
+from collections.abc import Iterable
+
+from calrelay.domain.entry import Entry
+from calrelay.domain.link import CalendarId, ExternalId, Field, Imprint, Link, State, external_id_parts, mode_of_content
+from calrelay.domain.window import Span
+from calrelay.engine.pipeline import Pipeline
+from calrelay.ports import Flaw, HeldPerson, Holding
+
+
+class Holdings:
+    """The target's live entries by the external id of their first generation; of several generations the newest counts."""
+
+    def __init__(self, holdings: Iterable[Holding] = ()) -> None:
+        self._by_base: dict[ExternalId, tuple[int, Holding]] = {}
+        self._nameless = 0
+        for holding in holdings:
+            self.add(holding)
+
+    @property
+    def tells_external_ids(self) -> bool:
+        """Whether the list can be relied upon to name our entries: it names one, or there is nothing that it could have left unnamed."""
+        return bool(self._by_base) or self._nameless == 0
+
+    def add(self, holding: Holding) -> None:
+        """Note one entry of the target; a deleted one is nothing to adopt."""
+        if holding.is_deleted:
+            return
+        if holding.external_id is None:
+            self._nameless += 1
+            return
+        base, generation = external_id_parts(holding.external_id)
+        if generation > self._by_base.get(base, (0, holding))[0]:
+            self._by_base[base] = (generation, holding)
+
+    def find(self, base: ExternalId) -> tuple[int, Holding] | None:
+        """Return generation and entry of an event, if the target holds one."""
+        return self._by_base.get(base)
+
+    def with_prefix(self, prefix: str) -> dict[ExternalId, tuple[int, Holding]]:
+        """Return the entries whose external ids begin like this."""
+        return {base: held for base, held in self._by_base.items() if base.startswith(prefix)}
+
+
+async def list_holdings(pipeline: Pipeline, span: Span) -> tuple[Holdings, list[Flaw]]:
+    """Read what the target holds in a span, and whether that is all of it."""
+    holdings, flaws = Holdings(), []
+    async for page in pipeline.target.listing(span):
+        if isinstance(page, Flaw):
+            flaws.append(page)
+            continue
+        for holding in page:
+            holdings.add(holding)
+    return holdings, flaws
+
+
+def adopt(link: Link, generation: int, holding: Holding, entry: Entry, imprint: Imprint) -> Link:
+    """Return a link that knows what the target holds; a field the target shows otherwise is one we know nothing about, so it is sent."""
+    same = frozenset(field for field in Field if _is_same(field, holding, entry))
+    accepted = Imprint(
+        calendar=holding.calendar or entry.calendar,
+        start=holding.start or imprint.start,
+        end=holding.end or imprint.end,
+        hashes={field: imprint.hashes[field] for field in same},
+    )
+    mode = mode_of_content(holding.content or "") or link.mode
+    return dataclasses.replace(
+        link,
+        generation=generation,
+        target_id=holding.target_id,
+        accepted=accepted,
+        state=State.SETTLED,
+        mode=mode,
+        hold=None,
+        reason="adopted",
+    )
+
+
+def orphan(link: Link, generation: int, holding: Holding, calendar: CalendarId) -> Link | None:
+    """Return a link for an entry of ours that the source does not show; None when the target does not say when it is."""
+    if holding.start is None or holding.end is None:
+        return None
+    accepted = Imprint(calendar=holding.calendar or calendar, start=holding.start, end=holding.end, hashes={})
+    return dataclasses.replace(
+        link,
+        generation=generation,
+        target_id=holding.target_id,
+        accepted=accepted,
+        wanted=accepted,
+        state=State.SETTLED,
+        mode=mode_of_content(holding.content or "") or link.mode,
+        reason="adopted",
+    )
+
+
+def _is_same(field: Field, holding: Holding, entry: Entry) -> bool:
+    """Compare one field with what the target tells; what it does not tell is taken to be as we would send it."""
+    match field:
+        case Field.START:
+            return holding.start is None or holding.start == entry.start
+        case Field.END:
+            return holding.end is None or holding.end == entry.end
+        case Field.TITLE:
+            return holding.title is None or holding.title == entry.title
+        case Field.LOCATION:
+            return holding.location is None or holding.location == entry.location
+        case Field.CONTENT:
+            return holding.content is None or holding.content == entry.content
+        case Field.PARTICIPANTS:
+            return holding.participants is None or _has_all(holding.participants, entry)
+        case Field.CUSTOM_DATA:
+            return holding.custom_data is None or dict(holding.custom_data) == dict(entry.custom_data)
+        case Field.TIME_ZONE:
+            return True  # not echoed, and without effect on the instant
+
+
+def _has_all(held: tuple[HeldPerson, ...], entry: Entry) -> bool:
+    """Whether everybody we would send is there; the target keeps people it has messaged already, so there may be more."""
+    there = {(p.name, p.email.casefold(), p.phone) for p in held}
+    return all((p.name, (p.email or "").casefold(), p.phone or "") in there for p in entry.participants)

@@ -1,0 +1,227 @@
+"""Sends what is ready: deletes and moves first, then by soonest start, in batches; each answer is matched and recorded."""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from calrelay.domain.guard import Approval
+from calrelay.domain.link import Field, Link, State
+from calrelay.domain.plan import Action, Create, Delete, Update
+from calrelay.engine.answers import Answered, match_answers
+from calrelay.engine.pipeline import Pipeline
+from calrelay.engine.report import PassReport, Problem
+from calrelay.errors import AuthFailed, ExitCode, RequestRejected, VendorError, VendorUnavailable
+from calrelay.ports import Happening, Put
+
+Upsert = Create | Update
+FAR_FUTURE = datetime.max.replace(tzinfo=UTC)
+ALIKE = 3  # refused one by one, all of them: then it may be the calendar (rule 20)
+
+
+class Applier:
+    """The one place that writes to a target. `apply` may be called once."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        report: PassReport,
+        *,
+        approval: Approval | None = None,
+        progress: Callable[[PassReport], None] | None = None,
+    ) -> None:
+        self._pipeline = pipeline
+        self._target = pipeline.target
+        self._ledger = pipeline.ledger
+        self._report = report
+        self._approval = approval or Approval()
+        self._progress = progress
+        self._calendars_checked: set[str] = set()
+        self._refused: list[tuple[Upsert, RequestRejected]] = []
+
+    async def apply(self, actions: Sequence[Action]) -> None:
+        """Send all of it. Raises VendorError when the target does not take anything any more; what was sent stays recorded."""
+        deletes = [a for a in actions if isinstance(a, Delete)]
+        upserts: list[Upsert] = [a for a in actions if not isinstance(a, Delete)]
+        successors = [moved for delete in deletes if (moved := await self._delete(delete)) is not None]
+        queue = sorted([*successors, *upserts], key=_urgency)
+        for round_ in _rounds(queue, self._target.batch_size, self._target.max_in_flight):
+            await self._send_round(round_)
+        self._quarantine_refused()
+
+    # --- deletes ---
+
+    async def _delete(self, action: Delete) -> Create | None:
+        """Delete one entry; a move goes on with a create of the next generation."""
+        link = action.link
+        self._store([dataclasses.replace(link, state=State.SENDING, hold=None)])
+        target_id = link.target_id
+        if target_id is None:  # a create whose answer was never seen: the target knows its id, if it has it
+            holding = await self._target.find(link.external_id)
+            target_id = None if holding is None or holding.is_deleted else holding.target_id
+        try:
+            if target_id is not None:
+                await self._target.delete(target_id)
+        except RequestRejected as error:
+            self._quarantine(action, error)
+            return None
+        return self._deleted(action)
+
+    def _deleted(self, action: Delete) -> Create | None:
+        gone = dataclasses.replace(
+            action.link,
+            state=State.SETTLED if action.successor is None else State.READY,
+            accepted=None,
+            target_id=None,
+            hold=None,
+            attempts=0,
+            generation=action.link.generation + 1,
+        )
+        what = "deleted (approved)" if self._approval.covers(action) else "deleted"
+        self._store([gone], [self._happening(action.link, what, action.reason)])
+        self._report.deleted += 1
+        self._tell_progress()
+        if action.successor is None or action.event is None:
+            return None
+        return Create(link=gone, event=action.event, entry=action.successor, cause=action.cause)
+
+    # --- creates and updates ---
+
+    async def _send_round(self, batches: Sequence[Sequence[Upsert]]) -> None:
+        """Send some batches side by side; a failure stops those that come after, never those under way."""
+        results = await asyncio.gather(*(self._send(batch) for batch in batches), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def _send(self, batch: Sequence[Upsert], *, halvings: int = 0) -> None:
+        """Send one batch; halve it while it is refused, or while nobody answers (rule 20)."""
+        self._store([dataclasses.replace(a.link, state=State.SENDING, hold=None) for a in batch])
+        try:
+            holdings = await self._target.upsert([_put(a) for a in batch])
+        except RequestRejected as error:
+            if len(batch) == 1:
+                await self._refuse(batch[0], error)
+                return
+            await self._halve(batch, halvings)
+        except AuthFailed:
+            self._store([dataclasses.replace(a.link, state=State.READY) for a in batch])  # refused at the door: nothing was applied
+            raise
+        except VendorUnavailable:
+            if len(batch) == 1 or halvings:  # the same PUT was repeated, and a smaller one as well; what was applied is asked for next time
+                raise
+            await self._halve(batch, halvings)
+        else:
+            await self._record(batch, await match_answers(self._target, batch, holdings))
+
+    async def _halve(self, batch: Sequence[Upsert], halvings: int) -> None:
+        middle = len(batch) // 2
+        for half in (batch[:middle], batch[middle:]):
+            await self._send(half, halvings=halvings + 1)
+
+    async def _record(self, batch: Sequence[Upsert], answered: Sequence[Answered]) -> None:
+        """Record the answers in one transaction; events left out of an answer are sent alone, and left out again they are refused."""
+        accepted, happenings, silent = [], [], []
+        for answer in answered:
+            if answer.holding is None:
+                silent.append(answer.action)
+                continue
+            link = answer.action.link
+            accepted.append(
+                dataclasses.replace(
+                    link, state=State.SETTLED, accepted=link.wanted, target_id=answer.holding.target_id, attempts=0, hold=None
+                )
+            )
+            happenings.append(self._happening(link, _past(answer.action), ", ".join(sorted(_fields(answer.action)))))
+            self._report.problems.extend(answer.problems)
+            self._count(answer.action)
+        self._store(accepted, happenings)
+        self._tell_progress()
+        if silent and len(batch) == 1:
+            self._quarantine(
+                silent[0], RequestRejected("the target answered without an error, and without this event", account=self._target.account)
+            )
+            return
+        for action in silent:
+            await self._send([action])
+
+    # --- refusals ---
+
+    async def _refuse(self, action: Upsert, error: RequestRejected) -> None:
+        """Note a refused event; before it is blamed, its calendar is looked at once."""
+        self._store([dataclasses.replace(action.link, state=State.READY)])
+        calendar = action.entry.calendar
+        if calendar not in self._calendars_checked:
+            self._calendars_checked.add(calendar)
+            if not await self._target.calendar_is_sound(calendar):
+                self._pipeline.forget_calendars()
+                raise VendorUnavailable(
+                    f"account {self._target.account}: calendar {calendar} does not answer any more; nothing was quarantined",
+                    remedy="see `calrelay check`: was the calendar removed or renamed at the target?",
+                    account=self._target.account,
+                    status=error.status,
+                )
+        self._refused.append((action, error))
+
+    def _quarantine_refused(self) -> None:
+        for action, error in self._refused:
+            self._quarantine(action, error)
+
+    def _quarantine(self, action: Action, error: VendorError) -> None:
+        link = dataclasses.replace(
+            action.link,
+            state=State.QUARANTINED,
+            reason=error.message,
+            remedy=error.remedy
+            or "correct the booking at its source; it is tried again when it changes, or with `calrelay quarantine retry`",
+            attempts=action.link.attempts + 1,
+            hold=None,
+        )
+        self._store([link], [self._happening(link, "quarantined", error.message)])
+        self._report.problems.append(
+            Problem(kind=error.kind, message=link.reason, remedy=link.remedy, external_id=link.external_id, exit_code=ExitCode.ATTENTION)
+        )
+
+    # --- small things ---
+
+    def _count(self, action: Upsert) -> None:
+        match action:
+            case Create():
+                self._report.created += 1
+            case Update():
+                self._report.updated += 1
+
+    def _happening(self, link: Link, what: str, detail: str = "") -> Happening:
+        return Happening(at=self._pipeline.clock(), pipeline=self._pipeline.name, external_id=link.external_id, what=what, detail=detail)
+
+    def _store(self, links: Sequence[Link], happenings: Sequence[Happening] = ()) -> None:
+        if links or happenings:
+            self._ledger.store(links, happenings)
+
+    def _tell_progress(self) -> None:
+        if self._progress:
+            self._progress(self._report)
+
+
+def _put(action: Upsert) -> Put:
+    return Put(external_id=action.link.external_id, calendar=action.entry.calendar, entry=action.entry, fields=_fields(action))
+
+
+def _fields(action: Upsert) -> frozenset[Field]:
+    return action.fields if isinstance(action, Update) else frozenset(Field)
+
+
+def _past(action: Upsert) -> str:
+    return "created" if isinstance(action, Create) else "updated"
+
+
+def _urgency(action: Upsert) -> tuple[int, datetime]:
+    """Moves in time before everything else, then whatever starts soonest."""
+    moves = isinstance(action, Update) and Field.START in action.fields
+    return (0 if moves else 1, action.link.wanted.start if action.link.wanted else FAR_FUTURE)
+
+
+def _rounds(queue: Sequence[Upsert], batch_size: int, in_flight: int) -> Iterator[list[Sequence[Upsert]]]:
+    batches = [queue[i : i + batch_size] for i in range(0, len(queue), batch_size)]
+    for i in range(0, len(batches), in_flight):
+        yield batches[i : i + in_flight]

@@ -1,0 +1,106 @@
+"""Holds between passes: what is parked stays as it was shown, dissolves when the source changes its mind, and is approved by item."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from calrelay.domain.event import SourceId
+from calrelay.domain.guard import Approval, HoldKind, Parked, digest_of
+from calrelay.domain.plan import Action, Create, Delete, Update
+from calrelay.ports import Hold, HoldItem
+
+APPROVAL_LASTS = timedelta(hours=24)
+
+
+def approval_of(holds: Iterable[Hold], now: datetime) -> Approval:
+    """Return what is approved at this moment; an approval expires after 24 hours (rule 15)."""
+    return Approval(
+        digests={
+            item.source_id: item.digest
+            for hold in holds
+            for item in hold.items
+            if item.approved_at is not None and now - item.approved_at <= APPROVAL_LASTS
+        }
+    )
+
+
+def merge(
+    pipeline: str, before: Sequence[Hold], parked: Sequence[Parked], *, planned: frozenset[SourceId] | set[SourceId], now: datetime
+) -> list[Hold]:
+    """Return the open holds after a pass: one of each kind, with what it parked, and with older items it said nothing about."""
+    kept: Mapping[HoldKind, Hold] = {hold.kind: hold for hold in before}
+    fresh = {group.kind: group for group in parked}
+    merged = []
+    for kind in dict.fromkeys([*kept, *fresh]):
+        older, group = kept.get(kind), fresh.get(kind)
+        silent = [item for item in (older.items if older else ()) if item.source_id not in planned]
+        items = [*silent, *(_item(action, older) for action in (group.actions if group else ()))]
+        if items:
+            merged.append(_hold(pipeline, kind, older, group, items, now))
+    return merged
+
+
+def action_word(action: Action) -> str:
+    """Name an action as people read it."""
+    match action:
+        case Create():
+            return "create"
+        case Update():
+            return "update"
+        case Delete(successor=None):
+            return "delete"
+        case Delete():
+            return "move to another calendar"
+
+
+def _item(action: Action, older: Hold | None) -> HoldItem:
+    digest = digest_of(action)
+    for item in older.items if older else ():
+        if item.source_id == action.link.source_id and item.digest == digest:
+            return item
+    return HoldItem(source_id=action.link.source_id, external_id=action.link.external_id, action=action_word(action), digest=digest)
+
+
+def _hold(pipeline: str, kind: HoldKind, older: Hold | None, group: Parked | None, items: Sequence[HoldItem], now: datetime) -> Hold:
+    people = group.people if group else (older.people if older else 0)
+    earliest = group.earliest if group else (older.earliest if older else None)
+    created_at = older.created_at if older else now
+    identity = older.id if older else f"{pipeline}-{kind.value.replace(' ', '-')}-{now:%m%d%H%M}"
+    return Hold(
+        id=identity,
+        pipeline=pipeline,
+        kind=kind,
+        created_at=created_at,
+        words=words_of(kind, items),
+        people=people,
+        earliest=earliest,
+        items=tuple(items),
+    )
+
+
+_WHY: Mapping[HoldKind, str] = {
+    HoldKind.CREATES: "more new events at once than this pipeline's `creates` guard lets through",
+    HoldKind.UPDATES: "more changed events at once than this pipeline's `updates` guard lets through",
+    HoldKind.DELETES: "more events to delete (the last 24 hours counted too) than this pipeline's `deletes` guard lets through",
+    HoldKind.ABSENCES: "more events missing from the source than the `deletes` guard lets through; they were not asked for one by one yet",
+    HoldKind.EMPTY_READ: "the source showed none of the events we expect there",
+    HoldKind.SAME_SHIFT: "many bookings moved by the same amount of time, which is what a wrong time zone looks like",
+    HoldKind.MAPPING: "a new template, option or release maps the same bookings differently",
+    HoldKind.FILTER: "the filter in the config no longer matches these events",
+    HoldKind.ROUTE: "a route in the config sends these events to another calendar",
+    HoldKind.ZONE_DATA: "new zone rules move these events on the clock",
+}
+
+
+def words_of(kind: HoldKind, items: Sequence[HoldItem]) -> str:
+    """Say in a sentence what waits and why; until somebody decides, the target keeps what it has."""
+    counted: dict[str, int] = {}
+    for item in items:
+        counted[item.action] = counted.get(item.action, 0) + 1
+    what = ", ".join(f"{number} to {word}" for word, number in counted.items())
+    return f"{what}: {_WHY[kind]}"
+
+
+def without(hold: Hold, source_ids: set[SourceId]) -> Hold:
+    """Return the hold without these items."""
+    return dataclasses.replace(hold, items=tuple(item for item in hold.items if item.source_id not in source_ids))

@@ -1,0 +1,93 @@
+"""A pipeline ready to run: its two ends, its rules and its memory. The policy is completed here, once calendar names are known as ids."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+
+from calrelay.domain.entry import Hasher
+from calrelay.domain.guard import Limits
+from calrelay.domain.link import CalendarId
+from calrelay.domain.policy import Match, Policy, Route
+from calrelay.domain.window import Window
+from calrelay.errors import ConfigError
+from calrelay.ports import Clock, Ledger, Source, Target
+
+MEMO_CALENDAR = "calendar:{target}:{name}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CalendarRef:
+    """A calendar as the config names it: by id, or by name."""
+
+    name: str = ""
+    id: CalendarId | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """One source account, one target account, and everything between them.
+
+    `make_policy` completes the config's rules with the calendars' ids. `owns_prefix` says that no other pipeline of the config writes
+    external ids with this prefix to this target, so that an entry nobody knows can only be ours.
+    """
+
+    name: str
+    source: Source
+    target: Target
+    ledger: Ledger
+    clock: Clock
+    hasher: Hasher
+    limits: Limits
+    window: Window
+    near: timedelta
+    calendar: CalendarRef
+    routes: Sequence[tuple[Match, CalendarRef]]
+    make_policy: Callable[[CalendarId, tuple[Route, ...]], Policy]
+    every: timedelta
+    full_every: timedelta
+    owns_prefix: bool = True
+
+    async def policy(self, *, remember: bool) -> Policy:
+        """Return the policy, with calendar names looked up once and remembered. Raises ConfigError for a calendar that is not there."""
+        refs = [self.calendar, *(ref for _, ref in self.routes)]
+        known: dict[str, CalendarId] = {ref.name: found for ref in refs if ref.id is None and (found := self._remembered(ref.name))}
+        missing = sorted({ref.name for ref in refs if ref.id is None} - known.keys())
+        if missing:
+            known |= await self._look_up(missing, remember=remember)
+        routes = tuple(Route(match=match, calendar=ref.id or known[ref.name]) for match, ref in self.routes)
+        return self.make_policy(self.calendar.id or known[self.calendar.name], routes)
+
+    def forget_calendars(self) -> None:
+        """Look calendar names up again next time: one of them does not answer any more."""
+        for ref in (self.calendar, *(ref for _, ref in self.routes)):
+            if ref.id is None:
+                self.ledger.save_memo(MEMO_CALENDAR.format(target=self.target.account, name=ref.name), None, self.clock())
+
+    def request_counts(self) -> dict[str, int]:
+        """Return the requests each account has made so far."""
+        return {self.source.account: self.source.requests, self.target.account: self.target.requests}
+
+    def _remembered(self, name: str) -> CalendarId | None:
+        memo = self.ledger.memo(MEMO_CALENDAR.format(target=self.target.account, name=name))
+        return CalendarId(memo[0]) if memo else None
+
+    async def _look_up(self, names: Sequence[str], *, remember: bool) -> dict[str, CalendarId]:
+        offered = await self.target.calendars()
+        found = {name: calendar for name in names if (calendar := _by_name(offered, name))}
+        if absent := [name for name in names if name not in found]:
+            listed = ", ".join(f'"{name}"' for name in sorted(offered)) or "none that it tells of"
+            raise ConfigError(
+                f'pipeline {self.name}: account {self.target.account} has no calendar named "{absent[0]}"',
+                remedy=f"create it at the target, or correct `calendar` (it has: {listed}), or give its number as `calendar_id`",
+            )
+        if remember:
+            for name, calendar in found.items():
+                self.ledger.save_memo(MEMO_CALENDAR.format(target=self.target.account, name=name), calendar, self.clock())
+        return found
+
+
+def _by_name(offered: Mapping[str, CalendarId], name: str) -> CalendarId | None:
+    if name in offered:
+        return offered[name]
+    alike = [calendar for other, calendar in offered.items() if other.strip().casefold() == name.strip().casefold()]
+    return alike[0] if len(alike) == 1 else None

@@ -1,0 +1,130 @@
+"""Writes a plan into the ledger before anything is sent: what is parked, what waits; and a pipeline's progress after it."""
+
+import dataclasses
+from collections.abc import Sequence
+from datetime import datetime
+
+from calrelay.domain.event import SourceId
+from calrelay.domain.guard import Parked, Verdict, count_by_kind
+from calrelay.domain.link import Link, State
+from calrelay.domain.plan import Action, Create
+from calrelay.domain.policy import Policy
+from calrelay.engine import holds as holding
+from calrelay.engine.order import Order, Reach
+from calrelay.engine.pipeline import Pipeline
+from calrelay.engine.report import Outcome, PassReport
+from calrelay.engine.survey import Survey
+from calrelay.ports import Happening, Hold, PipelineRecord
+
+
+def record_plan(
+    pipeline: Pipeline,
+    policy: Policy,
+    survey: Survey,
+    verdict: Verdict,
+    *,
+    before: Sequence[Hold],
+    now: datetime,
+    adopts_only: bool = False,
+) -> list[Action]:
+    """Store holds, waiting and changed links; return the actions that are ready to be sent.
+
+    What is parked or waits keeps the hash and basis it had, so that the next pass plans it again from the same ground.
+    """
+    if adopts_only:
+        adopted = [link for link in survey.changed if link.reason == "adopted"]
+        happenings = [Happening(at=now, pipeline=pipeline.name, external_id=link.external_id, what="adopted") for link in adopted]
+        pipeline.ledger.store(survey.changed, happenings)
+        return []
+    planned = survey.seen | {action.link.source_id for group in verdict.parked for action in group.actions}
+    open_holds = holding.merge(pipeline.name, before, verdict.parked, planned=planned, now=now)
+    hold_ids = {item.source_id: hold.id for hold in open_holds for item in hold.items}
+    parked = [_parked(action, group, survey, hold_ids, now) for group in verdict.parked for action in group.actions]
+    ready, waiting = _split_waiting(verdict.passed, policy, survey, now)
+    happenings = [
+        _held(pipeline, link, now) for link in parked if survey.links.get(link.source_id, link).hold != link.hold or link.accepted is None
+    ]
+    pipeline.ledger.save_holds(pipeline.name, open_holds)
+    pipeline.ledger.store([*survey.changed, *parked, *waiting], happenings)
+    return ready
+
+
+def remember_pipeline(pipeline: Pipeline, order: Order, record: PipelineRecord, report: PassReport, *, now: datetime) -> None:
+    """Note how far the pipeline has come; a first load ends with its first complete pass."""
+    if report.outcome is Outcome.FAILED or order.reach is Reach.IDS or order.is_load:
+        return
+    if any(problem.exit_code == 3 for problem in report.problems):
+        return
+    complete = now if report.is_complete else None
+    pipeline.ledger.save_pipeline(
+        dataclasses.replace(
+            record,
+            last_read_at=now,
+            last_complete_at=complete or record.last_complete_at,
+            first_complete_at=record.first_complete_at or complete,
+        )
+    )
+
+
+def count_dry_run(report: PassReport, verdict: Verdict, standing: dict[State, int], survey: Survey) -> None:
+    """Fill a dry run's counters with what a sync would do."""
+    counts = count_by_kind(verdict.passed)
+    report.created, report.updated, report.deleted = (counts.get(k, 0) for k in ("create", "update", "delete"))
+    report.held = sum(len(group.actions) for group in verdict.parked)
+    fresh = sum(1 for link in survey.changed if link.state is State.QUARANTINED)
+    report.quarantined = max(standing.get(State.QUARANTINED, 0), fresh)
+
+
+def _before(action: Action, survey: Survey) -> Link:
+    """Return the link as it was before the plan; a new one's has no hash and no basis yet."""
+    known = survey.links.get(action.link.source_id)
+    return known or dataclasses.replace(
+        action.link, source_hash="", basis=dataclasses.replace(action.link.basis, zone_data="", mapping="", config="")
+    )
+
+
+def _parked(action: Action, group: Parked, survey: Survey, hold_ids: dict[SourceId, str], now: datetime) -> Link:
+    before = _before(action, survey)
+    return dataclasses.replace(
+        before,
+        state=State.HELD,
+        wanted=action.link.wanted,
+        reason=f"held: {group.kind.value}",
+        remedy=f"calrelay holds, then calrelay approve {hold_ids.get(before.source_id, '')}".strip(),
+        hold=hold_ids.get(before.source_id),
+        since=before.since if before.state is State.HELD else now,
+    )
+
+
+def _held(pipeline: Pipeline, link: Link, now: datetime) -> Happening:
+    return Happening(at=now, pipeline=pipeline.name, external_id=link.external_id, what="held", detail=link.reason)
+
+
+def _split_waiting(actions: Sequence[Action], policy: Policy, survey: Survey, now: datetime) -> tuple[list[Action], list[Link]]:
+    """Part the actions that may go now from those that settle, or that wait for the hours in which events may be created."""
+    ready, waiting = [], []
+    for action in actions:
+        before = _before(action, survey)
+        wait = _wait_reason(action, before, policy, now)
+        if wait is None:
+            ready.append(action)
+            continue
+        same = before.state is State.WAITING and _wants_the_same(before, action)
+        since = before.since if same and before.since else now
+        waiting.append(dataclasses.replace(before, state=State.WAITING, wanted=action.link.wanted, reason=wait, since=since, hold=None))
+    return ready, waiting
+
+
+def _wait_reason(action: Action, before: Link, policy: Policy, now: datetime) -> str | None:
+    if policy.settle:
+        since = before.since if before.state is State.WAITING and _wants_the_same(before, action) else None
+        if since is None or now - since < policy.settle:
+            return "settling: sent when two reads agree"
+    if isinstance(action, Create) and not policy.may_create_at(now, action.event.zone):
+        return "outside the hours in which events are created"
+    return None
+
+
+def _wants_the_same(before: Link, action: Action) -> bool:
+    wanted = action.link.wanted
+    return (before.wanted.digest if before.wanted else "") == (wanted.digest if wanted else "")

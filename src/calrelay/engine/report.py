@@ -1,0 +1,168 @@
+"""What a pass says about itself: the counters of the JSON contract, problems in words, and the exit code that follows from them."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from calrelay.domain.guard import Parked, people_of
+from calrelay.domain.plan import Action, Create, Delete, Update
+from calrelay.errors import CalrelayError, ExitCode
+from calrelay.ports import PassRecord
+
+
+class Outcome(StrEnum):
+    """How a pass ended."""
+
+    OK = "ok"
+    PARTIAL = "partial"  # part of it could not be read, or was not taken, or waits for a decision
+    REFUSED = "refused"  # a guard, or a pause, stopped all of it
+    FAILED = "failed"  # nothing sound was read, or nothing could be sent
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing somebody may have to look at; our own words only (rule 23)."""
+
+    kind: str
+    message: str
+    remedy: str = ""
+    external_id: str = ""
+    exit_code: int = ExitCode.ATTENTION
+
+    @classmethod
+    def of(cls, error: CalrelayError, external_id: str = "") -> "Problem":
+        """Tell an error as a problem."""
+        return cls(kind=error.kind, message=error.message, remedy=error.remedy, external_id=external_id, exit_code=error.exit_code)
+
+    def to_json(self) -> dict[str, str]:
+        """Return the problem in the form of the JSON contract."""
+        return {"external_id": self.external_id, "kind": self.kind, "message": self.message, "remedy": self.remedy}
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class PassReport:
+    """The report of one pass, filled while it runs. `created`, `updated` and `deleted` count what the target accepted in this pass."""
+
+    pipeline: str
+    command: str
+    started_at: datetime
+    is_dry_run: bool = False
+    is_complete: bool = False
+    outcome: Outcome = Outcome.OK
+    read: int = 0
+    created: int = 0
+    updated: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    quarantined: int = 0
+    held: int = 0
+    waiting: int = 0
+    skipped: Counter[str] = dataclasses.field(default_factory=Counter)
+    notes: Counter[str] = dataclasses.field(default_factory=Counter)
+    requests: dict[str, int] = dataclasses.field(default_factory=dict)
+    seconds: float = 0.0
+    problems: list[Problem] = dataclasses.field(default_factory=list)
+    actions: list[Action] = dataclasses.field(default_factory=list)
+    parked: Sequence[Parked] = ()
+
+    @property
+    def sent(self) -> int:
+        """Count what the target accepted."""
+        return self.created + self.updated + self.deleted
+
+    @property
+    def people(self) -> int:
+        """Count the distinct people whom the target could message because of this pass's creates and updates."""
+        return len(people_of(a for a in self.actions if not isinstance(a, Delete)))
+
+    @property
+    def exit_code(self) -> int:
+        """Return the exit code this pass calls for."""
+        codes = [p.exit_code for p in self.problems]
+        if self.held:
+            codes.append(ExitCode.GUARD)
+        if self.quarantined:
+            codes.append(ExitCode.ATTENTION)
+        return ExitCode.worst(*codes)
+
+    def fail(self, error: CalrelayError, outcome: Outcome = Outcome.FAILED) -> None:
+        """Note the error that ended the pass; one that sent something was partial."""
+        self.problems.append(Problem.of(error))
+        self.outcome = Outcome.PARTIAL if self.sent and outcome is Outcome.FAILED else outcome
+
+    def worsen(self, outcome: Outcome) -> None:
+        """Set the outcome unless it is worse already."""
+        order = (Outcome.OK, Outcome.PARTIAL, Outcome.REFUSED, Outcome.FAILED)
+        self.outcome = max(self.outcome, outcome, key=order.index)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the pass in the form of the JSON contract; a dry run carries its actions."""
+        document: dict[str, Any] = {
+            "pipeline": self.pipeline,
+            "outcome": self.outcome.value,
+            **self.counts(),
+            "requests": dict(self.requests),
+            "seconds": round(self.seconds, 3),
+            "problems": [p.to_json() for p in self.problems],
+        }
+        if self.is_dry_run:
+            holds = {id(a): p.kind.value for p in self.parked for a in p.actions}
+            document["actions"] = [action_to_json(a, holds.get(id(a))) for a in self.actions]
+            document["people"] = self.people
+        return document
+
+    def counts(self) -> dict[str, int]:
+        """Return the counters of the contract."""
+        return {
+            "read": self.read,
+            "created": self.created,
+            "updated": self.updated,
+            "deleted": self.deleted,
+            "unchanged": self.unchanged,
+            "skipped": self.skipped.total(),
+            "quarantined": self.quarantined,
+            "held": self.held,
+        }
+
+    def to_record(self) -> PassRecord:
+        """Return what the ledger remembers of the pass."""
+        return PassRecord(
+            pipeline=self.pipeline,
+            command=self.command,
+            started_at=self.started_at,
+            seconds=self.seconds,
+            outcome=self.outcome.value,
+            is_complete=self.is_complete,
+            counts=self.counts(),
+            requests=dict(self.requests),
+            problems=[p.to_json() for p in self.problems[:50]],
+        )
+
+
+def action_to_json(action: Action, hold: str | None = None) -> dict[str, Any]:
+    """Return an action in the form of `plan --json`; it holds a title, so it is for stdout only."""
+    document: dict[str, Any] = {
+        "action": type(action).__name__.lower(),
+        "external_id": action.link.external_id,
+        "cause": action.cause.value,
+    }
+    match action:
+        case Create(entry=entry):
+            document |= {"title": entry.title, "start": entry.start.isoformat(), "calendar": entry.calendar}
+        case Update(entry=entry, fields=fields):
+            document |= {"title": entry.title, "start": entry.start.isoformat(), "fields": sorted(fields)}
+        case Delete(reason=reason, successor=successor):
+            document |= {"reason": reason} | ({"moves_to": successor.calendar} if successor else {})
+    if action.event is not None:
+        document["people"] = sum(1 for p in action.event.participants if p.is_reachable)
+    if hold:
+        document["hold"] = hold
+    return document
+
+
+def requests_since(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+    """Return how many requests each account made between two counts."""
+    return {account: after[account] - before.get(account, 0) for account in after}

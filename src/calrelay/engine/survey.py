@@ -1,0 +1,207 @@
+"""Fetch, map and plan in one go: each page is planned as it arrives and unchanged rows are let go, so memory grows with what changed."""
+
+import asyncio
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from calrelay.domain.event import Event, Row, SourceId, Unmappable
+from calrelay.domain.link import ExternalId, Link, State
+from calrelay.domain.plan import Action, Create, Decision, Delete, Skipped, Unchanged, Update, plan
+from calrelay.domain.policy import Policy
+from calrelay.domain.window import Span
+from calrelay.engine.adopt import Holdings, adopt
+from calrelay.engine.order import Order
+from calrelay.engine.pipeline import Pipeline
+from calrelay.engine.report import PassReport, Problem
+from calrelay.errors import MappingError, VendorError
+from calrelay.ports import Claim, Flaw, Holding, Page
+
+FINDS_AT_ONCE = 5
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Survey:
+    """What planning one pass found: actions in order of reading, links to remember, and what was seen."""
+
+    actions: list[Action] = dataclasses.field(default_factory=list)
+    links: dict[SourceId, Link] = dataclasses.field(default_factory=dict)  # as they were before the plan, of everything acted upon
+    changed: list[Link] = dataclasses.field(default_factory=list)  # to be stored though nothing is owed
+    seen: set[SourceId] = dataclasses.field(default_factory=set)
+    flaws: list[Flaw] = dataclasses.field(default_factory=list)
+
+
+class Surveyor:
+    """Plans rows of one pass against the ledger."""
+
+    def __init__(self, pipeline: Pipeline, policy: Policy, order: Order, report: PassReport) -> None:
+        self._pipeline = pipeline
+        self._policy = policy
+        self._order = order
+        self._report = report
+        self._now = pipeline.clock()
+        self.holdings: Holdings | None = None  # set where links may have to be adopted
+        self.survey = Survey()
+
+    def take_page(self, page: Page, span: Span) -> None:
+        """Plan a page's rows; rows outside the span count only where they are linked (rule 17)."""
+        rows = [row for row in page.rows if row.source_id not in self.survey.seen]
+        links = self._pipeline.ledger.links(self._policy.pipeline, [row.source_id for row in rows])
+        rows = [row for row in rows if row.source_id in links or isinstance(row, Unmappable) or row.start in span]
+        self.take_rows(rows, links)
+
+    def take_rows(self, rows: Sequence[Row], links: dict[SourceId, Link]) -> None:
+        """Plan rows whose links are at hand."""
+        claims = self._claims(row.source_id for row in rows if row.source_id not in links)
+        for row in rows:
+            if row.source_id in self.survey.seen:
+                continue
+            self.survey.seen.add(row.source_id)
+            self._report.read += 1
+            link = links.get(row.source_id)
+            if isinstance(row, Unmappable):
+                self._quarantine(row.source_id, link, row.error)
+            else:
+                self._take_event(row, link, claims)
+
+    async def find(self, source_ids: Collection[SourceId], links: Mapping[SourceId, Link]) -> list[Link]:
+        """Ask the source for events by id and plan what it answers; return the links proven gone. What is not proven is a flaw."""
+        gone: list[Link] = []
+        gate = asyncio.Semaphore(FINDS_AT_ONCE)
+
+        async def ask(source_id: SourceId) -> None:
+            async with gate:
+                try:
+                    row = await self._pipeline.source.find(source_id)
+                except VendorError as error:
+                    self.survey.flaws.append(Flaw(what=f"event {source_id} could not be asked for by its id", error=error))
+                    self.survey.seen.add(source_id)
+                    return
+            link = links.get(source_id)
+            if row is not None:
+                self.take_rows([row], {source_id: link} if link else {})
+            elif link is not None:
+                self.survey.seen.add(source_id)
+                gone.append(link)
+
+        async with asyncio.TaskGroup() as group:
+            for source_id in source_ids:
+                group.create_task(ask(source_id))
+        return gone
+
+    def add(self, decision: Decision, link: Link | None) -> None:
+        """File a decision: actions wait for the guard, changed links for the ledger, the rest is counted."""
+        match decision:
+            case Create() | Update() | Delete():
+                self.survey.actions.append(decision)
+                if link is not None:
+                    self.survey.links[link.source_id] = link
+            case Unchanged():
+                if decision.link.state is not State.QUARANTINED:
+                    self._report.unchanged += 1
+                self._remember(decision.link, link)
+            case Skipped():
+                self._report.skipped[decision.reason] += 1
+                if decision.link is not None:
+                    self._remember(decision.link, link)
+
+    def _take_event(self, event: Event, link: Link | None, claims: dict[ExternalId, Claim]) -> None:
+        for note in event.notes:
+            self._report.notes[note] += 1
+        try:
+            if self._order.adopts_only and link is not None and link.state not in (State.IGNORED, State.RELEASED):
+                link = self._disowned(link)
+            decision = self._plan(event, link)
+            if isinstance(decision, Create) and (adopted := self._adopted(decision)):
+                link, decision = adopted, self._plan(event, adopted)
+            elif self._order.adopts_only and link is not None:
+                self.survey.changed.append(link)
+        except MappingError as error:
+            self._quarantine(event.source_id, link, error)
+            return
+        if isinstance(decision, Create) and link is None:
+            claimed = self._claim(decision, claims)
+            if claimed is None:
+                return
+            decision = claimed
+        self.add(decision, link)
+
+    def _plan(self, event: Event, link: Link | None) -> Decision:
+        decision = plan(event, link, policy=self._policy, hasher=self._pipeline.hasher, now=self._now)
+        if self._order.is_load and isinstance(decision, Create) and not decision.link.backfilled:
+            return self._as_backfilled(decision)
+        if self._order.is_load and isinstance(decision, Delete):  # a load creates and updates only
+            return Skipped(event=event, reason="to be deleted or moved by the next sync")
+        return decision
+
+    def _as_backfilled(self, create: Create) -> Create:
+        link = dataclasses.replace(create.link, backfilled=True, mode=self._order.mode or create.link.mode)
+        entry = self._policy.entry_of(create.event, link.mode, backfilled=True)
+        link = dataclasses.replace(link, wanted=self._pipeline.hasher.of_entry(entry))
+        return dataclasses.replace(create, link=link, entry=entry)
+
+    def adopt(self, create: Create, generation: int, holding: Holding) -> None:
+        """Replace a planned create by what is left to do for an entry that the target turned out to hold."""
+        self.survey.actions.remove(create)
+        link = adopt(create.link, generation, holding, create.entry, self._pipeline.hasher.of_entry(create.entry))
+        self._report.notes["adopted from the target"] += 1
+        self.survey.changed.append(link)
+        self.add(self._plan(create.event, link), link)
+
+    def _adopted(self, create: Create) -> Link | None:
+        held = self.holdings.find(create.link.base_id) if self.holdings else None
+        if held is None or create.link.wanted is None:
+            return None
+        self._report.notes["adopted from the target"] += 1
+        link = adopt(create.link, *held, create.entry, create.link.wanted)
+        self.survey.changed.append(link)
+        return link
+
+    def _disowned(self, link: Link) -> Link:
+        """Forget what the ledger says of the target, which is looked at anew; an id the target does not hold any more is used up."""
+        holds_it = self.holdings is not None and self.holdings.find(link.base_id) is not None
+        generation = link.generation + (1 if link.is_live and not holds_it else 0)
+        return dataclasses.replace(link, state=State.READY, accepted=None, target_id=None, generation=generation)
+
+    def _claims(self, source_ids: Iterable[SourceId]) -> dict[ExternalId, Claim]:
+        bases = [self._policy.base_id(source_id) for source_id in source_ids]
+        return self._pipeline.ledger.claims(self._policy.target, bases) if bases else {}
+
+    def _claim(self, create: Create, claims: dict[ExternalId, Claim]) -> Create | None:
+        """Take the event's external id, in the generation that is due; None when another pipeline has it (design: one claim at a time)."""
+        claim = claims.get(create.link.base_id)
+        if claim is None or claim.pipeline == self._policy.pipeline:
+            return create if claim is None else self._with_generation(create, claim.generation)
+        if claim.is_free:
+            return self._with_generation(create, claim.generation)
+        self._report.skipped[f"claimed by pipeline {claim.pipeline}"] += 1
+        self._report.problems.append(
+            Problem(
+                kind="MappingError",
+                external_id=create.link.base_id,
+                message=f"pipelines {claim.pipeline} and {self._policy.pipeline} both claim this event for account {self._policy.target}",
+                remedy="narrow one of the two filters, or give one of the pipelines an `id_prefix`",
+            )
+        )
+        return None
+
+    def _with_generation(self, create: Create, generation: int) -> Create:
+        return dataclasses.replace(create, link=dataclasses.replace(create.link, generation=generation))
+
+    def _quarantine(self, source_id: SourceId, link: Link | None, error: MappingError) -> None:
+        """Keep an event that cannot be mapped, and what the target holds of it, until its row, the mapping or the config changes."""
+        if link is not None and link.state in (State.IGNORED, State.RELEASED):
+            self._report.skipped[link.reason or link.state.value] += 1
+            return
+        base = self._policy.base_id(source_id)
+        link = link or Link(
+            pipeline=self._policy.pipeline, target=self._policy.target, source_id=source_id, base_id=base, mode=self._policy.mode
+        )
+        quarantined = dataclasses.replace(
+            link, state=State.QUARANTINED, reason=error.message, remedy=error.remedy, attempts=0, since=link.since or self._now
+        )
+        self._report.problems.append(Problem.of(error, link.external_id))
+        self._remember(quarantined, link if link.state is State.QUARANTINED else None)
+
+    def _remember(self, link: Link, before: Link | None) -> None:
+        if link != before:
+            self.survey.changed.append(link)

@@ -1,0 +1,224 @@
+"""One pass of one pipeline: fetch → map → plan → guard → apply → record. Every command and the daemon walk this road."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from calrelay.domain.guard import Approval, Parked, Verdict, guard
+from calrelay.domain.link import State
+from calrelay.domain.plan import Create, plan_gone
+from calrelay.domain.policy import Policy
+from calrelay.domain.window import Span
+from calrelay.engine.absence import GuardTerms, absences, settle_absences
+from calrelay.engine.adopt import list_holdings
+from calrelay.engine.apply import Applier
+from calrelay.engine.holds import approval_of
+from calrelay.engine.order import Order, Reach
+from calrelay.engine.orphans import adopt_orphans, adopt_unlisted
+from calrelay.engine.pipeline import Pipeline
+from calrelay.engine.record import count_dry_run, record_plan, remember_pipeline
+from calrelay.engine.report import Outcome, PassReport, Problem, requests_since
+from calrelay.engine.survey import Surveyor
+from calrelay.engine.unanswered import resolve_unanswered
+from calrelay.errors import CalrelayError, ExitCode, GuardRefused, VendorUnavailable
+from calrelay.ports import Flaw, Scope
+
+CLOCK_SKEW = timedelta(minutes=5)
+DAY = timedelta(days=1)
+Progress = Callable[[PassReport], None]
+
+
+async def run_pass(pipeline: Pipeline, order: Order, *, progress: Progress | None = None) -> PassReport:
+    """Run one pass and report; never raises for what a vendor or a guard does.
+
+    StateError and bugs pass through: they stop everything. The caller holds the pipeline's lock, unless the order is a dry run.
+    """
+    started, before = time.monotonic(), pipeline.request_counts()
+    report = PassReport(pipeline=pipeline.name, command=order.command, started_at=pipeline.clock(), is_dry_run=order.is_dry_run)
+    try:
+        await _Pass(pipeline, order, report, progress).run()
+    except CalrelayError as error:
+        if error.exit_code in (ExitCode.STATE, ExitCode.BUG):
+            raise
+        report.fail(error, Outcome.REFUSED if isinstance(error, GuardRefused) else Outcome.FAILED)
+    report.seconds = time.monotonic() - started
+    report.requests = requests_since(before, pipeline.request_counts())
+    if not order.is_dry_run:
+        _count_standing(pipeline, report)
+        pipeline.ledger.record_pass(report.to_record())
+    if report.held or report.quarantined:
+        report.worsen(Outcome.PARTIAL)
+    return report
+
+
+def _count_standing(pipeline: Pipeline, report: PassReport) -> None:
+    states = pipeline.ledger.count_states(pipeline.name)
+    report.quarantined, report.held, report.waiting = (states.get(s, 0) for s in (State.QUARANTINED, State.HELD, State.WAITING))
+
+
+class _Pass:
+    """The six verbs in order, and what they hand to each other."""
+
+    def __init__(self, pipeline: Pipeline, order: Order, report: PassReport, progress: Progress | None) -> None:
+        self._pipeline = pipeline
+        self._order = order
+        self._report = report
+        self._progress = progress
+        self._ledger = pipeline.ledger
+        self._now = pipeline.clock()
+        self._span = order.span or pipeline.window.at(self._now)
+        self._record = self._ledger.pipeline(pipeline.name)
+
+    async def run(self) -> None:
+        """Fetch, map, plan, guard, apply, record."""
+        self._refuse_paused()
+        policy = await self._pipeline.policy(remember=not self._order.is_dry_run)
+        if not self._order.is_dry_run:
+            await resolve_unanswered(self._pipeline)
+        live = self._ledger.count_live(self._pipeline.name)
+        holds = self._ledger.holds(self._pipeline.name)
+        approval = approval_of(holds, self._now)
+        surveyor = Surveyor(self._pipeline, policy, self._order, self._report)
+        await self._survey(surveyor, policy)
+        parked = await self._survey_unseen(surveyor, live, approval)
+        self._tell_flaws(surveyor)
+        self._check_clocks()
+        verdict = self._guard(surveyor, live, approval, parked)
+        self._report.actions = [*surveyor.survey.actions, *(action for group in parked for action in group.actions)]
+        self._report.parked = verdict.parked
+        self._refuse_first_load(verdict)
+        if self._order.is_dry_run:
+            count_dry_run(self._report, verdict, self._ledger.count_states(self._pipeline.name), surveyor.survey)
+            return
+        ready = record_plan(
+            self._pipeline, policy, surveyor.survey, verdict, before=holds, now=self._now, adopts_only=self._order.adopts_only
+        )
+        if not self._order.adopts_only:
+            await Applier(self._pipeline, self._report, approval=approval, progress=self._progress).apply(ready)
+            remember_pipeline(self._pipeline, self._order, self._record, self._report, now=self._now)
+
+    # --- fetch, map, plan ---
+
+    async def _survey(self, surveyor: Surveyor, policy: Policy) -> None:
+        """Read as much of the source as the order asks for, and plan it page by page."""
+        if self._order.reach is Reach.IDS:
+            links = self._ledger.links(self._pipeline.name, self._order.ids)
+            for link in await surveyor.find(self._order.ids, links):
+                surveyor.add(plan_gone(link, now=self._now), link)
+            return
+        if self._record.first_complete_at is None or self._order.adopts_only:
+            await self._look_at_target(surveyor)
+        async for page in self._pipeline.source.read(self._scope()):
+            if isinstance(page, Flaw):
+                surveyor.survey.flaws.append(page)
+            else:
+                surveyor.take_page(page, self._span)
+            if self._progress:
+                self._progress(self._report)
+        await adopt_unlisted(self._pipeline, surveyor)
+        if self._order.adopts_only and not surveyor.survey.flaws:
+            await adopt_orphans(self._pipeline, policy, surveyor)
+
+    def _scope(self) -> Scope:
+        if self._order.reach is not Reach.QUICK:
+            return Scope(span=self._span)
+        if self._pipeline.source.can_read_changes and self._record.last_read_at is not None:
+            return Scope(span=self._span, changed_since=self._record.last_read_at)
+        return Scope(span=Span(begin=self._span.begin, end=min(self._span.end, self._now + self._pipeline.near)))
+
+    async def _look_at_target(self, surveyor: Surveyor) -> None:
+        """Look at what the target holds before anything is created there; a list with a gap could hide what would then be doubled."""
+        holdings, flaws = await list_holdings(self._pipeline, self._span.padded(DAY))
+        if flaws:
+            raise VendorUnavailable(
+                f"what account {self._pipeline.target.account} already holds could not be read whole ({flaws[0].what}); nothing was sent",
+                remedy=flaws[0].error.remedy if flaws[0].error else "try again",
+                account=self._pipeline.target.account,
+            )
+        surveyor.holdings = holdings
+
+    async def _survey_unseen(self, surveyor: Surveyor, live: int, approval: Approval) -> list[Parked]:
+        """Plan what the read did not show: expected events that are missing, and events that still owe the target something."""
+        parked = []
+        if self._order.reach is Reach.COMPLETE and not self._order.is_load and not surveyor.survey.flaws:
+            self._report.is_complete = True
+            found = absences(self._pipeline, surveyor, self._span, self._now)
+            group = await settle_absences(surveyor, found, self._guard_terms(live), approval, now=self._now)
+            parked = [group] if group else []
+        if self._order.reach is not Reach.IDS and not self._order.is_load:
+            await self._survey_owing(surveyor, approval)
+        return parked
+
+    async def _survey_owing(self, surveyor: Surveyor, approval: Approval) -> None:
+        """Ask by id for unseen events that wait to be sent: what goes out is what the source says now, never what it said some time ago."""
+        owing = {
+            link.source_id: link
+            for link in self._ledger.links_in(self._pipeline.name, {State.READY, State.WAITING, State.HELD})
+            if link.source_id not in surveyor.survey.seen and (link.state is not State.HELD or link.source_id in approval.digests)
+        }
+        for link in await surveyor.find(owing.keys(), owing):
+            surveyor.add(plan_gone(link, now=self._now), link)
+
+    def _tell_flaws(self, surveyor: Surveyor) -> None:
+        """Report an incomplete read: what was sound goes on, nothing is concluded to be gone, exit code 3 (rule 1)."""
+        for flaw in surveyor.survey.flaws:
+            remedy = flaw.error.remedy if flaw.error and flaw.error.remedy else "nothing was deleted; the next pass reads again"
+            message = flaw.what if flaw.error is None else f"{flaw.what}: {flaw.error.message}"
+            kind = flaw.error.kind if flaw.error else "ResponseInvalid"
+            self._report.problems.append(Problem(kind=kind, message=message, remedy=remedy, exit_code=ExitCode.VENDOR))
+        if surveyor.survey.flaws:
+            self._report.is_complete = False
+            self._report.worsen(Outcome.PARTIAL if self._report.read else Outcome.FAILED)
+
+    # --- guard ---
+
+    def _guard_terms(self, live: int) -> GuardTerms:
+        recent = self._ledger.deletes_since(self._pipeline.name, self._now - DAY)
+        return GuardTerms(limits=self._pipeline.limits, live=live, recent_deletes=recent)
+
+    def _guard(self, surveyor: Surveyor, live: int, approval: Approval, parked: list[Parked]) -> Verdict:
+        terms = self._guard_terms(live)
+        is_loading = self._order.is_load or self._record.first_complete_at is None
+        verdict = guard(
+            surveyor.survey.actions,
+            limits=terms.limits,
+            live=terms.live,
+            recent_deletes=terms.recent_deletes,
+            approval=approval,
+            guard_creates=not is_loading,
+        )
+        return Verdict(passed=verdict.passed, parked=(*verdict.parked, *parked))
+
+    def _refuse_paused(self) -> None:
+        if self._record.is_paused and not self._order.is_dry_run:
+            raise GuardRefused(
+                f"pipeline {self._pipeline.name} is paused; nothing was read or sent", remedy=f"calrelay resume {self._pipeline.name}"
+            )
+
+    def _refuse_first_load(self, verdict: Verdict) -> None:
+        """Refuse a first load of more events than `first_load`: each create can message its guest at once (rule 16)."""
+        if self._order.is_load or self._order.adopts_only or self._record.first_complete_at is not None:
+            return
+        creates = sum(isinstance(action, Create) for action in verdict.passed)
+        if creates <= self._pipeline.limits.first_load:
+            return
+        name, (begin, end) = self._pipeline.name, (self._span.begin.date(), self._span.end.date())
+        refusal = GuardRefused(
+            f"the first load of pipeline {name} would create {creates} events and could message {self._report.people} people at once; "
+            f"`first_load` allows {self._pipeline.limits.first_load}, so nothing was sent",
+            remedy=f"see them with `calrelay plan {name}`, then load them with `calrelay backfill {name} --from {begin} --to {end} "
+            "--messages no-booking` (or send, auto, skip)",
+        )
+        if not self._order.is_dry_run:
+            raise refusal
+        self._report.fail(refusal, Outcome.REFUSED)
+
+    def _check_clocks(self) -> None:
+        """Refuse to act by a clock that disagrees with the vendors' Date headers: `over` and `soon` would be wrong."""
+        for end in (self._pipeline.source, self._pipeline.target):
+            skew = end.clock_skew_seconds
+            if skew is not None and abs(skew) > CLOCK_SKEW.total_seconds():
+                raise GuardRefused(
+                    f"this machine's clock differs from {end.vendor}'s by {abs(skew) / 60:.0f} minutes; nothing was sent",
+                    remedy="set the clock (`timedatectl`), then run again",
+                )
