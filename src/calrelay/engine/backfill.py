@@ -1,0 +1,92 @@
+"""First and historic loads: creates and updates only, chunk by chunk; live passes go between, and a stopped load resumes."""
+
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+
+from calrelay.domain.link import MessageMode
+from calrelay.domain.window import Span
+from calrelay.engine.order import Order
+from calrelay.engine.pipeline import Pipeline
+from calrelay.engine.report import Outcome, PassReport
+from calrelay.engine.sync import Progress, run_pass
+from calrelay.errors import ExitCode
+
+CHUNK = timedelta(days=7)
+MEMO_DONE = "backfill:{pipeline}:{begin}:{end}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One chunk done: which of how many, and its report."""
+
+    number: int
+    of: int
+    span: Span
+    report: PassReport
+
+
+async def backfill(
+    pipeline: Pipeline,
+    span: Span,
+    mode: MessageMode,
+    *,
+    lock: Callable[[], AbstractContextManager[object]],
+    progress: Progress | None = None,
+) -> AsyncIterator[Step]:
+    """Load a span in chunks and yield each when it is done; stops after a chunk that did not go through.
+
+    The lock is taken for a chunk at a time, so that live passes go between. A chunk that was done is remembered, and the same span begun
+    again resumes behind it.
+    """
+    key = MEMO_DONE.format(pipeline=pipeline.name, begin=span.begin.isoformat(), end=span.end.isoformat())
+    done = pipeline.ledger.memo(key)
+    chunks = span.chunks(CHUNK)
+    todo = [(i, chunk) for i, chunk in enumerate(chunks, 1) if done is None or chunk.end.isoformat() > done[0]]
+    for number, chunk in todo:
+        with lock():
+            order = Order(command="backfill", span=chunk, is_load=True, mode=mode)
+            report = await run_pass(pipeline, order, progress=progress)
+            if is_sound(report):
+                pipeline.ledger.save_memo(key, chunk.end.isoformat(), pipeline.clock())
+        yield Step(number=number, of=len(chunks), span=chunk, report=report)
+        if not is_sound(report):
+            return
+    pipeline.ledger.save_memo(key, None, pipeline.clock())
+    _end_first_load(pipeline, span)
+
+
+def is_sound(report: PassReport) -> bool:
+    """Say whether a chunk was read and sent; events in quarantine or held do not stop a load."""
+    return report.outcome not in (Outcome.FAILED, Outcome.REFUSED) and report.exit_code not in (ExitCode.VENDOR, ExitCode.CONFIG)
+
+
+def _end_first_load(pipeline: Pipeline, span: Span) -> None:
+    """A load over the whole window was a first complete pass: what is new after it is new."""
+    now = pipeline.clock()
+    record = pipeline.ledger.pipeline(pipeline.name)
+    window = pipeline.window.at(now)
+    covers = span.begin <= now and span.end >= window.end - timedelta(days=1)
+    if record.first_complete_at is None and covers:
+        pipeline.ledger.save_pipeline(dataclasses.replace(record, first_complete_at=now))
+
+
+def merge_steps(pipeline: str, started_at: datetime, steps: Sequence[Step]) -> PassReport:
+    """Return one report over all chunks, in the form of the JSON contract."""
+    total = PassReport(pipeline=pipeline, command="backfill", started_at=started_at)
+    for report in (step.report for step in steps):
+        total.read += report.read
+        total.created += report.created
+        total.updated += report.updated
+        total.unchanged += report.unchanged
+        total.skipped += report.skipped
+        total.notes += report.notes
+        total.seconds += report.seconds
+        total.problems.extend(report.problems)
+        total.actions.extend(report.actions)
+        total.quarantined, total.held = report.quarantined, report.held
+        total.worsen(report.outcome)
+        for account, number in report.requests.items():
+            total.requests[account] = total.requests.get(account, 0) + number
+    return total

@@ -1,0 +1,78 @@
+"""`show`: everything known of one event — the source row now, how it was mapped, what we remember, what the target holds."""
+
+import dataclasses
+from collections.abc import Sequence
+from datetime import datetime
+
+from calrelay.domain.entry import Entry
+from calrelay.domain.event import Event, Unmappable
+from calrelay.domain.link import Link
+from calrelay.domain.plan import Decision, plan, plan_gone
+from calrelay.domain.policy import Policy, Standing
+from calrelay.engine.decisions import find_links
+from calrelay.engine.pipeline import Pipeline
+from calrelay.errors import CalrelayError, MappingError
+from calrelay.ports import Happening, Holding
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """What `show` tells. Where an end could not be asked, its error stands instead. Holds names: for stdout and pages only."""
+
+    pipeline: str
+    link: Link | None
+    event: Event | None = None
+    unmappable: MappingError | None = None
+    is_gone: bool = False
+    source_error: CalrelayError | None = None
+    standing: Standing | None = None
+    standing_reason: str = ""
+    entry: Entry | None = None
+    decision: Decision | None = None
+    holding: Holding | None = None
+    target_error: CalrelayError | None = None
+    history: Sequence[Happening] = ()
+    at: datetime | None = None
+
+
+async def tell(pipeline: Pipeline, link: Link) -> Story:
+    """Ask both ends about one linked event and explain what the next pass would do. Writes nothing."""
+    story = Story(pipeline=pipeline.name, link=link, history=pipeline.ledger.history(pipeline.name, link.base_id), at=pipeline.clock())
+    story = await _ask_target(pipeline, link, story)
+    try:
+        policy = await pipeline.policy(remember=False)
+        row = await pipeline.source.find(link.source_id)
+    except CalrelayError as error:
+        return dataclasses.replace(story, source_error=error)
+    match row:
+        case None:
+            return dataclasses.replace(story, is_gone=True, decision=plan_gone(link, now=pipeline.clock()))
+        case Unmappable():
+            return dataclasses.replace(story, unmappable=row.error)
+        case Event():
+            return _explain(pipeline, policy, link, row, story)
+
+
+def known_links(pipelines: Sequence[Pipeline], external_id: str) -> list[tuple[Pipeline, Link]]:
+    """Return each pipeline that has a link of this event. Raises ConfigError when none has."""
+    by_name = {pipeline.name: pipeline for pipeline in pipelines}
+    links = find_links(pipelines[0].ledger, external_id)
+    return [(by_name[link.pipeline], link) for link in links if link.pipeline in by_name]
+
+
+def _explain(pipeline: Pipeline, policy: Policy, link: Link, event: Event, story: Story) -> Story:
+    standing, reason = policy.judge(event)
+    story = dataclasses.replace(story, event=event, standing=standing, standing_reason=reason)
+    try:
+        entry = policy.entry_of(event, link.mode, backfilled=link.backfilled)
+        decision = plan(event, link, policy=policy, hasher=pipeline.hasher, now=pipeline.clock())
+    except MappingError as error:
+        return dataclasses.replace(story, unmappable=error)
+    return dataclasses.replace(story, entry=entry, decision=decision)
+
+
+async def _ask_target(pipeline: Pipeline, link: Link, story: Story) -> Story:
+    try:
+        return dataclasses.replace(story, holding=await pipeline.target.find(link.external_id))
+    except CalrelayError as error:
+        return dataclasses.replace(story, target_error=error)
