@@ -11,18 +11,22 @@ from starlette.routing import Route
 
 from calrelay.simulators.control import guarded, read_object
 from calrelay.simulators.timetap_book import AppointmentBook
+from calrelay.simulators.timetap_due import Message, MessageSchedule
 from calrelay.simulators.timetap_mail import Mails
 from calrelay.simulators.timetap_rows import Json
 from calrelay.simulators.timetap_tokens import Tokens
+from calrelay.simulators.timetap_webhooks import Order, WebhookSender
 
 
 class ControlCalls:
     """The endpoints; every change answers with the row as it is stored."""
 
-    def __init__(self, *, book: AppointmentBook, tokens: Tokens, mails: Mails) -> None:
+    def __init__(self, *, book: AppointmentBook, tokens: Tokens, mails: Mails, webhooks: WebhookSender, schedule: MessageSchedule) -> None:
         self._book = book
         self._tokens = tokens
         self._mails = mails
+        self._webhooks = webhooks
+        self._schedule = schedule
         self._verbs: dict[str, Callable[[int, Json], object]] = {
             "patch": book.patch,
             "move": self._move,
@@ -41,13 +45,16 @@ class ControlCalls:
         """List the routes, relative to /_control.
 
         GET, POST /appointments ({"start", "minutes", "staff_zone", …} in naive ISO time, other keys as in RowExtras that JSON can tell);
-        POST /appointments/{id}/{verb}; POST /tokens/expire; GET, DELETE /mails.
+        POST /appointments/{id}/{verb}; POST /tokens/expire; GET, DELETE /mails; GET /messages?begin=&end= (aware ISO times);
+        POST /webhooks ({"url", "order", "copies"}, all optional). Where the setting webhook_url is filled, changes are delivered at once.
         """
         return [
             Route("/appointments", guarded(self.appointments), methods=["GET", "POST"]),
             Route("/appointments/{id:int}/{verb}", guarded(self.change), methods=["POST"]),
             Route("/tokens/expire", guarded(self.expire_tokens), methods=["POST"]),
             Route("/mails", guarded(self.mails), methods=["GET", "DELETE"]),
+            Route("/messages", guarded(self.messages), methods=["GET"]),
+            Route("/webhooks", guarded(self.deliver_webhooks), methods=["POST"]),
         ]
 
     async def appointments(self, request: Request) -> Response:
@@ -57,6 +64,7 @@ class ControlCalls:
         body = await read_object(request)
         start = datetime.fromisoformat(body.pop("start"))
         number = self._book.book(start, int(body.pop("minutes", 60)), body.pop("staff_zone", "America/New_York"), **body)
+        await self._webhooks.deliver()
         return JSONResponse(self._book.row(number))
 
     async def change(self, request: Request) -> Response:
@@ -67,6 +75,7 @@ class ControlCalls:
         if verb not in self._verbs:
             raise ValueError(f"no verb {verb!r}; there are {', '.join(self._verbs)}")
         self._verbs[verb](number, await read_object(request))
+        await self._webhooks.deliver()
         booking = self._book.bookings.get(number)
         return JSONResponse(booking.row if booking else None)
 
@@ -81,5 +90,22 @@ class ControlCalls:
             self._mails.sent.clear()
         return JSONResponse([asdict(mail) | {"at": mail.at.isoformat()} for mail in self._mails.sent])
 
+    async def messages(self, request: Request) -> Response:
+        """List what TimeTap itself will send in a span, and what changes would make it send."""
+        begin, end = (datetime.fromisoformat(request.query_params[key]) for key in ("begin", "end"))
+        due, possible = self._schedule.due(begin, end), self._schedule.possible(begin, end)
+        return JSONResponse({"due": [_plain(m) for m in due], "possible": [_plain(m) for m in possible]})
+
+    async def deliver_webhooks(self, request: Request) -> Response:
+        """Send the webhooks that wait."""
+        body = await read_object(request)
+        order, copies = Order(body.get("order", Order.AS_HAPPENED)), int(body.get("copies", 1))
+        done = await self._webhooks.deliver(order=order, copies=copies, url=body.get("url", ""))
+        return JSONResponse([delivery.status for delivery in done])
+
     def _move(self, number: int, body: dict[str, Any]) -> object:
         return self._book.move(number, datetime.fromisoformat(body["start"]), body.get("minutes"))
+
+
+def _plain(message: Message) -> Json:
+    return asdict(message) | {"at": message.at.isoformat() if message.at else None}

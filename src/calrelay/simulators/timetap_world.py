@@ -8,6 +8,7 @@ from typing import Any, Unpack
 from calrelay.simulators.people import a_person
 from calrelay.simulators.timetap import TimeTapSimulator
 from calrelay.simulators.timetap_book import RowKind
+from calrelay.simulators.timetap_message_world import populate_messages
 from calrelay.simulators.timetap_rows import (
     ClientPair,
     Json,
@@ -39,7 +40,7 @@ NEAR = 9.0  # mean distance of a booking in days: most are near
 
 
 def populate_timetap(sim: TimeTapSimulator, *, appointments: int, now: datetime, seed: int) -> None:
-    """Fill the book with this many rows around `now` (aware); the same arguments give the same rows.
+    """Fill the book with this many rows around `now` (aware), and add messages; the same arguments give the same rows.
 
     Up to a third are the odd ones (statuses, rows without client, midnight, wrong client clocks), then classes and series, then
     single bookings. From 48 rows on every kind is there.
@@ -52,6 +53,8 @@ def populate_timetap(sim: TimeTapSimulator, *, appointments: int, now: datetime,
     world.add_series(appointments // 10)
     while len(sim.book.bookings) < appointments:
         world.add_single()
+    populate_messages(sim)
+    sim.webhooks.pending.clear()
 
 
 class _World:
