@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -73,7 +73,7 @@ async def read_pages(
     key: Callable[[Row], Hashable],
     cap: int,
     in_flight: int = IN_FLIGHT,
-) -> AsyncIterator[PageRead[Row] | PageFlaw]:
+) -> AsyncGenerator[PageRead[Row] | PageFlaw, None]:
     """Read a list whose pages tell their number: page 1 first, then up to `in_flight` at once.
 
     Yields in page order, at least one outcome per page; the list is complete if none of them is a PageFlaw. A page that fails does
@@ -114,7 +114,7 @@ async def read_until_empty(
     key: Callable[[Row], Hashable],
     cap: int,
     on_repeat: OnRepeat = OnRepeat.FLAW,
-) -> AsyncIterator[PageRead[Row] | PageFlaw]:
+) -> AsyncGenerator[PageRead[Row] | PageFlaw, None]:
     """Read a list that tells no total, one page after the other, until an empty one; that one is yielded too, without rows.
 
     The list is complete if no outcome is a PageFlaw. A short page is not the end. After a failed page the next one is tried, unless
