@@ -11,7 +11,7 @@ import pytest
 from calrelay.simulators.faults import Fault, Kind, SimulatedClock
 from calrelay.simulators.timetap import TimeTapSimulator
 from calrelay.simulators.timetap_book import RowKind
-from calrelay.simulators.timetap_rows import ClientPair, an_appointment_row, start_of
+from calrelay.simulators.timetap_rows import ClientPair, an_appointment_row, end_of, start_of
 from calrelay.simulators.timetap_settings import BeyondEnd, IdLists, Spelling, StaffFilter, TimeTapSettings, UnknownId, WithoutStatuses
 from calrelay.simulators.timetap_world import STAFF, populate_timetap
 
@@ -399,6 +399,28 @@ async def test_every_write_to_an_appointment_is_recorded_as_mail() -> None:
     assert sim.book.row(number)["status"] == "CANCELLED"
 
 
+@pytest.mark.parametrize(("verb", "status"), [("completed", "COMPLETED"), ("noshow", "NO_SHOW")])
+async def test_status_calls_set_the_status_and_mail(verb: str, status: str) -> None:
+    sim = a_simulator()
+    (number,) = book_many(sim, 1)
+    async with with_token(sim) as client:
+        assert (await client.put(f"/appointments/{number}/{verb}/true")).json()["status"] == status
+        assert (await client.put(f"/appointments/5/{verb}/true")).status_code == 400
+    assert len(sim.mails.sent) == 1
+
+
+@pytest.mark.parametrize(
+    "path", ["/status", "/waitlist", "/recurringclassschedule", "/calendar/event/APPOINTMENT/{}", "/appointments/{}/checkWaitList"]
+)
+async def test_the_rest_of_what_a_client_could_read_answers_200(path: str) -> None:
+    sim = a_simulator()
+    (number,) = book_many(sim, 1)
+    async with with_token(sim) as client:
+        answer = await client.get(path.format(number))
+    assert answer.status_code == 200
+    assert isinstance(answer.json(), dict if "APPOINTMENT" in path else list)
+
+
 async def test_a_refused_write_changes_nothing_and_mails_nobody() -> None:
     sim = a_simulator()
     (number,) = book_many(sim, 1)
@@ -497,7 +519,7 @@ async def test_calendars_show_time_off_and_series_their_lessons() -> None:
     assert any(row["client"] is None for row in everything)
     assert len(series) == 4
     assert len({row["client"]["clientId"] for row in series}) == 1
-    assert [row["status"] for row in pending] == ["PENDING"]
+    assert {row["status"] for row in pending} == {"PENDING"}
 
 
 async def test_faults_hit_the_vendor_calls_and_leave_the_journal_true() -> None:
@@ -542,6 +564,15 @@ def test_the_world_is_the_same_for_the_same_seed_and_has_everything_odd() -> Non
     assert any(row["subStatus"] == "CHECKEDIN" for row in rows)
 
 
+@pytest.mark.parametrize("hours", [0, 6, 12, 18])
+def test_what_took_place_is_over_and_within_the_last_day(hours: int) -> None:
+    sim, now = a_simulator(), NOW + timedelta(hours=hours)
+    populate_timetap(sim, appointments=300, now=now, seed=2)
+    rows = [b.row for b in sim.book.bookings.values() if b.row["status"] in ("COMPLETED", "NO_SHOW")]
+    assert len(rows) > 2
+    assert all(now - timedelta(hours=24) < start_of(row) and end_of(row) <= now for row in rows)
+
+
 def test_class_attendees_are_rows_of_their_own() -> None:
     sim = a_simulator()
     populate_timetap(sim, appointments=80, now=NOW, seed=7)
@@ -557,7 +588,7 @@ def test_the_world_has_exactly_as_many_rows_as_asked_for_within_two_months(size:
     populate_timetap(sim, appointments=size, now=NOW, seed=3)
     rows = [booking.row for booking in sim.book.bookings.values()]
     assert len(rows) == size
-    assert all(NOW - timedelta(days=3) < start_of(row) < NOW + timedelta(days=62) for row in rows)
+    assert all(NOW - timedelta(days=1) < start_of(row) < NOW + timedelta(days=62) for row in rows)
     clients = [row["client"] for row in rows if row["client"]]
     assert all((c["emailAddress"] or "x@example.com").endswith("@example.com") for c in clients)
     assert all("-555-01" in (c["cellPhone"] or "-555-01") for c in clients)

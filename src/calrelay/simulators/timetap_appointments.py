@@ -13,8 +13,9 @@ from starlette.routing import Route
 from calrelay.simulators.timetap_book import AppointmentBook
 from calrelay.simulators.timetap_mail import Mails
 from calrelay.simulators.timetap_report import Report
-from calrelay.simulators.timetap_rows import Json, an_appointment_row, dress
+from calrelay.simulators.timetap_rows import Json, an_appointment_row
 from calrelay.simulators.timetap_settings import TimeTapSettings, UnknownId
+from calrelay.simulators.timetap_shapes import dress
 
 
 def not_found(what: str, number: object) -> Response:

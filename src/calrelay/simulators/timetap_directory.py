@@ -9,8 +9,9 @@ from starlette.routing import Route
 
 from calrelay.simulators.timetap_appointments import unknown_id
 from calrelay.simulators.timetap_book import KNOWN_STATUSES, AppointmentBook
-from calrelay.simulators.timetap_rows import Json, dress_staff, hhmm, timezone_list
+from calrelay.simulators.timetap_rows import Json, hhmm, timezone_list
 from calrelay.simulators.timetap_settings import IdLists, TimeTapSettings
+from calrelay.simulators.timetap_shapes import dress_staff
 
 OPENING, CLOSING = time(9), time(17)
 

@@ -8,8 +8,9 @@ from enum import StrEnum
 import httpx
 
 from calrelay.simulators.timetap_book import Change
-from calrelay.simulators.timetap_rows import Json, dress
+from calrelay.simulators.timetap_rows import Json
 from calrelay.simulators.timetap_settings import TimeTapSettings
+from calrelay.simulators.timetap_shapes import dress
 
 KEPT = 10_000
 PATIENCE = 5.0  # seconds a receiver has

@@ -67,10 +67,15 @@ class _World:
         self._persons = FIRST_PERSON
 
     def add_single(self) -> None:
-        staff = self._rng.randrange(len(STAFF))
+        """Add one booking; of a hundred, five are cancelled, three wait to be confirmed and three took place lately."""
+        staff, dice = self._rng.randrange(len(STAFF)), self._rng.random()
+        status = next((status for below, status in ((0.05, "CANCELLED"), (0.08, "PENDING"), (0.11, "COMPLETED")) if dice < below), "OPEN")
         reason = self._rng.choice(SERVICES)
         start = self._start(staff, min(self._rng.expovariate(1 / NEAR), HORIZON.days - 1))
-        self._sim.book.add(self._row(staff, start, reason["visitMinutes"], reason=reason, note=self._rng.choice(("", "", "gate B"))))
+        if status == "COMPLETED":
+            start = self._lately(staff)
+        note = self._rng.choice(("", "", "gate B"))
+        self._sim.book.add(self._row(staff, start, reason["visitMinutes"], reason=reason, note=note, status=status))
 
     def add_classes(self, rows: int) -> None:
         """Add class sessions of three to six attendees, each attendee a row of its own."""
@@ -93,6 +98,8 @@ class _World:
 
     def odd_rows(self) -> Iterator[tuple[Json, RowKind]]:
         """Go through the rows that a client must not stumble over, the likeliest ones first."""
+        for status in ("COMPLETED", "NO_SHOW"):
+            yield self._row(0, self._lately(0), 60, reason=LESSON, status=status), RowKind.APPOINTMENT
         for days, clock, minutes, extras in self._odd_appointments():
             yield self._row(0, self._at(0, days, clock), minutes, **extras), RowKind.APPOINTMENT
         for kind, days, note in ((RowKind.TIME_OFF, 2, "Time off"), (RowKind.HOLD, 3, "Hold"), (RowKind.BUSY, 1, "Busy")):
@@ -105,8 +112,6 @@ class _World:
         silent = self._client() | {"cellPhone": None}
         return (
             (1, noon, 45, {"status": "CANCELLED"}),
-            (-1, noon, 60, {"status": "COMPLETED", "reason": LESSON}),
-            (-1, time(15), 30, {"status": "NO_SHOW", "reason": CONSULTATION}),
             (3, time(10), 45, {"status": "PENDING"}),
             (4, time(10), 45, {"status": "RESCHEDULED"}),
             (2, time(23, 30), 90, {"reason": LESSON}),
@@ -141,6 +146,11 @@ class _World:
     def _start(self, staff: int, days: float) -> datetime:
         clock = time(self._rng.randint(8, 19), self._rng.choice((0, 0, 15, 30, 30, 45)))
         return self._at(staff, 1 + int(days), clock)
+
+    def _lately(self, staff: int) -> datetime:
+        """Return an hour that is over and within the last 24 on the staff member's clock: late yesterday, or this morning."""
+        wall = to_wall(self._now, STAFF[staff]["timeZoneCode"]["timeZoneCode"])
+        return self._at(staff, -1, time(17)) if wall.time() < time(17) else self._at(staff, 0, time(9))
 
     def _at(self, staff: int, days: int, clock: time) -> datetime:
         """Return a naive wall clock of a staff member, this many days from today there."""
