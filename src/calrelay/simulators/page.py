@@ -20,7 +20,8 @@ from calrelay.simulators.faults import Fault, Kind, When
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-    "section{border-top:1px solid #999;margin-top:2rem}label{display:inline-block;margin:.2rem 1rem .2rem 0}"
+    "section{border-top:1px solid #999;margin-top:2rem}button{justify-self:start}label{display:grid;font-size:.9rem}"
+    "form{display:grid;grid-template-columns:repeat(auto-fill,minmax(16rem,1fr));gap:.4rem 1rem;align-items:end;margin:.6rem 0}"
     "table{border-collapse:collapse}td,th{border:1px solid #bbb;padding:.2rem .6rem;text-align:left}pre{overflow:auto}"
     "@media (prefers-color-scheme:dark){body{background:#111;color:#eee}a{color:#8cf}}"
 )

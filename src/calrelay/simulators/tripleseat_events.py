@@ -53,7 +53,8 @@ class Stored:
 class Events:
     """All events, by id. Each edit moves `updated_at` unless told not to, and is told to `on_edit`.
 
-    An unknown id or location is a KeyError, everywhere. Iteration is over a copy, so edits may happen meanwhile.
+    An unknown id or location is a KeyError, everywhere. Iteration is over a copy, so edits may happen meanwhile. `locations`, by id,
+    may be added to and taken from; sites are those of the locations.
     """
 
     def __init__(self, clock: SimulatedClock, locations: Iterable[Location] = LOCATIONS) -> None:
