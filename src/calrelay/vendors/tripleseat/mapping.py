@@ -13,7 +13,7 @@ from calrelay.errors import MappingError
 from calrelay.vendors.tripleseat.wire import Contact, EventRow, Phone, User
 
 MAPPING_VERSION: Final = "1"  # raise it when a release maps the same row differently
-DISAGREEMENT: Final = "times disagree"  # every note about it begins so, which is how they are counted
+DISAGREEMENT: Final = "times disagree"  # every note about it begins so
 
 # Tripleseat: Status and deletion. CLOSED is finished and billed, and still took place; there is no CANCELLED.
 _LIFECYCLES: Final[Mapping[str, Lifecycle]] = {
@@ -46,7 +46,7 @@ class Context:
 
 @dataclasses.dataclass(slots=True)
 class _Log:
-    """What is told about a mapping: notes are for everybody, reasoning is for `show`."""
+    """What is told about a mapping: notes are few and alike, because reports count them by their words; reasoning is for `show`."""
 
     notes: list[str] = dataclasses.field(default_factory=list)
     reasoning: list[str] = dataclasses.field(default_factory=list)
@@ -99,6 +99,24 @@ def to_canonical(row: EventRow, context: Context) -> Event:
         notes=tuple(log.notes),
         reasoning=tuple(log.reasoning),
     )
+
+
+def lacks_zone(row: EventRow, context: Context) -> bool:
+    """Say whether a row needs its site's zone, because neither the config nor the row itself names one."""
+    return _overriding_place(row, context) is None and _told_place(row, dataclasses.replace(context, site_zones={}), _Log()) is None
+
+
+def lacks_channels(row: EventRow, context: Context) -> bool:
+    """Say whether asking for the event by id may tell how to reach somebody wanted, which the row leaves out.
+
+    Whether list rows hold phones and e-mails is not proven: absent arrays may be there by id, empty ones will not (Tripleseat: Unknowns).
+    """
+    if _status(row, _Log())[1] is Lifecycle.CANCELLED:
+        return False
+    wanted = [person for role, person in _people(row) if role in context.people]
+    if any(isinstance(person, Contact) and person.lacks_channels for person in wanted):
+        return True
+    return Role.CONTACT in context.people and row.contact is None and row.contact_id is not None
 
 
 def is_deleted(row: EventRow) -> bool:
@@ -166,7 +184,7 @@ def _instant(row: EventRow, edge: str, place: _Place, log: _Log) -> datetime:
         )
     chosen = readings[0]
     log.reasoning.append(f"{edge}: {chosen.instant.isoformat()}, from {chosen.field}")
-    log.notes += _doubts(edge, chosen, readings[1:], place)
+    _doubt(edge, chosen, readings[1:], place, log)
     return chosen.instant
 
 
@@ -207,17 +225,16 @@ def _reading(name: str, moment: datetime, place: _Place, *, is_utc: bool) -> _Re
     return _Reading(field=f"{name} in {place.zone}", instant=found.instant, wall=wall, flag=found.flag)
 
 
-def _doubts(edge: str, chosen: _Reading, others: list[_Reading], place: _Place) -> Iterator[str]:
+def _doubt(edge: str, chosen: _Reading, others: list[_Reading], place: _Place, log: _Log) -> None:
+    """Note what is odd about a reading: a clock change, and fields that say something else."""
     if chosen.flag is Resolution.GAP:
-        yield f"the {edge} is a time the clocks skipped; it was read with the offset before the change"
+        log.notes.append(f"the {edge} is a time the clocks skipped; it was read with the offset before the change")
     if chosen.flag is Resolution.FOLD:
-        yield f"the {edge} is a time the clocks showed twice; the first one was taken"
+        log.notes.append(f"the {edge} is a time the clocks showed twice; the first one was taken")
     for other in others:
         if not _agree(chosen, other, place.zone):
-            yield (
-                f"{DISAGREEMENT}: the {edge} is {_utc(chosen.instant)} by {chosen.field}, but {_utc(other.instant)} by {other.field};"
-                " the former was taken"
-            )
+            log.notes.append(f"{DISAGREEMENT}: {chosen.field} was taken, {other.field} says otherwise")
+            log.reasoning.append(f"{edge}: {other.instant.isoformat()} by {other.field}, which disagrees")
 
 
 def _agree(chosen: _Reading, other: _Reading, zone: Zone) -> bool:
@@ -226,10 +243,6 @@ def _agree(chosen: _Reading, other: _Reading, zone: Zone) -> bool:
         return True
     shown = with_offset(chosen.instant, zone).replace(tzinfo=None)
     return other.wall is not None and abs(shown - other.wall) < _TOLERANCE
-
-
-def _utc(instant: datetime) -> str:
-    return f"{instant:%Y-%m-%d %H:%M} UTC"
 
 
 def _end(start: datetime, end: datetime, lifecycle: Lifecycle, log: _Log) -> datetime:
@@ -244,7 +257,7 @@ def _end(start: datetime, end: datetime, lifecycle: Lifecycle, log: _Log) -> dat
     if end == start:
         log.notes.append("the event ends when it starts")
     if end - start > _LONGEST:
-        log.notes.append(f"the event lasts {end - start}, more than the 24 hours Tripleseat allows")
+        log.notes.append("the event lasts more than the 24 hours Tripleseat allows")
     return end
 
 

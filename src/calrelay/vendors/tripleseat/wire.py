@@ -4,10 +4,11 @@ Strings come as numbers, objects or nulls, lists as single objects, keys are lef
 read as what it should be becomes None, so that one odd value never costs the row; only an event without an id is refused.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel, ValidationError, model_validator
 
 
 def _to_text(value: object) -> str | None:
@@ -222,6 +223,23 @@ def id_of(item: object) -> str | None:
     return _to_id(row.get("id")) if isinstance(row, Mapping) else None
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """A row that is no event as we know it; `id` is None where it has none, `field` says what is wrong first."""
+
+    id: str | None
+    field: str
+
+
+def parse_row(item: object) -> EventRow | Unreadable:
+    """Read one row of a page, in its envelope or without; never raises, so that a bad row costs only itself."""
+    try:
+        return EventRow.model_validate(unwrap(item, "event"))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        return Unreadable(id=id_of(item), field=".".join(str(part) for part in first["loc"]) or "the whole row")
+
+
 class EventPage(Wire):
     """One page of /events or /events/search. Rows are parsed one by one, so that a bad one costs only itself."""
 
@@ -253,6 +271,15 @@ class Location(Wire):
     name: Text = None
     site_id: Id = None
     rooms: Annotated[list[Room], BeforeValidator(_to_list)] = Field(default_factory=list)
+
+
+class OneLocation(RootModel[Location]):
+    """The answer of /locations/{id}."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unwrap(cls, value: Any) -> Any:
+        return unwrap(value, "location")
 
 
 class Sites(RootModel[list[Site]]):
