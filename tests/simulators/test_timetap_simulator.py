@@ -140,6 +140,7 @@ async def test_rows_shift_between_pages_both_ways() -> None:
     sim = a_simulator(page_shift=2)
     numbers = book_many(sim, 30)
     async with with_token(sim) as client:
+        assert await ids_of(client, pageNumber="1", pageSize="10") == numbers[:10]
         assert await ids_of(client, pageNumber="2", pageSize="10") == numbers[12:22]
         sim.settings.page_shift = -2
         assert await ids_of(client, pageNumber="2", pageSize="10") == numbers[8:18]
@@ -286,7 +287,7 @@ async def test_shapes_follow_the_switches() -> None:
     async with with_token(sim) as client:
         bare = (await client.get(f"/appointments/{number}")).json()
         sim.settings.spelling = Spelling.WEBHOOK_OLD
-        respelt = (await ids_and_rows(client))[0]
+        respelt = (await rows_of(client))[0]
         sim.settings.spelling = Spelling.REST
         sim.settings.staff_zone_object = False
         zoneless = (await client.get(f"/appointments/{number}")).json()
@@ -304,7 +305,7 @@ async def test_shapes_follow_the_switches() -> None:
     assert "startDateTimeUTC" in sim.book.row(number)
 
 
-async def ids_and_rows(client: httpx.AsyncClient) -> list[dict[str, Any]]:
+async def rows_of(client: httpx.AsyncClient) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = (await client.get("/appointmentList/report")).json()
     return rows
 
@@ -370,6 +371,7 @@ async def test_cancelled_reopened_and_deleted_rows() -> None:
     number, deleted, hidden = book_many(sim, 3)
     cancelled = sim.book.cancel(number)
     assert (cancelled["status"], cancelled["cancelReason"], cancelled["cancelUser"]) == ("CANCELLED", "client asked", "mhall")
+    assert (cancelled["modifiedUser"], cancelled["createdUser"]) == ("mhall", "WebClient")
     assert sim.book.reopen(number)["status"] == "OPEN"
     assert sim.book.no_show(number)["displayStatus"] == "NO_SHOW"
     sim.book.delete(deleted)
@@ -502,7 +504,7 @@ async def test_the_client_search_returns_somebody_else_too() -> None:
 
 async def test_a_taken_hour_is_no_free_slot() -> None:
     sim = a_simulator()
-    sim.book.book(wall("2026-12-01 10:15"), 30, "America/New_York")
+    sim.book.book(wall("2026-12-01 10:15"), 45, "America/New_York")
     async with with_token(sim) as client:
         slots = (await client.get("/availability/2026/12/01/61001/41001/88001")).json()
     assert [slot["startTime"] for slot in slots] == [900, 1100, 1200, 1300, 1400, 1500, 1600]

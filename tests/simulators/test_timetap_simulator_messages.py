@@ -245,6 +245,22 @@ def test_time_triggers_count_before_the_start_and_after_the_end() -> None:
     assert due(sim)[-1].at == NOON_UTC + timedelta(hours=3)
 
 
+def test_a_span_includes_its_begin_and_not_its_end() -> None:
+    sim = a_simulator()
+    a_quiet_appointment(sim)
+    a_trigger(sim, 3, -2)
+    at = NOON_UTC - timedelta(hours=2)
+    assert len(sim.messages_due(at, at + timedelta(seconds=1))) == 1
+    assert sim.messages_due(at - timedelta(hours=1), at) == []
+
+
+def test_a_time_trigger_older_than_the_booking_is_not_due() -> None:
+    sim = a_simulator()
+    a_quiet_appointment(sim)
+    a_trigger(sim, 3, -24 * 30)
+    assert sim.messages_due(NOW - timedelta(days=60), LATER) == []
+
+
 def test_the_recipient_of_a_trigger_stands_in_its_template() -> None:
     sim = a_simulator()
     a_quiet_appointment(sim)
@@ -331,6 +347,8 @@ def test_a_star_is_any_status(old: str | None, new: str, fires: bool) -> None:
     sim = a_simulator()
     number = a_quiet_appointment(sim)
     a_trigger(sim, 2, 1, oldStatus=old, newStatus=new)
+    sim.book.patch(number, {"note": "an edit that leaves the status alone"})
+    assert due(sim) == []
     sim.book.cancel(number)
     assert bool(due(sim)) is fires
 
@@ -409,6 +427,7 @@ async def test_only_description_and_expiry_of_a_campaign_change() -> None:
         (mine,) = (await client.get("/invitationCampaign", params={"professionalId": "1"})).json()
         second = (await client.get("/invitationCampaign", params={"pageNumber": "2", "pageSize": "1"})).json()
     assert (changed["description"], changed["expireDate"]) == ("new", 1798675200000)
+    assert (changed["eventDefinitionList"], changed["parameterMap"]) == (None, None)
     assert mine["description"] == "new"
     assert [c["professionalId"] for c in second] == [2]
     assert sim.mails.sent == []
