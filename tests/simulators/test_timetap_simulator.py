@@ -600,6 +600,7 @@ async def test_staff_can_be_played_from_the_control_calls() -> None:
     sim = a_simulator()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=sim.app), base_url=ORIGIN + "/_control") as control:
         body = {"start": "2026-12-01T10:00", "minutes": 30, "staff_zone": "America/Denver", "note": "hi"}
+        body |= {"client_zone": "Europe/London", "client_pair": "staff-clock", "reminders": {"client_email": 3}}
         number = (await control.post("/appointments", json=body)).json()["calendarId"]
         moved = (await control.post(f"/appointments/{number}/move", json={"start": "2026-12-01T11:00"})).json()
         cancelled = (await control.post(f"/appointments/{number}/cancel")).json()
@@ -612,5 +613,6 @@ async def test_staff_can_be_played_from_the_control_calls() -> None:
         state = (await control.get("/state")).json()
     assert (moved["startTime"], moved["endTime"]) == (1100, 1130)
     assert cancelled["status"] == "CANCELLED"
+    assert (cancelled["clientStartTime"], cancelled["clientReminderHours"], cancelled["note"]) == (1100, 3, "hi")
     assert state["snapshot"]["appointments"] == 0
     assert state["settings"]["page_size"] == 25

@@ -13,7 +13,7 @@ from calrelay.simulators.control import guarded, read_object
 from calrelay.simulators.timetap_book import AppointmentBook
 from calrelay.simulators.timetap_due import Message, MessageSchedule
 from calrelay.simulators.timetap_mail import Mails
-from calrelay.simulators.timetap_rows import Json
+from calrelay.simulators.timetap_rows import ClientPair, Json, Reminders
 from calrelay.simulators.timetap_tokens import Tokens
 from calrelay.simulators.timetap_webhooks import Order, WebhookSender
 
@@ -44,7 +44,7 @@ class ControlCalls:
     def routes(self) -> list[Route]:
         """List the routes, relative to /_control.
 
-        GET, POST /appointments ({"start", "minutes", "staff_zone", …} in naive ISO time, other keys as in RowExtras that JSON can tell);
+        GET, POST /appointments ({"start", "minutes", "staff_zone", …} in naive ISO time, other keys as in RowExtras);
         POST /appointments/{id}/{verb}; POST /tokens/expire; GET, DELETE /mails; GET /messages?begin=&end= (aware ISO times);
         POST /webhooks ({"url", "order", "copies"}, all optional). Where the setting webhook_url is filled, changes are delivered at once.
         """
@@ -63,6 +63,7 @@ class ControlCalls:
             return JSONResponse([booking.row for booking in self._book.bookings.values()])
         body = await read_object(request)
         start = datetime.fromisoformat(body.pop("start"))
+        body |= {key: read(body[key]) for key, read in _READERS.items() if key in body}
         number = self._book.book(start, int(body.pop("minutes", 60)), body.pop("staff_zone", "America/New_York"), **body)
         await self._webhooks.deliver()
         return JSONResponse(self._book.row(number))
@@ -105,6 +106,13 @@ class ControlCalls:
 
     def _move(self, number: int, body: dict[str, Any]) -> object:
         return self._book.move(number, datetime.fromisoformat(body["start"]), body.get("minutes"))
+
+
+_READERS: dict[str, Callable[[Any], object]] = {
+    "client_pair": ClientPair,
+    "created": datetime.fromisoformat,
+    "reminders": lambda hours: Reminders(**hours),
+}
 
 
 def _plain(message: Message) -> Json:
