@@ -1,9 +1,7 @@
 """A whole pipeline in memory: what an engine test needs to run passes and look at what came of them."""
 
 import dataclasses
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from types import MappingProxyType
 
 from calrelay.domain.entry import Hasher
 from calrelay.domain.guard import Limit, Limits
@@ -22,7 +20,6 @@ from tests.fakes.memory_target import MemoryTarget
 MAIN_HALL = CalendarId("1000030001")
 TERRACE = CalendarId("1000030002")
 WINDOW = Window(past=timedelta(days=1), future=timedelta(days=180))
-NO_TEMPLATES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -36,7 +33,7 @@ class Bench:
     statuses: frozenset[str] = frozenset({"DEFINITE", "CLOSED"})
     rooms: frozenset[str] = frozenset()
     routes: tuple[Route, ...] = ()
-    templates: Mapping[str, str] = NO_TEMPLATES
+    templates: dict[str, str] = dataclasses.field(default_factory=dict)
     basis: Basis = Basis(zone_data="2026f", mapping="1", config="1")
     limits: Limits = Limits(first_load=10_000)
     mode: MessageMode = MessageMode.SEND

@@ -12,7 +12,7 @@ from calrelay.engine.answers import Answered, match_answers
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport, Problem
 from calrelay.errors import AuthFailed, ExitCode, RequestRejected, VendorError, VendorUnavailable
-from calrelay.ports import Happening, Put
+from calrelay.ports import DELETED, DELETED_AS_APPROVED, Happening, Put
 
 Upsert = Create | Update
 FAR_FUTURE = datetime.max.replace(tzinfo=UTC)
@@ -77,7 +77,7 @@ class Applier:
             attempts=0,
             generation=action.link.generation + 1,
         )
-        what = "deleted (approved)" if self._approval.covers(action) else "deleted"
+        what = DELETED_AS_APPROVED if self._approval.covers(action) else DELETED
         self._store([gone], [self._happening(action.link, what, action.reason)])
         self._report.deleted += 1
         self._tell_progress()

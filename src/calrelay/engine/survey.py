@@ -110,7 +110,9 @@ class Surveyor:
         try:
             if self._order.adopts_only and link is not None and link.state not in (State.IGNORED, State.RELEASED):
                 link = self._disowned(link)
-            decision = self._plan(event, link)
+            decision: Decision | None = self._plan(event, link)
+            if isinstance(decision, Create) and link is None:
+                decision = self._claim(decision, claims)
             if isinstance(decision, Create) and (adopted := self._adopted(decision)):
                 link, decision = adopted, self._plan(event, adopted)
             elif self._order.adopts_only and link is not None:
@@ -118,12 +120,8 @@ class Surveyor:
         except MappingError as error:
             self._quarantine(event.source_id, link, error)
             return
-        if isinstance(decision, Create) and link is None:
-            claimed = self._claim(decision, claims)
-            if claimed is None:
-                return
-            decision = claimed
-        self.add(decision, link)
+        if decision is not None:
+            self.add(decision, link)
 
     def _plan(self, event: Event, link: Link | None) -> Decision:
         decision = plan(event, link, policy=self._policy, hasher=self._pipeline.hasher, now=self._now)
