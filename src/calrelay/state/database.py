@@ -1,0 +1,235 @@
+"""Opens the state database and hands out transactions. What its tables mean is the ledger's and the token store's business."""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Collection, Iterator
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import StaticPool
+
+from calrelay.errors import StateError
+from calrelay.state import schema
+from calrelay.state.failures import damaged, explain
+from calrelay.state.tables import HEAD
+
+PATIENCE = timedelta(seconds=10)  # how long a transaction waits for another process's
+_CHECKED_WHOLE = 32 * 2**20  # bytes; reading a database of this size through takes about a tenth of a second
+_EXAMPLE = 'set `url` under [state], for example "sqlite:///calrelay.db"'
+
+
+class Access(StrEnum):
+    """What an opened database is for."""
+
+    WRITE = "write"
+    READ = "read"  # takes no write lock, creates and migrates nothing
+
+
+class Database:
+    """An open database. Not safe for use by several threads; a context manager that closes it."""
+
+    def __init__(self, engine: Engine, *, where: str, path: Path | None = None, access: Access = Access.WRITE) -> None:
+        self.where = where  # for messages; no password
+        self.path = path  # of the file on SQLite, where locks lie beside it; None in memory and on a server
+        self.access = access
+        self._engine = engine
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def is_private(self) -> bool:
+        """Whether it lives in this process's memory, and is gone with it."""
+        return self.path is None and self._engine.dialect.name == "sqlite"
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Read in one transaction, from one moment's state. Raises StateError."""
+        with self._transaction("BEGIN") as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Write in one transaction, durable when the block ends, undone when it raises. Raises StateError."""
+        if self.access is Access.READ:
+            raise StateError(f"the state database {self.where} was opened for reading only")
+        with self._transaction("BEGIN IMMEDIATE") as connection:  # two writers queue up instead of failing half-way
+            yield connection
+
+    def upsert(self, table: Table, *, only: Collection[str] = ()) -> sqlite.Insert | postgresql.Insert:
+        """Return a statement that inserts rows or replaces them by primary key; `only` names the columns, else all."""
+        insert = postgresql.insert(table) if self._engine.dialect.name == "postgresql" else sqlite.insert(table)
+        keys = [column.name for column in table.primary_key]
+        changed = [column.name for column in table.columns if column.name not in keys and (not only or column.name in only)]
+        return insert.on_conflict_do_update(index_elements=keys, set_={name: insert.excluded[name] for name in changed})
+
+    def check_integrity(self) -> None:
+        """Read the whole database through and raise StateError where it is damaged; takes seconds per gigabyte. SQLite only."""
+        if self._engine.dialect.name != "sqlite":
+            return
+        with self.reading() as connection:
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        if found != "ok":
+            raise damaged(self.where, "quick_check")
+
+    def bring_up_to_date(self) -> None:
+        """Create or migrate the tables, all or nothing; of several processes one does it."""
+        if self.path is not None:
+            self._use_wal()
+        with self._transaction("PRAGMA foreign_keys=OFF", "BEGIN IMMEDIATE") as connection:  # else replacing a table would cascade
+            schema.bring_up_to_date(connection, self.where)
+        self.close()  # and with it the connection without foreign keys
+
+    def close(self) -> None:
+        """Close all connections; the next transaction opens a new one. Idempotent."""
+        self._engine.dispose()
+
+    def _use_wal(self) -> None:
+        with self._told():
+            connection = self._engine.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA journal_mode=WAL")  # stays with the file
+            finally:
+                connection.close()
+
+    @contextlib.contextmanager
+    def _transaction(self, *begin: str) -> Iterator[Connection]:
+        """Open a transaction; `begin` is how on SQLite, where it depends on what is to come."""
+        with self._told(), self._engine.execution_options(begin=begin).begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            raise explain(error, self.where) from None
+
+
+def open_database(url: str, folder: Path, *, access: Access = Access.WRITE, patience: timedelta = PATIENCE) -> Database:
+    """Open the database of a config; relative paths start at `folder`.
+
+    WRITE creates it, 0600, or brings its tables up to date. READ leaves everything as it is, and where there is no database yet opens an
+    empty one in memory. Raises StateError when it cannot be opened or trusted.
+    """
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _open_file(_path_of(parsed, folder), access, patience)
+    if parsed.get_backend_name() == "postgresql":
+        return _open_server(parsed, access)
+    raise StateError(f"calrelay cannot keep its state in {parsed.get_backend_name()}", remedy=_EXAMPLE)
+
+
+def open_in_memory() -> Database:
+    """Open an empty database that nobody else sees and that is gone when it is closed."""
+    engine = create_engine("sqlite://", poolclass=StaticPool, hide_parameters=True)
+    _prepare_sqlite(engine, Access.WRITE)
+    database = Database(engine, where="in memory")
+    with database.writing() as connection:
+        schema.create(connection)
+    return database
+
+
+def _parse(url: str) -> URL:
+    try:
+        return make_url(url)
+    except ArgumentError:  # its text repeats the URL, and that may hold a password
+        raise StateError("`url` under [state] is not a database's address", remedy=_EXAMPLE) from None
+
+
+def _path_of(url: URL, folder: Path) -> Path:
+    if not url.database or url.database == ":memory:":
+        raise StateError("a state database in memory would forget everything at the end", remedy=_EXAMPLE)
+    return (folder / url.database).resolve()
+
+
+def _open_file(path: Path, access: Access, patience: timedelta) -> Database:
+    is_empty = not path.exists() or path.stat().st_size == 0
+    if is_empty and access is Access.READ:
+        return open_in_memory()
+    if access is Access.WRITE:
+        _make_private(path)
+    address = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"uri": "true", "mode": "rw"})
+    engine = create_engine(address, connect_args={"timeout": patience.total_seconds()}, hide_parameters=True)
+    _prepare_sqlite(engine, access)
+    return _prepared(Database(engine, where=str(path), path=path, access=access))
+
+
+def _make_private(path: Path) -> None:
+    """Create the file if need be, and keep others out of it; SQLite gives -wal and -shm the file's own mode."""
+    if not path.parent.is_dir():
+        raise StateError(f"the folder {path.parent} of the state database does not exist", remedy=f"mkdir -p {path.parent}")
+    if not os.access(path.parent, os.W_OK | os.X_OK):  # SQLite writes its journal beside the file
+        raise StateError(f"the folder {path.parent} of the state database cannot be written", remedy=f"sudo chown $USER {path.parent}")
+    # An existing file is never opened here: closing it again would drop the locks SQLite holds on it in this process.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    if not path.is_file():
+        raise StateError(f"the state database {path} is not a file", remedy=_EXAMPLE)
+    if path.stat().st_mode & 0o777 != 0o600 and path.stat().st_uid == os.geteuid():
+        path.chmod(0o600)
+
+
+def _open_server(url: URL, access: Access) -> Database:
+    where = url.render_as_string(hide_password=True)
+    options = {"options": "-c default_transaction_read_only=on"} if access is Access.READ else {}
+    try:
+        # Spelled out, because plain postgresql:// meant another driver before SQLAlchemy 2.1.
+        engine = create_engine(url.set(drivername="postgresql+psycopg"), connect_args=options, hide_parameters=True, pool_pre_ping=True)
+    except ImportError:
+        raise StateError(f"the PostgreSQL driver for {where} is not installed", remedy="pip install 'calrelay[postgresql]'") from None
+    return _prepared(Database(engine, where=where, access=access))
+
+
+def _prepare_sqlite(engine: Engine, access: Access) -> None:
+    @event.listens_for(engine, "connect")
+    def _connect(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # transactions begin below, not where sqlite3 guesses; DDL then is part of them
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA synchronous=FULL")  # rule 19: what is committed as `sending` survives a power cut
+        if access is Access.READ:
+            connection.execute("PRAGMA query_only=ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        for statement in connection.get_execution_options().get("begin", ("BEGIN",)):
+            connection.exec_driver_sql(statement)
+
+
+def _prepared(database: Database) -> Database:
+    """Return the database when it is sound and its tables are this program's; else close it and raise StateError."""
+    try:
+        if database.path is not None and database.path.stat().st_size <= _CHECKED_WHOLE:
+            database.check_integrity()
+        return _up_to_date(database)
+    except BaseException:
+        database.close()
+        raise
+
+
+def _up_to_date(database: Database) -> Database:
+    with database.reading() as connection:
+        stamp = schema.stamp_of(connection, database.where)
+    if stamp == HEAD:
+        return database
+    if database.access is Access.WRITE:
+        database.bring_up_to_date()
+        return database
+    if stamp is None:
+        database.close()
+        return open_in_memory()
+    raise StateError(
+        f"the state database {database.where} was written by an older calrelay, and this command only reads",
+        remedy="make a backup, then run `calrelay sync` or restart the daemon, which bring it up to date",
+    )

@@ -1,0 +1,286 @@
+"""The ledger over SQL: `ports.Ledger`, and what only the command line asks for. Rules about links live in the domain and the engine."""
+
+import secrets
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, delete, func, select
+
+from calrelay.domain.event import SourceId
+from calrelay.domain.link import ExternalId, Link, State, external_id_parts
+from calrelay.ports import Claim, Happening, Hold, PassRecord, PipelineRecord
+from calrelay.state import history, holds, pipelines
+from calrelay.state.claims import claim_after
+from calrelay.state.database import Access, Database
+from calrelay.state.rows import Values, links_of, pass_of, table_of, values_of_link, values_of_pass
+from calrelay.state.tables import ClaimRow, LinkRow, MemoRow, MetaRow, PassRow
+
+BATCH = 500  # ids in one statement, rows in memory at a time
+PASSES_KEPT = 500  # per pipeline
+
+_LINK = table_of(LinkRow)
+_CLAIM = table_of(ClaimRow)
+_PASS = table_of(PassRow)
+_MEMO = table_of(MemoRow)
+_META = table_of(MetaRow)
+_BY_ID = select(_LINK).where(_LINK.c.pipeline == bindparam("of"), _LINK.c.source_id.in_(bindparam("ids", expanding=True)))
+
+T = TypeVar("T")
+
+
+class SqlLedger:
+    """The table of links and what belongs to it, in a database. See `ports.Ledger` for what each method promises."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._hash_key: bytes | None = None
+
+    # --- the installation and its pipelines ---
+
+    def hash_key(self) -> bytes:
+        """Return this installation's secret key for hashes; it is made with the database."""
+        if self._hash_key is None:
+            with self._database.reading() as connection:
+                known = connection.scalar(select(_META.c.value).where(_META.c.key == "hash_key"))
+            self._hash_key = bytes.fromhex(known) if known else self._make_hash_key()
+        return self._hash_key
+
+    def pipeline(self, name: str) -> PipelineRecord:
+        """Return what is remembered of a pipeline; a new one's record when there is none."""
+        with self._database.reading() as connection:
+            return pipelines.record_of(connection, name)
+
+    def save_pipeline(self, record: PipelineRecord) -> None:
+        """Remember a pipeline; its lease is left alone."""
+        with self._database.writing() as connection:
+            pipelines.save(connection, self._database, record)
+
+    def forget_pipeline(self, name: str) -> None:
+        """Forget a pipeline and its links; its external ids become free, their generations stay remembered."""
+        with self._database.writing() as connection:
+            pipelines.forget(connection, name)
+
+    def rename_pipeline(self, old: str, new: str) -> None:
+        """Give a pipeline another name, with all that is remembered of it. Raises StateError when the new name is in use."""
+        with self._database.writing() as connection:
+            pipelines.rename(connection, old, new)
+
+    # --- links ---
+
+    def links(self, pipeline: str, source_ids: Collection[SourceId]) -> dict[SourceId, Link]:
+        """Return the links of these events that exist. Any number of ids."""
+        with self._database.reading() as connection:
+            return {link.source_id: link for chunk in _batches(source_ids) for link in _links_by_id(connection, pipeline, chunk)}
+
+    def links_in(self, pipeline: str, states: Collection[State]) -> list[Link]:
+        """Return the links in these states, soonest wanted or accepted start first; those without any come last."""
+        query = select(_LINK).where(_LINK.c.pipeline == pipeline, _LINK.c.state.in_([state.value for state in states]))
+        with self._database.reading() as connection:
+            return links_of(connection.execute(query.order_by(_LINK.c.starts_at.is_(None), _LINK.c.starts_at, _LINK.c.source_id)))
+
+    def live_links(self, pipeline: str, *, ending_after: datetime) -> Iterator[Link]:
+        """Yield the links whose accepted entry ends after this instant, soonest start first, a batch in memory at a time.
+
+        Which they are is settled when the first is asked for; each comes as it is when its batch is read, or not at all when it has ended.
+        """
+        query = select(_LINK.c.source_id).where(_LINK.c.pipeline == pipeline, _LINK.c.accepted_end > ending_after)
+        with self._database.reading() as connection:
+            ids = connection.scalars(query.order_by(_LINK.c.accepted_start, _LINK.c.source_id)).all()
+        for chunk in _batches(ids):
+            found = self.links(pipeline, chunk)
+            for source_id in chunk:
+                link = found.get(source_id)
+                if link is not None and link.accepted is not None and link.accepted.end > ending_after:
+                    yield link
+
+    def all_links(self, pipeline: str) -> Iterator[Link]:
+        """Yield every link of a pipeline by source id, a batch in memory at a time."""
+        last = ""
+        while True:
+            query = select(_LINK).where(_LINK.c.pipeline == pipeline, _LINK.c.source_id > last).order_by(_LINK.c.source_id).limit(BATCH)
+            with self._database.reading() as connection:
+                found = links_of(connection.execute(query))
+            yield from found
+            if len(found) < BATCH:
+                return
+            last = found[-1].source_id
+
+    def link_by_external_id(self, external_id: ExternalId) -> list[Link]:
+        """Return the links with this external id of any generation, one per pipeline that has or had it."""
+        bases = {external_id, external_id_parts(external_id)[0]}
+        with self._database.reading() as connection:
+            return links_of(connection.execute(select(_LINK).where(_LINK.c.base_id.in_(bases)).order_by(_LINK.c.pipeline)))
+
+    def count_live(self, pipeline: str) -> int:
+        """Count the links with an accepted entry, or in SENDING."""
+        accepted = _LINK.c.accepted_end.is_not(None)
+        sending = and_(_LINK.c.state == State.SENDING.value, _LINK.c.accepted_end.is_(None))
+        with self._database.reading() as connection:  # two counts, because an index answers each by itself
+            return _count(connection, pipeline, accepted) + _count(connection, pipeline, sending)
+
+    def count_states(self, pipeline: str) -> dict[State, int]:
+        """Count the links by state."""
+        query = select(_LINK.c.state, func.count()).where(_LINK.c.pipeline == pipeline).group_by(_LINK.c.state)
+        with self._database.reading() as connection:
+            return {State(state): number for state, number in connection.execute(query)}
+
+    def store(self, links: Iterable[Link], happenings: Iterable[Happening] = ()) -> None:
+        """Insert or replace links, with their claims and a history line for each happening, in one transaction.
+
+        Raises Busy, and stores nothing, when another pipeline uses the external id of one of them.
+        """
+        links = list(links)
+        with self._database.writing() as connection:
+            if links:
+                self._upsert(connection, _LINK, [values_of_link(link) for link in links])
+                self._let_claims_follow(connection, links)
+            history.append(connection, happenings)
+
+    def claims(self, target: str, base_ids: Collection[ExternalId]) -> dict[ExternalId, Claim]:
+        """Return who claims these external ids at this target account."""
+        with self._database.reading() as connection:
+            return _claims(connection, target, base_ids)
+
+    # --- history and passes ---
+
+    def history(self, pipeline: str, base_id: ExternalId) -> list[Happening]:
+        """Return what happened to an event, oldest first, over all generations."""
+        with self._database.reading() as connection:
+            return history.of_event(connection, pipeline, base_id)
+
+    def deletes_since(self, pipeline: str, since: datetime) -> int:
+        """Count the deletes the target accepted after this instant that nobody had approved."""
+        with self._database.reading() as connection:
+            return history.count_deletes(connection, pipeline, since)
+
+    def record_pass(self, record: PassRecord) -> None:
+        """Remember a pass, and forget those beyond the last few hundred of its pipeline."""
+        of_pipeline = _PASS.c.pipeline == record.pipeline
+        oldest = select(_PASS.c.id).where(of_pipeline).order_by(_PASS.c.id.desc()).limit(1).offset(PASSES_KEPT).scalar_subquery()
+        with self._database.writing() as connection:
+            connection.execute(_PASS.insert(), values_of_pass(record))
+            connection.execute(delete(_PASS).where(of_pipeline, _PASS.c.id <= oldest))
+
+    def passes(self, pipeline: str, limit: int = 20) -> list[PassRecord]:
+        """Return the last passes, newest first."""
+        query = select(_PASS).where(_PASS.c.pipeline == pipeline).order_by(_PASS.c.id.desc()).limit(limit)
+        with self._database.reading() as connection:
+            return [pass_of(row) for row in connection.execute(query)]
+
+    # --- holds ---
+
+    def holds(self, pipeline: str | None = None) -> list[Hold]:
+        """Return the open holds with their items, oldest first."""
+        with self._database.reading() as connection:
+            return holds.open_holds(connection) if pipeline is None else holds.of_pipeline(connection, pipeline)
+
+    def hold(self, hold_id: str) -> Hold | None:
+        """Return one open hold with its items."""
+        with self._database.reading() as connection:
+            return holds.with_id(connection, hold_id)
+
+    def save_holds(self, pipeline: str, holds_now: Sequence[Hold]) -> None:
+        """Replace the open holds of a pipeline by these: holds not named are closed, items not named dissolve."""
+        with self._database.writing() as connection:
+            holds.replace(connection, pipeline, holds_now)
+
+    def approve(self, which: str, at: datetime) -> list[Hold]:
+        """Approve every item of a hold, by its id, or of all open holds of a pipeline; returns those holds, none when there is no such."""
+        with self._database.writing() as connection:
+            found = holds.with_id(connection, which)
+            chosen = [found] if found else holds.of_pipeline(connection, which)
+            holds.decide(connection, [hold.id for hold in chosen], approved_at=at)
+            history.append(connection, _decisions(chosen, "approved", at))
+            return [hold for one in chosen if (hold := holds.with_id(connection, one.id))]
+
+    def reject(self, hold_id: str, at: datetime) -> Hold | None:
+        """Reject every item of a hold; returns it, or None when there is no such."""
+        with self._database.writing() as connection:
+            found = holds.with_id(connection, hold_id)
+            if found is None:
+                return None
+            holds.decide(connection, [hold_id], approved_at=None)
+            history.append(connection, _decisions([found], "rejected", at))
+            return holds.with_id(connection, hold_id)
+
+    # --- memos ---
+
+    def memo(self, key: str) -> tuple[str, datetime] | None:
+        """Return a remembered small fact and when it was noted."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(_MEMO.c.value, _MEMO.c.at).where(_MEMO.c.key == key)).one_or_none()
+            return (row.value, row.at) if row else None
+
+    def memos(self, prefix: str) -> dict[str, tuple[str, datetime]]:
+        """Return the remembered facts whose keys begin like this, by key."""
+        query = select(_MEMO).where(_MEMO.c.key.startswith(prefix, autoescape=True)).order_by(_MEMO.c.key)
+        with self._database.reading() as connection:
+            return {row.key: (row.value, row.at) for row in connection.execute(query)}
+
+    def save_memo(self, key: str, value: str | None, at: datetime) -> None:
+        """Remember a small fact, or forget it with None."""
+        with self._database.writing() as connection:
+            if value is None:
+                connection.execute(delete(_MEMO).where(_MEMO.c.key == key))
+            else:
+                self._upsert(connection, _MEMO, [{"key": key, "value": value, "at": at}])
+
+    # --- what several of them share ---
+
+    def _make_hash_key(self) -> bytes:
+        key = secrets.token_bytes(32)
+        if self._database.access is Access.WRITE:
+            with self._database.writing() as connection:
+                connection.execute(_META.insert(), {"key": "hash_key", "value": key.hex()})
+        return key
+
+    def _upsert(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+        connection.execute(self._database.upsert(table), rows)
+
+    def _let_claims_follow(self, connection: Connection, links: Iterable[Link]) -> None:
+        by_target: dict[str, list[Link]] = defaultdict(list)
+        for link in links:
+            by_target[link.target].append(link)
+        for target, group in by_target.items():
+            known = _claims(connection, target, [link.base_id for link in group])
+            changed: dict[ExternalId, Claim] = {}
+            for link in group:
+                if after := claim_after(changed.get(link.base_id, known.get(link.base_id)), link):
+                    changed[link.base_id] = after
+            if changed:
+                self._upsert(connection, _CLAIM, [_claim_values(target, base_id, claim) for base_id, claim in changed.items()])
+
+
+def _batches(values: Iterable[T]) -> Iterator[list[T]]:
+    ordered = list(values)
+    return (ordered[at : at + BATCH] for at in range(0, len(ordered), BATCH))
+
+
+def _links_by_id(connection: Connection, pipeline: str, source_ids: list[SourceId]) -> list[Link]:
+    return links_of(connection.execute(_BY_ID, {"of": pipeline, "ids": source_ids}))
+
+
+def _count(connection: Connection, pipeline: str, condition: ColumnElement[bool]) -> int:
+    return connection.scalar(select(func.count()).select_from(_LINK).where(_LINK.c.pipeline == pipeline, condition)) or 0
+
+
+def _claims(connection: Connection, target: str, base_ids: Iterable[ExternalId]) -> dict[ExternalId, Claim]:
+    found: dict[ExternalId, Claim] = {}
+    for chunk in _batches(base_ids):
+        for row in connection.execute(select(_CLAIM).where(_CLAIM.c.target == target, _CLAIM.c.base_id.in_(chunk))):
+            found[row.base_id] = Claim(pipeline=row.pipeline, generation=row.generation, is_free=row.is_free)
+    return found
+
+
+def _claim_values(target: str, base_id: ExternalId, claim: Claim) -> Values:
+    return {"target": target, "base_id": base_id, "pipeline": claim.pipeline, "generation": claim.generation, "is_free": claim.is_free}
+
+
+def _decisions(chosen: Iterable[Hold], what: str, at: datetime) -> list[Happening]:
+    return [
+        Happening(at=at, pipeline=hold.pipeline, external_id=item.external_id, what=what, detail=f"{item.action}, hold {hold.id}")
+        for hold in chosen
+        for item in hold.items
+    ]

@@ -1,0 +1,60 @@
+"""What is remembered of a pipeline as a whole: its record, its other name, its end. Inside the caller's transaction."""
+
+from sqlalchemy import Connection, delete, select, update
+
+from calrelay.errors import StateError
+from calrelay.ports import PipelineRecord
+from calrelay.state import holds
+from calrelay.state.database import Database
+from calrelay.state.rows import table_of
+from calrelay.state.tables import ClaimRow, HistoryRow, HoldRow, LinkRow, PassRow, PipelineRow
+
+_PIPELINE = table_of(PipelineRow)
+_CLAIM = table_of(ClaimRow)
+_BELONGING = tuple(table_of(row) for row in (LinkRow, HistoryRow, PassRow))
+_NAMING = (*_BELONGING, _CLAIM, table_of(HoldRow))
+
+
+def record_of(connection: Connection, name: str) -> PipelineRecord:
+    """Return the record of a pipeline; a new one's when there is none."""
+    row = connection.execute(select(_PIPELINE).where(_PIPELINE.c.name == name)).one_or_none()
+    if row is None:
+        return PipelineRecord(name=name)
+    return PipelineRecord(
+        name=name,
+        is_paused=row.is_paused,
+        first_complete_at=row.first_complete_at,
+        last_complete_at=row.last_complete_at,
+        last_read_at=row.last_read_at,
+    )
+
+
+def save(connection: Connection, database: Database, record: PipelineRecord) -> None:
+    """Remember a record; the columns of the lease stay as they are."""
+    values = {
+        "name": record.name,
+        "is_paused": record.is_paused,
+        "first_complete_at": record.first_complete_at,
+        "last_complete_at": record.last_complete_at,
+        "last_read_at": record.last_read_at,
+    }
+    connection.execute(database.upsert(_PIPELINE, only=values), values)
+
+
+def forget(connection: Connection, name: str) -> None:
+    """Forget a pipeline; its claims stay, free, because what the target once held under an external id it may still remember."""
+    connection.execute(update(_CLAIM).where(_CLAIM.c.pipeline == name).values(is_free=True))
+    holds.close(connection, name)
+    for table in _BELONGING:
+        connection.execute(delete(table).where(table.c.pipeline == name))
+    connection.execute(delete(_PIPELINE).where(_PIPELINE.c.name == name))
+
+
+def rename(connection: Connection, old: str, new: str) -> None:
+    """Give everything of a pipeline its new name. Raises StateError when that one is in use."""
+    if any(connection.scalar(select(table.c.pipeline).where(table.c.pipeline == new).limit(1)) for table in _NAMING):
+        raise StateError(f"there is a pipeline {new} already", remedy=f"choose another name, or `calrelay retire {new}` first")
+    connection.execute(delete(_PIPELINE).where(_PIPELINE.c.name == new))
+    connection.execute(update(_PIPELINE).where(_PIPELINE.c.name == old).values(name=new))
+    for table in _NAMING:
+        connection.execute(update(table).where(table.c.pipeline == old).values(pipeline=new))
