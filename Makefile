@@ -1,0 +1,56 @@
+# The two commands of a fresh clone are `make demo` and `make test`. They need Python 3.11 or newer and make, nothing else.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+SOAK   ?= 60
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-system lint fix bench record requirements clean
+
+help: ## list what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.runtime ## watch calrelay carry events and appointments over real HTTP, with no account and no config
+	$(BIN)/calrelay demo
+
+test: $(VENV)/.test lint ## lint, types, walls and every test that needs neither root nor a server
+	$(BIN)/pytest -n auto
+
+test-system: $(VENV)/.test ## what needs root or Debian packages
+	$(BIN)/pytest -m system tests/system
+
+lint: $(VENV)/.test ## ruff, mypy --strict and the import walls
+	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: $(VENV)/.test ## let ruff mend what it can
+	$(BIN)/ruff check --fix src tests
+	$(BIN)/ruff format src tests
+
+record: $(VENV)/.test ## play the cassettes anew: against real accounts where CALRELAY_RECORD_… are set, else against the simulators
+	$(BIN)/python -m tests.record
+
+requirements: $(VENV)/.test ## resolve the pinned requirements anew; needs uv
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate \
+	  pyproject.toml requirements/build.in -o requirements/runtime.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate \
+	  pyproject.toml requirements/build.in requirements/test.in -c requirements/runtime.txt -o requirements/test.txt
+
+clean: ## remove the virtual environment and everything the tools left behind
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "calrelay needs Python 3.11 or newer; name one with: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/runtime.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: requirements/test.txt $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/test.txt
+	@touch $@

@@ -1,0 +1,320 @@
+"""The composition root: config in, running parts out. The only place with all the names, and without logic of its own."""
+
+import dataclasses
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
+
+from calrelay.config import model, to_domain
+from calrelay.config.load import Config
+from calrelay.config.secrets import SecretRef
+from calrelay.domain.entry import Hasher
+from calrelay.domain.link import Basis, CalendarId
+from calrelay.domain.policy import Policy, Route
+from calrelay.domain.zones import ZONE_DATA_VERSION
+from calrelay.engine.pipeline import CalendarRef, Pipeline
+from calrelay.errors import ConfigError
+from calrelay.http.client import AsyncBaseTransport, Observer, VendorClient
+from calrelay.http.pacing import Pacer
+from calrelay.log import register_secret
+from calrelay.ports import Clock, Source, Target
+from calrelay.state.database import Access, Database, open_database
+from calrelay.state.ledger import SqlLedger
+from calrelay.state.locks import PipelineLock
+from calrelay.state.tokens import SqlTokenStore
+from calrelay.vendors.apptoto.client import ApptotoClient
+from calrelay.vendors.apptoto.settings import ApptotoAccount
+from calrelay.vendors.apptoto.target import ApptotoTarget
+from calrelay.vendors.timetap.auth import TimeTapAuth
+from calrelay.vendors.timetap.client import TimeTapClient
+from calrelay.vendors.timetap.settings import TimeTapAccount
+from calrelay.vendors.timetap.source import TimeTapSource
+from calrelay.vendors.tripleseat.auth import Grant, OAuthApp, TripleseatAuth
+from calrelay.vendors.tripleseat.client import TripleseatClient
+from calrelay.vendors.tripleseat.settings import TripleseatAccount
+from calrelay.vendors.tripleseat.source import Reach, TripleseatSource
+
+Transports = Mapping[str, AsyncBaseTransport]
+MakeSource = Callable[[model.Pipeline], Source]
+KeepAlive = Callable[[], Awaitable[object]]
+CONSENT_REFRESH = timedelta(days=1)  # a refresh token's life when unused is unknown (Tripleseat: unknowns)
+
+
+def utc_now() -> datetime:
+    """Return the time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """The open state of an installation. Opening it resolves no vendor's secret and imports no vendor."""
+
+    database: Database
+    ledger: SqlLedger
+    tokens: SqlTokenStore
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Relay:
+    """Everything that runs: pipelines with both ends open, and the accounts behind them."""
+
+    config: Config
+    state: State
+    command: str
+    clock: Clock
+    pipelines: Mapping[str, Pipeline]
+    ends: Mapping[str, Source | Target]  # by account, for `check`
+    keep_alive: Sequence[KeepAlive]  # to be called about daily, so that a consent does not lapse
+
+    @property
+    def ledger(self) -> SqlLedger:
+        """The ledger."""
+        return self.state.ledger
+
+    @property
+    def tokens(self) -> SqlTokenStore:
+        """The OAuth tokens."""
+        return self.state.tokens
+
+    def lock(self, pipeline: str) -> AbstractContextManager[object]:
+        """Return the lock under which one process at a time works on a pipeline; entering it raises Busy (rule 22)."""
+        return PipelineLock(self.state.database, pipeline, command=self.command)
+
+
+@contextmanager
+def open_state(config: Config, access: Access = Access.WRITE) -> Iterator[State]:
+    """Open the state of a config. Raises StateError when it cannot be trusted."""
+    with open_database(config.state_url(), config.folder, access=access) as database:
+        yield State(database=database, ledger=SqlLedger(database), tokens=SqlTokenStore(database))
+
+
+@asynccontextmanager
+async def assemble(
+    config: Config,
+    *,
+    command: str,
+    pipelines: Sequence[str] | None = None,
+    access: Access = Access.WRITE,
+    clock: Clock = utc_now,
+    transports: Transports | None = None,
+    observer: Observer | None = None,
+) -> AsyncIterator[Relay]:
+    """Open the state and both ends of the named pipelines (none named: of all enabled ones).
+
+    `transports` replaces the network of an account. Raises ConfigError for what cannot be resolved, StateError for a broken database.
+    """
+    chosen = _chosen(config, pipelines)
+    with open_state(config, access) as state:
+        async with AsyncExitStack() as stack:
+            builder = _Builder(config, state, stack, clock=clock, transports=transports or {}, observer=observer)
+            accounts = dict.fromkeys(name for one in chosen for name in (one.source, one.target))
+            if pipelines is None:
+                accounts |= dict.fromkeys(config.accounts)
+            for name in accounts:
+                await builder.open(name)
+            yield Relay(
+                config=config,
+                state=state,
+                command=command,
+                clock=clock,
+                pipelines={one.name: builder.pipeline(one) for one in chosen},
+                ends=builder.ends(),
+                keep_alive=tuple(builder.keep_alive),
+            )
+
+
+def _chosen(config: Config, names: Sequence[str] | None) -> list[model.Pipeline]:
+    if names:
+        return [config.pipeline(name) for name in dict.fromkeys(names)]
+    return [one for one in config.pipelines if one.enabled]
+
+
+class _Builder:
+    """Opens accounts, once each, and puts pipelines together from them."""
+
+    def __init__(
+        self, config: Config, state: State, stack: AsyncExitStack, *, clock: Clock, transports: Transports, observer: Observer | None
+    ) -> None:
+        self._config = config
+        self._state = state
+        self._stack = stack
+        self._clock = clock
+        self._transports = transports
+        self._observer = observer
+        self._sources: dict[str, MakeSource] = {}
+        self._targets: dict[str, Target] = {}
+        self._plain_sources: dict[str, Source] = {}
+        self.keep_alive: list[KeepAlive] = []
+
+    async def open(self, name: str) -> None:
+        """Open an account's client."""
+        account = self._config.account(name)
+        match account:
+            case TripleseatAccount():
+                self._sources[name] = await self._tripleseat(name, account)
+            case TimeTapAccount():
+                self._sources[name] = await self._timetap(name, account)
+            case ApptotoAccount():
+                self._targets[name] = await self._apptoto(name, account)
+            case _:
+                raise ConfigError(f"account {name}: vendor {account.vendor} has no adapter in this release")
+
+    def ends(self) -> dict[str, Source | Target]:
+        """Return one adapter for each account that is open."""
+        return {**self._plain_sources, **self._targets}
+
+    def pipeline(self, table: model.Pipeline) -> Pipeline:
+        """Put a pipeline together; its accounts are open."""
+        source = self._sources[table.source](table)
+        target = self._targets[table.target]
+        routes = [(route.match, _ref(route.calendar)) for route in to_domain.to_routes(table)]
+
+        def make_policy(calendar: CalendarId, resolved: tuple[Route, ...]) -> Policy:
+            return self._policy(table, source, calendar, resolved)
+
+        return Pipeline(
+            name=table.name,
+            source=source,
+            target=target,
+            ledger=self._state.ledger,
+            clock=self._clock,
+            hasher=Hasher(self._state.ledger.hash_key()),
+            limits=to_domain.to_limits(table.guards),
+            window=to_domain.to_window(table.window),
+            near=table.near,
+            calendar=_ref(to_domain.to_calendar(table)),
+            routes=routes,
+            make_policy=make_policy,
+            every=table.every,
+            full_every=table.full_every,
+            owns_prefix=self._owns_prefix(table),
+        )
+
+    def _policy(self, table: model.Pipeline, source: Source, calendar: CalendarId, routes: tuple[Route, ...]) -> Policy:
+        account = self._config.account(table.source)
+        return Policy(
+            pipeline=table.name,
+            target=table.target,
+            id_prefix=f"{table.id_prefix}{source.id_prefix}",
+            filter=to_domain.to_filter(table.filter),
+            calendar=calendar,
+            routes=routes,
+            texts=to_domain.to_texts(table.event),
+            mode=table.messages,
+            basis=Basis(zone_data=ZONE_DATA_VERSION, mapping=source.mapping_version, config=to_domain.config_fingerprint(table, account)),
+            window=to_domain.to_window(table.window),
+            send_without_contact=to_domain.sends_without_contact(table),
+            settle=table.settle,
+            create_hours=table.create_hours,
+        )
+
+    def _owns_prefix(self, table: model.Pipeline) -> bool:
+        vendor = self._config.account(table.source).vendor
+        rivals = [
+            one
+            for one in self._config.pipelines
+            if one.name != table.name and one.target == table.target and one.id_prefix == table.id_prefix
+        ]
+        return not any(self._config.account(one.source).vendor == vendor for one in rivals)
+
+    # --- vendors ---
+
+    async def _tripleseat(self, name: str, account: TripleseatAccount) -> MakeSource:
+        app = OAuthApp(
+            client_id=self._config.resolve(account.client_id),
+            client_secret=self._secret(account.client_secret),
+            redirect_uri=account.redirect_uri,
+            authorize_url=account.authorize_url,
+            token_url=account.token_url,
+            scope=account.scope,
+            grant=Grant(account.auth.value),
+        )
+        auth = TripleseatAuth(account=name, app=app, store=self._state.tokens, now=self._clock)
+        http = VendorClient(
+            account=name,
+            vendor="Tripleseat",
+            base_url=account.base_url,
+            pacer=Pacer(account.rate),
+            auth=auth,
+            transport=self._transports.get(name),
+            observer=self._observer,
+        )
+        client = TripleseatClient(await self._stack.enter_async_context(http), auth=auth, now=self._clock)
+        reach = Reach(site_id=account.site_id, location_ids=tuple(account.location_ids or ()), scope=account.scope)
+        self.keep_alive.append(lambda: client.refresh_if_older_than(CONSENT_REFRESH))
+        self._plain_sources[name] = TripleseatSource(account=name, client=client, zones=account.zones, reach=reach, now=self._clock)
+
+        def source(table: model.Pipeline) -> Source:
+            return TripleseatSource(
+                account=name,
+                client=client,
+                people=to_domain.to_people(table),
+                region=table.region,
+                zones=account.zones,
+                reach=reach,
+                now=self._clock,
+            )
+
+        return source
+
+    async def _timetap(self, name: str, account: TimeTapAccount) -> MakeSource:
+        auth = TimeTapAuth(
+            account=name,
+            api_key=self._config.resolve(account.api_key),
+            private_key=self._secret(account.private_key),
+            base_url=account.base_url,
+            now=self._clock,
+        )
+        http = VendorClient(
+            account=name,
+            vendor="TimeTap",
+            base_url=account.base_url,
+            pacer=Pacer(account.rate),
+            auth=auth,
+            transport=self._transports.get(name),
+            observer=self._observer,
+        )
+        client = TimeTapClient(await self._stack.enter_async_context(http), page_size=account.page_size)
+        self._plain_sources[name] = TimeTapSource(account=name, client=client, zones=account.zones, now=self._clock)
+
+        def source(table: model.Pipeline) -> Source:
+            return TimeTapSource(
+                account=name,
+                client=client,
+                people=to_domain.to_people(table),
+                region=table.region,
+                zones=account.zones,
+                now=self._clock,
+            )
+
+        return source
+
+    async def _apptoto(self, name: str, account: ApptotoAccount) -> Target:
+        client = ApptotoClient(
+            account=name,
+            username=self._config.resolve(account.username),
+            api_key=self._secret(account.api_key),
+            base_url=account.base_url,
+            requests_per_minute=account.requests_per_minute,
+            transport=self._transports.get(name),
+            observer=self._observer,
+            now=self._clock,
+        )
+        return ApptotoTarget(
+            account=name,
+            client=await self._stack.enter_async_context(client),
+            batch_size=account.batch_size,
+            max_in_flight=account.max_in_flight,
+            time_zone_names=account.time_zone_names.value,
+            now=self._clock,
+        )
+
+    def _secret(self, ref: SecretRef) -> str:
+        """Fetch a secret, and keep it out of every log line from here on."""
+        secret = self._config.resolve(ref)
+        register_secret(secret)
+        return secret
+
+
+def _ref(calendar: to_domain.CalendarName) -> CalendarRef:
+    return CalendarRef(name=calendar.name or "", id=calendar.id)
