@@ -14,7 +14,6 @@ from calrelay.errors import MappingError
 TITLE = "{{ event.title }}"
 LOCATION = "{{ event.location }}"
 CONTENT = "{% if event.custom.guest_count %}{{ event.custom.guest_count }} guests{% endif %}"
-TITLE_LIMIT = 255  # Apptoto: "keep < 255", a guess of the vendor page
 UNTITLED = "Booking"
 
 _ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
@@ -31,7 +30,7 @@ class Rendered:
 
 
 class Texts:
-    """The compiled templates of a pipeline.
+    """The compiled templates of a pipeline; `region` tells how phone numbers in its texts are written, so that they are found.
 
     Raises:
         TemplateSyntaxError: a template cannot be parsed; `check_template` says so in the config's words.
@@ -44,7 +43,9 @@ class Texts:
         location: str = LOCATION,
         content: str = CONTENT,
         custom_data: Mapping[str, str] | None = None,
+        region: str = "US",
     ) -> None:
+        self._region = region
         self._title = _ENVIRONMENT.from_string(title)
         self._location = _ENVIRONMENT.from_string(location)
         self._content = _ENVIRONMENT.from_string(content)
@@ -55,9 +56,9 @@ class Texts:
         view = _view(event)
         try:
             return Rendered(
-                title=safe_line(self._title.render(event=view))[:TITLE_LIMIT] or UNTITLED,
-                location=safe_line(self._location.render(event=view)),
-                content=safe_content(self._content.render(event=view)),
+                title=safe_line(self._title.render(event=view), self._region) or UNTITLED,
+                location=safe_line(self._location.render(event=view), self._region),
+                content=safe_content(self._content.render(event=view), self._region),
                 custom_data=dict(event.custom) | {key: plain(template.render(event=view)) for key, template in self._custom.items()},
             )
         except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
