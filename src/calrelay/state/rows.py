@@ -192,7 +192,7 @@ def _link_of(row: Row[Any]) -> Link:
         until_changed,
         attempts,
         since,
-    ) = row
+    ) = tuple(row)
     return Link(
         pipeline=pipeline,
         target=target,

@@ -1,0 +1,167 @@
+"""A ledger in dictionaries, for engine tests; it keeps the same contract as the one over SQL (tests/contracts)."""
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from calrelay.domain.event import SourceId
+from calrelay.domain.link import ExternalId, Link, State, external_id_parts
+from calrelay.errors import StateError
+from calrelay.ports import DELETED, Claim, Happening, Hold, PassRecord, PipelineRecord
+from calrelay.state.claims import claim_after
+from calrelay.state.holds import with_decisions
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+class MemoryLedger:
+    """See `ports.Ledger`; what is beyond it is what `SqlLedger` offers the command line."""
+
+    def __init__(self) -> None:
+        self._pipelines: dict[str, PipelineRecord] = {}
+        self._links: dict[tuple[str, SourceId], Link] = {}
+        self._claims: dict[tuple[str, ExternalId], Claim] = {}
+        self._history: list[Happening] = []
+        self._passes: list[PassRecord] = []
+        self._holds: dict[str, list[Hold]] = defaultdict(list)
+        self._memos: dict[str, tuple[str, datetime]] = {}
+
+    def hash_key(self) -> bytes:
+        return b"a key for tests, of 32 bytes....."[:32]
+
+    def pipeline(self, name: str) -> PipelineRecord:
+        return self._pipelines.get(name, PipelineRecord(name=name))
+
+    def save_pipeline(self, record: PipelineRecord) -> None:
+        self._pipelines[record.name] = record
+
+    def forget_pipeline(self, name: str) -> None:
+        self._links = {key: link for key, link in self._links.items() if link.pipeline != name}
+        self._claims = {
+            key: dataclasses.replace(claim, is_free=claim.is_free or claim.pipeline == name) for key, claim in self._claims.items()
+        }
+        self._history = [line for line in self._history if line.pipeline != name]
+        self._passes = [record for record in self._passes if record.pipeline != name]
+        self._holds.pop(name, None)
+        self._pipelines.pop(name, None)
+
+    def rename_pipeline(self, old: str, new: str) -> None:
+        owners = {link.pipeline for link in self._links.values()} | {claim.pipeline for claim in self._claims.values()}
+        owners |= {line.pipeline for line in self._history} | {record.pipeline for record in self._passes}
+        if new in owners or self._holds.get(new):
+            raise StateError(f"there is a pipeline {new} already")
+        mine = [link for link in self._links.values() if link.pipeline == old]
+        for link in mine:
+            del self._links[old, link.source_id]
+            self._links[new, link.source_id] = dataclasses.replace(link, pipeline=new)
+        self._claims = {k: dataclasses.replace(c, pipeline=new) if c.pipeline == old else c for k, c in self._claims.items()}
+        self._history = [dataclasses.replace(line, pipeline=new) if line.pipeline == old else line for line in self._history]
+        self._passes = [dataclasses.replace(record, pipeline=new) if record.pipeline == old else record for record in self._passes]
+        self._holds[new] = [dataclasses.replace(hold, pipeline=new) for hold in self._holds.pop(old, [])]
+        if old in self._pipelines:
+            self._pipelines[new] = dataclasses.replace(self._pipelines.pop(old), name=new)
+
+    def links(self, pipeline: str, source_ids: Collection[SourceId]) -> dict[SourceId, Link]:
+        return {source_id: self._links[pipeline, source_id] for source_id in source_ids if (pipeline, source_id) in self._links}
+
+    def links_in(self, pipeline: str, states: Collection[State]) -> list[Link]:
+        return sorted((link for link in self._of(pipeline) if link.state in states), key=_soonest)
+
+    def live_links(self, pipeline: str, *, ending_after: datetime) -> Iterator[Link]:
+        chosen = [link for link in self._of(pipeline) if _ends_after(link, ending_after)]
+        for known in sorted(chosen, key=lambda link: (link.accepted.start if link.accepted else _NEVER, link.source_id)):
+            link = self._links.get((pipeline, known.source_id))
+            if link is not None and _ends_after(link, ending_after):
+                yield link
+
+    def all_links(self, pipeline: str) -> Iterator[Link]:
+        return iter(sorted(self._of(pipeline), key=lambda link: link.source_id))
+
+    def link_by_external_id(self, external_id: ExternalId) -> list[Link]:
+        bases = {external_id, external_id_parts(external_id)[0]}
+        return sorted((link for link in self._links.values() if link.base_id in bases), key=lambda link: link.pipeline)
+
+    def count_live(self, pipeline: str) -> int:
+        return sum(link.is_live for link in self._of(pipeline))
+
+    def count_states(self, pipeline: str) -> dict[State, int]:
+        return dict(Counter(link.state for link in self._of(pipeline)))
+
+    def store(self, links: Iterable[Link], happenings: Iterable[Happening] = ()) -> None:
+        claims, stored = dict(self._claims), dict(self._links)
+        for link in links:
+            stored[link.pipeline, link.source_id] = link
+            if after := claim_after(claims.get((link.target, link.base_id)), link):
+                claims[link.target, link.base_id] = after
+        self._claims, self._links = claims, stored
+        self._history.extend(happenings)
+
+    def claims(self, target: str, base_ids: Collection[ExternalId]) -> dict[ExternalId, Claim]:
+        return {base_id: self._claims[target, base_id] for base_id in base_ids if (target, base_id) in self._claims}
+
+    def history(self, pipeline: str, base_id: ExternalId) -> list[Happening]:
+        lines = [line for line in self._history if line.pipeline == pipeline and external_id_parts(line.external_id)[0] == base_id]
+        return lines[-200:]
+
+    def deletes_since(self, pipeline: str, since: datetime) -> int:
+        return sum(line.pipeline == pipeline and line.what == DELETED and line.at > since for line in self._history)
+
+    def record_pass(self, record: PassRecord) -> None:
+        self._passes.append(record)
+
+    def passes(self, pipeline: str, limit: int = 20) -> list[PassRecord]:
+        return [record for record in reversed(self._passes) if record.pipeline == pipeline][: min(limit, 500)]
+
+    def holds(self, pipeline: str | None = None) -> list[Hold]:
+        chosen = [hold for name, holds in self._holds.items() if pipeline in (None, name) for hold in holds]
+        return sorted(chosen, key=lambda hold: (hold.created_at, hold.id))
+
+    def hold(self, hold_id: str) -> Hold | None:
+        return next((hold for hold in self.holds() if hold.id == hold_id), None)
+
+    def save_holds(self, pipeline: str, holds: Sequence[Hold]) -> None:
+        self._holds[pipeline] = with_decisions(holds, self._holds[pipeline])
+
+    def approve(self, which: str, at: datetime) -> list[Hold]:
+        named = self.hold(which)
+        return [self._decide(hold, at, at) for hold in ([named] if named else self.holds(which))]
+
+    def reject(self, hold_id: str, at: datetime) -> Hold | None:
+        named = self.hold(hold_id)
+        return self._decide(named, None, at) if named else None
+
+    def memo(self, key: str) -> tuple[str, datetime] | None:
+        return self._memos.get(key)
+
+    def memos(self, prefix: str) -> dict[str, tuple[str, datetime]]:
+        return {key: self._memos[key] for key in sorted(self._memos) if key.startswith(prefix)}
+
+    def save_memo(self, key: str, value: str | None, at: datetime) -> None:
+        if value is None:
+            self._memos.pop(key, None)
+        else:
+            self._memos[key] = (value, at)
+
+    def _of(self, pipeline: str) -> list[Link]:
+        return [link for link in self._links.values() if link.pipeline == pipeline]
+
+    def _decide(self, hold: Hold, approved_at: datetime | None, at: datetime) -> Hold:
+        items = tuple(dataclasses.replace(item, approved_at=approved_at, rejected=approved_at is None) for item in hold.items)
+        decided = dataclasses.replace(hold, items=items)
+        self._holds[hold.pipeline] = [decided if one.id == hold.id else one for one in self._holds[hold.pipeline]]
+        what = "rejected" if approved_at is None else "approved"
+        self._history.extend(
+            Happening(at=at, pipeline=hold.pipeline, external_id=i.external_id, what=what, detail=f"{i.action}, hold {hold.id}")
+            for i in items
+        )
+        return decided
+
+
+def _soonest(link: Link) -> tuple[datetime, SourceId]:
+    held = link.wanted or link.accepted
+    return (held.start if held else _NEVER, link.source_id)
+
+
+def _ends_after(link: Link, instant: datetime) -> bool:
+    return link.accepted is not None and link.accepted.end > instant
