@@ -70,7 +70,7 @@ async def test_each_kind_of_change_costs_exactly_one_write() -> None:
     assert ((await bench.sync()).deleted, writes(bench)) == (1, 4)
     bench.source.put(an_event(3))
     assert ((await bench.sync()).created, writes(bench)) == (1, 5)
-    assert bench.target.held("ms-3.2")
+    assert not bench.target.held("ms-3.2").is_deleted
     assert (await bench.sync()).sent == 0
 
 
@@ -209,7 +209,7 @@ async def test_a_rejected_hold_releases_its_events() -> None:
 
 async def test_a_new_template_is_one_named_hold_and_goes_when_approved() -> None:
     bench = await a_loaded_bench()
-    bench.templates = {"title": "Event: {{ event.title }}"}
+    bench.title = "Event: {{ event.title }}"
     bench.basis = Basis(zone_data="2026f", mapping="1", config="2")
     bench.source.put(moved(an_event(1), HOUR))
     report = await bench.sync()

@@ -4,10 +4,10 @@ import dataclasses
 from datetime import datetime, timedelta
 
 from calrelay.domain.entry import Hasher
-from calrelay.domain.guard import Limit, Limits
+from calrelay.domain.guard import Limits
 from calrelay.domain.link import Basis, CalendarId, MessageMode
 from calrelay.domain.policy import Filter, Match, Policy, Route
-from calrelay.domain.rendering import Texts
+from calrelay.domain.rendering import TITLE, Texts
 from calrelay.domain.window import Hours, Window
 from calrelay.engine.order import Order, Reach
 from calrelay.engine.pipeline import CalendarRef, Pipeline
@@ -33,7 +33,7 @@ class Bench:
     statuses: frozenset[str] = frozenset({"DEFINITE", "CLOSED"})
     rooms: frozenset[str] = frozenset()
     routes: tuple[Route, ...] = ()
-    templates: dict[str, str] = dataclasses.field(default_factory=dict)
+    title: str = TITLE
     basis: Basis = Basis(zone_data="2026f", mapping="1", config="1")
     limits: Limits = Limits(first_load=10_000)
     mode: MessageMode = MessageMode.SEND
@@ -69,7 +69,7 @@ class Bench:
             filter=Filter(statuses=self.statuses, include=include),
             calendar=calendar,
             routes=routes,
-            texts=Texts(**self.templates),
+            texts=Texts(title=self.title),
             mode=self.mode,
             basis=self.basis,
             window=WINDOW,
@@ -85,22 +85,9 @@ class Bench:
         """Run one incremental pass."""
         return await self.sync(reach=Reach.QUICK)
 
-    async def loaded(self) -> "Bench":
-        """Load everything and forget what that took."""
-        report = await self.sync()
-        assert report.exit_code == 0, report.problems
-        self.target.journal.clear()
-        self.source.found.clear()
-        return self
-
 
 def a_bench(*events: object, first_load: int = 10_000) -> Bench:
     """A bench whose source holds these events."""
     source = MemorySource(events)  # type: ignore[arg-type] # events only
     limits = Limits(first_load=first_load)
     return Bench(source=source, target=MemoryTarget(), ledger=MemoryLedger(), limits=limits)
-
-
-def tight(**limits: Limit) -> Limits:
-    """Guards with these limits and no first load to speak of."""
-    return Limits(first_load=10_000, **limits)
