@@ -29,7 +29,7 @@ from calrelay.vendors.timetap.auth import TimeTapAuth
 from calrelay.vendors.timetap.client import TimeTapClient
 from calrelay.vendors.timetap.settings import TimeTapAccount
 from calrelay.vendors.timetap.source import TimeTapSource
-from calrelay.vendors.tripleseat.auth import Grant, OAuthApp, TripleseatAuth
+from calrelay.vendors.tripleseat.auth import OAuthApp, TripleseatAuth
 from calrelay.vendors.tripleseat.client import TripleseatClient
 from calrelay.vendors.tripleseat.settings import TripleseatAccount
 from calrelay.vendors.tripleseat.source import Reach, TripleseatSource
@@ -220,15 +220,8 @@ class _Builder:
     # --- vendors ---
 
     async def _tripleseat(self, name: str, account: TripleseatAccount) -> MakeSource:
-        app = OAuthApp(
-            client_id=self._config.resolve(account.client_id),
-            client_secret=self._secret(account.client_secret),
-            redirect_uri=account.redirect_uri,
-            authorize_url=account.authorize_url,
-            token_url=account.token_url,
-            scope=account.scope,
-            grant=Grant(account.auth.value),
-        )
+        client_id, client_secret = self._config.resolve(account.client_id), self._secret(account.client_secret)
+        app = OAuthApp.of(account, client_id=client_id, client_secret=client_secret)
         auth = TripleseatAuth(account=name, app=app, store=self._state.tokens, now=self._clock)
         http = VendorClient(
             account=name,
@@ -305,7 +298,7 @@ class _Builder:
             client=await self._stack.enter_async_context(client),
             batch_size=account.batch_size,
             max_in_flight=account.max_in_flight,
-            time_zone_names=account.time_zone_names.value,
+            time_zone_names=account.time_zone_names,
             now=self._clock,
         )
 

@@ -393,3 +393,36 @@ async def test_two_pipelines_cannot_hold_the_same_event_at_once() -> None:
     assert (report.created, len(report.problems)) == (0, 3)
     assert "venue" in report.problems[0].message
     assert "other" in report.problems[0].message
+
+
+async def test_a_held_create_dissolves_when_its_event_is_gone() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(*(an_event(i) for i in range(40, 80)))
+    assert (await bench.sync()).held == 40
+    bench.source.remove(*range(40, 80))
+    report = await bench.sync()
+    assert (report.held, report.created, bench.ledger.holds()) == (0, 0, [])
+
+
+async def test_what_is_held_is_told_once_in_its_history() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(*(an_event(i) for i in range(40, 80)))
+    await bench.sync()
+    await bench.sync()
+    assert [h.what for h in bench.ledger.history("venue", ExternalId("ms-40"))] == ["held"]
+
+
+async def test_a_quarantined_event_leaves_when_it_has_ended() -> None:
+    bench = a_bench(*events(3))
+    bench.target.poison = {ExternalId("ms-1"): Poison.REFUSE}
+    assert (await bench.sync()).quarantined == 1
+    bench.now = an_event(1).end + timedelta(minutes=1)
+    assert (await bench.sync()).quarantined == 0
+
+
+async def test_a_load_leaves_held_deletes_where_they_are() -> None:
+    bench = await a_loaded_bench(120)
+    bench.source.put(*(with_status(an_event(i), "LOST") for i in range(1, 41)))
+    assert (await bench.sync()).held == 40
+    report = await bench.sync(is_load=True)
+    assert (report.deleted, report.held, len(bench.ledger.holds()[0].items)) == (0, 40, 40)

@@ -83,7 +83,7 @@ def plan(event: Event, link: Link | None, *, policy: Policy, hasher: Hasher, now
     source_hash = hasher.of_event(event)
     if link is not None and _is_as_we_left_it(link, source_hash, policy):
         return Unchanged(link=link) if link.accepted else Skipped(event=event, reason=link.reason or "as before", link=link)
-    if link is not None and _is_refused_as_it_is(link, source_hash, policy):
+    if link is not None and event.end > now and _is_refused_as_it_is(link, source_hash, policy):
         return Unchanged(link=link, reason="quarantined")
     if link is not None and _is_hands_off(link, source_hash):
         return Skipped(event=event, reason=link.reason or link.state.value, link=link)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from calrelay.domain.guard import Approval, HoldKind, Limits, Parked
-from calrelay.domain.link import Link
-from calrelay.domain.plan import Delete, plan_gone
+from calrelay.domain.link import Link, State
+from calrelay.domain.plan import GONE, Delete, plan_gone
 from calrelay.domain.window import Span
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.survey import Surveyor
@@ -45,6 +45,16 @@ def absences(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datetime) 
         if link.source_id not in surveyor.survey.seen:
             missing.append(link)
     return Absences(expected=expected, missing=missing, far=_next_far(pipeline, far))
+
+
+def forget_unsent(pipeline: Pipeline, surveyor: Surveyor, span: Span) -> None:
+    """Let go of events that were never sent and that a complete read does not show any more: nothing of them is at the target."""
+    for link in pipeline.ledger.links_in(pipeline.name, {State.QUARANTINED, State.HELD, State.WAITING, State.READY}):
+        is_expected = link.wanted is None or link.wanted.start in span
+        if link.accepted is None and is_expected and link.source_id not in surveyor.survey.seen:
+            surveyor.survey.seen.add(link.source_id)
+            gone = dataclasses.replace(link, state=State.SETTLED, wanted=None, source_hash="", reason=GONE, remedy="", hold=None)
+            surveyor.survey.changed.append(gone)
 
 
 async def settle_absences(surveyor: Surveyor, found: Absences, terms: GuardTerms, approval: Approval, *, now: datetime) -> Parked | None:

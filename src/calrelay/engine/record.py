@@ -36,14 +36,12 @@ def record_plan(
         happenings = [Happening(at=now, pipeline=pipeline.name, external_id=link.external_id, what="adopted") for link in adopted]
         pipeline.ledger.store(survey.changed, happenings)
         return []
-    planned = survey.seen | {action.link.source_id for group in verdict.parked for action in group.actions}
+    planned = (survey.seen - survey.undecided) | {action.link.source_id for group in verdict.parked for action in group.actions}
     open_holds = holding.merge(pipeline.name, before, verdict.parked, planned=planned, now=now)
     hold_ids = {item.source_id: hold.id for hold in open_holds for item in hold.items}
     parked = [_parked(action, group, survey, hold_ids, now) for group in verdict.parked for action in group.actions]
     ready, waiting = _split_waiting(verdict.passed, policy, survey, now)
-    happenings = [
-        _held(pipeline, link, now) for link in parked if survey.links.get(link.source_id, link).hold != link.hold or link.accepted is None
-    ]
+    happenings = [_held(pipeline, link, now) for link in parked if _is_news(link, survey)]
     pipeline.ledger.save_holds(pipeline.name, open_holds)
     pipeline.ledger.store([*survey.changed, *parked, *waiting], happenings)
     return ready
@@ -94,6 +92,11 @@ def _parked(action: Action, group: Parked, survey: Survey, hold_ids: dict[Source
         hold=hold_ids.get(before.source_id),
         since=before.since if before.state is State.HELD else now,
     )
+
+
+def _is_news(link: Link, survey: Survey) -> bool:
+    before = survey.links.get(link.source_id)
+    return before is None or before.hold != link.hold
 
 
 def _held(pipeline: Pipeline, link: Link, now: datetime) -> Happening:

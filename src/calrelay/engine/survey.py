@@ -27,6 +27,7 @@ class Survey:
     links: dict[SourceId, Link] = dataclasses.field(default_factory=dict)  # as they were before the plan, of everything acted upon
     changed: list[Link] = dataclasses.field(default_factory=list)  # to be stored though nothing is owed
     seen: set[SourceId] = dataclasses.field(default_factory=set)
+    undecided: set[SourceId] = dataclasses.field(default_factory=set)  # seen, and left to another pass
     flaws: list[Flaw] = dataclasses.field(default_factory=list)
 
 
@@ -128,6 +129,7 @@ class Surveyor:
         if self._order.is_load and isinstance(decision, Create) and not decision.link.backfilled:
             return self._as_backfilled(decision)
         if self._order.is_load and isinstance(decision, Delete):  # a load creates and updates only
+            self.survey.undecided.add(event.source_id)
             return Skipped(event=event, reason="to be deleted or moved by the next sync")
         return decision
 

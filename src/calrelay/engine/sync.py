@@ -9,7 +9,7 @@ from calrelay.domain.link import State
 from calrelay.domain.plan import Create, plan_gone
 from calrelay.domain.policy import Policy
 from calrelay.domain.window import Span
-from calrelay.engine.absence import GuardTerms, absences, settle_absences
+from calrelay.engine.absence import GuardTerms, absences, forget_unsent, settle_absences
 from calrelay.engine.adopt import list_holdings
 from calrelay.engine.apply import Applier
 from calrelay.engine.holds import approval_of
@@ -142,6 +142,7 @@ class _Pass:
         parked = []
         if self._order.reach is Reach.COMPLETE and not self._order.is_load and not surveyor.survey.flaws:
             self._report.is_complete = True
+            forget_unsent(self._pipeline, surveyor, self._span)
             found = absences(self._pipeline, surveyor, self._span, self._now)
             group = await settle_absences(surveyor, found, self._guard_terms(live), approval, now=self._now)
             parked = [group] if group else []
