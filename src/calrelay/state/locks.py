@@ -113,7 +113,7 @@ def lock_path(database: Database, name: str) -> Path:
 def safe_name(name: str) -> str:
     """Return a part of a file's name that no other pipeline or account has."""
     safe = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:100]
-    if safe == name and name not in _RESERVED:
+    if name and safe == name and name not in _RESERVED:
         return safe
     return f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
