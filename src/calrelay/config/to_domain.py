@@ -1,0 +1,128 @@
+"""From the config's tables to the domain's values; calendars stay names or ids, which the engine looks up at the target."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+
+from calrelay.config.model import Pipeline, RouteSection, WithoutContact
+from calrelay.config.sections import EventSection, GuardLimit, GuardsSection, ShiftLimit, WindowSection
+from calrelay.config.vendor import AccountModel, FilterModel, MatchModel
+from calrelay.domain.guard import Limit, Limits
+from calrelay.domain.link import CalendarId
+from calrelay.domain.people import Role
+from calrelay.domain.policy import Filter, Match
+from calrelay.domain.rendering import Texts
+from calrelay.domain.text import title
+from calrelay.domain.window import Window
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CalendarName:
+    """A calendar of the target as the config names it: exactly one of both is given."""
+
+    name: str | None = None
+    id: CalendarId | None = None
+
+    def __str__(self) -> str:
+        return self.name or f"calendar {self.id}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NamedRoute:
+    """A route whose calendar has not been looked up yet."""
+
+    match: Match
+    calendar: CalendarName
+
+
+def to_calendar(table: Pipeline | RouteSection) -> CalendarName:
+    """Return the calendar that a pipeline or a route names."""
+    return CalendarName(name=table.calendar, id=None if table.calendar_id is None else CalendarId(table.calendar_id))
+
+
+def to_routes(pipeline: Pipeline) -> tuple[NamedRoute, ...]:
+    """Return a pipeline's routes in order."""
+    return tuple(NamedRoute(match=to_match(route.match), calendar=to_calendar(route)) for route in pipeline.routes)
+
+
+def to_match(match: MatchModel) -> Match:
+    """Return facets as events are compared with them: on one line, letter case folded."""
+    return Match(facets={name: frozenset(title(value).casefold() for value in values) for name, values in match.facets.items()})
+
+
+def to_filter(table: FilterModel) -> Filter:
+    """Return a pipeline's filter."""
+    return Filter(
+        statuses=frozenset(table.statuses),
+        include=to_match(table),
+        exclude=None if table.exclude is None else to_match(table.exclude),
+    )
+
+
+def to_window(table: WindowSection) -> Window:
+    """Return a pipeline's window."""
+    return Window(past=table.past, future=table.future)
+
+
+def to_limits(table: GuardsSection) -> Limits:
+    """Return a pipeline's guards."""
+    return Limits(
+        first_load=table.first_load,
+        creates=_limit(table.creates),
+        updates=_limit(table.updates),
+        deletes=_limit(table.deletes),
+        same_shift=_limit(table.same_shift),
+    )
+
+
+def _limit(table: ShiftLimit) -> Limit:
+    return Limit(count=table.count, share=table.share, max=table.max if isinstance(table, GuardLimit) else None)
+
+
+def to_texts(table: EventSection) -> Texts:
+    """Return a pipeline's compiled templates."""
+    return Texts(title=table.title, location=table.location, content=table.content, custom_data=table.custom_data)
+
+
+def to_people(pipeline: Pipeline) -> frozenset[Role]:
+    """Return the roles of those a pipeline reaches."""
+    return frozenset(Role(word) for word in pipeline.people)
+
+
+def sends_without_contact(pipeline: Pipeline) -> bool:
+    """Say whether events with nobody to reach are relayed too (rule 10)."""
+    return pipeline.without_contact is WithoutContact.SEND
+
+
+def config_fingerprint(pipeline: Pipeline, source: AccountModel) -> str:
+    """Return a hash over all that changes what events become, and nothing else: the `config` of a `Basis` (rule 14).
+
+    Stable over restarts, key order, letter case of facets and the spelling of zones. Rates, intervals, guards, modes and names do not
+    count: they change when and how much is sent, not what.
+    """
+    zones: Mapping[str, str] = getattr(source, "zones", {})
+    meaning = {
+        "filter": _filter_words(to_filter(pipeline.filter)),
+        "calendar": _calendar_words(to_calendar(pipeline)),
+        "routes": [[_match_words(route.match), _calendar_words(route.calendar)] for route in to_routes(pipeline)],
+        "event": pipeline.event.model_dump(mode="json"),
+        "people": sorted(pipeline.people),
+        "region": pipeline.region,
+        "without_contact": pipeline.without_contact,
+        "zones": dict(zones),
+    }
+    text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _filter_words(table: Filter) -> list[object]:
+    return [sorted(table.statuses), _match_words(table.include), None if table.exclude is None else _match_words(table.exclude)]
+
+
+def _match_words(match: Match) -> dict[str, list[str]]:
+    return {name: sorted(values) for name, values in match.facets.items()}
+
+
+def _calendar_words(calendar: CalendarName) -> list[str | None]:
+    return [calendar.name, calendar.id]

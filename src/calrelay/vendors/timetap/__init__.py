@@ -1,0 +1,1 @@
+"""TimeTap: its settings, wire models, client and mapping; its words stay in this folder."""
