@@ -222,18 +222,26 @@ class TestReading:
         _, flaws = await listed(world.target)
         assert flaws
 
-    async def test_filters_that_are_ignored_let_nothing_foreign_through(self, world: ApptotoWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-        await fill(world, 5)
-        world.simulator.faults.add(Fault(kind=Kind.STATUS, path="/none"))
-        everything = YEAR
+    async def test_filters_that_are_ignored_let_nothing_foreign_through(self) -> None:
+        rows = [
+            {"id": 1, "start_time": "2026-12-03T18:30:00-05:00"},
+            {"id": 2, "start_time": "2027-12-03T18:30:00-05:00"},
+            {"id": 3, "start_time": "2026-12-03T18:30:00-05:00", "is_deleted": True},
+            {"id": 4, "start_time": "2026-12-03T18:30:00"},
+        ]
+        held, flaws = await listed_of(lambda page: rows if page == 1 else [])
+        assert [(h.target_id, h.start) for h in held] == [("1", START), ("4", None)]
+        assert flaws == []
 
-        def ignore(*_: Any) -> dict[str, str]:
-            return {"page": str(_[-1])}
+    async def test_a_page_number_that_is_ignored_is_a_flaw(self) -> None:
+        row = {"id": 1, "start_time": "2026-12-03T18:30:00-05:00"}
+        held, flaws = await listed_of(lambda _: [row])
+        assert ([h.target_id for h in held], len(flaws)) == (["1"], 1)
 
-        monkeypatch.setattr("calrelay.vendors.apptoto.client.EventQuery.params", ignore)
-        holdings, _ = await listed(world.target, Span(begin=START, end=START + timedelta(days=1)))
-        assert {h.external_id for h in holdings} == {"ts-0", "ts-1"}
-        assert len((await listed(world.target, everything))[0]) == 5
+    async def test_our_own_cap_is_never_taken_for_the_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("calrelay.vendors.apptoto.target.PAGE_CAP", 20)
+        held, flaws = await listed_of(lambda page: [{"id": page}])
+        assert (len(held), len(flaws)) == (20, 1)
 
 
 class TestCalendars:

@@ -186,11 +186,10 @@ class ApptotoTarget:
         """Read what `check` shows: the calendars with their ids, whether events may be read, and how far the clocks are apart."""
         seen = await self._see_calendars()
         found = await self._client.list_events(self._sample())
-        more = "or more " if len(found) else ""
         return [
             _calendars_fact(seen),
             *(Fact(name=f"calendar {calendar}", value=name) for name, calendar in seen.by_name.items()),
-            Fact(name="events", value=f"readable, {len(found)} {more}in the months around today"),
+            Fact(name="events", value=f"readable, {len(found)} on the first page of the months around today"),
             *self._clock_facts(),
         ]
 
