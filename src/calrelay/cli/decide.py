@@ -1,0 +1,112 @@
+"""How the operator's decisions are typed: `holds`, `approve`, `reject`, `quarantine`, `pause`, `resume`, `ignore`, `retag`.
+
+What they do is in `decisions`, which is loaded when one of them runs. None of them asks a vendor or needs a secret.
+"""
+
+from typing import Annotated
+
+import typer
+
+from calrelay.cli.options import AsJson, EventId, PipelineName, pipeline_names
+from calrelay.cli.output import Output
+from calrelay.cli.session import session_of
+from calrelay.domain.link import MessageMode
+
+HoldName = Annotated[str, typer.Argument(metavar="HOLD", help="A hold's id, as `calrelay holds` shows it.")]
+HoldOrPipeline = Annotated[
+    str,
+    typer.Argument(metavar="PIPELINE|HOLD", help="A hold's id, or a pipeline for all of its holds.", autocompletion=pipeline_names),
+]
+EventOrPipeline = Annotated[
+    str, typer.Argument(metavar="PIPELINE|ID", help="An event's external id, or a pipeline.", autocompletion=pipeline_names)
+]
+
+quarantine = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Events that cannot be mapped, or that the target refuses.")
+
+
+def holds(ctx: typer.Context, as_json: AsJson = False) -> int:
+    """List what is parked until you decide.
+
+    For each hold: what would happen, to how many people, the earliest start, and the events. The target keeps what it has until then.
+    """
+    from calrelay.cli import decisions  # noqa: PLC0415 - heavy
+
+    return decisions.holds(session_of(ctx), Output(as_json))
+
+
+def approve(ctx: typer.Context, name: HoldOrPipeline, as_json: AsJson = False) -> int:
+    """Let a hold through, event by event as it is shown now; the next pass applies it.
+
+    What has changed by then is held anew. An approval expires after 24 hours.
+    """
+    from calrelay.cli import decisions  # noqa: PLC0415 - heavy
+
+    return decisions.approve(session_of(ctx), Output(as_json), name)
+
+
+def reject(ctx: typer.Context, hold: HoldName, as_json: AsJson = False) -> int:
+    """Turn a hold down: its events are released, the target keeps what it has, and they are never touched again by themselves."""
+    from calrelay.cli import decisions  # noqa: PLC0415 - heavy
+
+    return decisions.reject(session_of(ctx), Output(as_json), hold)
+
+
+@quarantine.command("list")
+def quarantine_list(ctx: typer.Context, as_json: AsJson = False) -> int:
+    """List the events in quarantine: why each is there, and how to mend it."""
+    from calrelay.cli import decisions  # noqa: PLC0415 - heavy
+
+    return decisions.quarantine_list(session_of(ctx), Output(as_json))
+
+
+@quarantine.command("retry")
+def quarantine_retry(
+    ctx: typer.Context,
+    external_ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Events; none means all in quarantine.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Let events be tried again by the next pass."""
+    from calrelay.cli import decisions  # noqa: PLC0415 - heavy
+
+    return decisions.quarantine_retry(session_of(ctx), Output(as_json), external_ids or [])
+
+
+@quarantine.command("drop")
+def quarantine_drop(ctx: typer.Context, external_id: EventId, as_json: AsJson = False) -> int:
+    """Leave an event alone until its row changes at the source."""
+    from calrelay.cli import decisions  # noqa: PLC0415 - heavy
+
+    return decisions.quarantine_drop(session_of(ctx), Output(as_json), external_id)
+
+
+def pause(ctx: typer.Context, pipeline: PipelineName, as_json: AsJson = False) -> int:
+    """Stop a pipeline: until it is resumed, no pass of it reads or sends anything."""
+    from calrelay.cli import decisions  # noqa: PLC0415 - heavy
+
+    return decisions.set_paused(session_of(ctx), Output(as_json), pipeline, is_paused=True)
+
+
+def resume(ctx: typer.Context, pipeline: PipelineName, as_json: AsJson = False) -> int:
+    """Let a paused pipeline run again."""
+    from calrelay.cli import decisions  # noqa: PLC0415 - heavy
+
+    return decisions.set_paused(session_of(ctx), Output(as_json), pipeline, is_paused=False)
+
+
+def ignore(ctx: typer.Context, external_id: EventId, as_json: AsJson = False) -> int:
+    """Leave one event alone for good: whatever its source says, the target keeps what it has."""
+    from calrelay.cli import decisions  # noqa: PLC0415 - heavy
+
+    return decisions.ignore(session_of(ctx), Output(as_json), external_id)
+
+
+def retag(
+    ctx: typer.Context,
+    name: EventOrPipeline,
+    messages: Annotated[MessageMode, typer.Option(help="send, or one whose hashtag is added: auto, no-booking, skip.")],
+    as_json: AsJson = False,
+) -> int:
+    """Change how an event, or all coming events of a pipeline, are marked for messages; the next pass sends the changed content."""
+    from calrelay.cli import decisions  # noqa: PLC0415 - heavy
+
+    return decisions.retag(session_of(ctx), Output(as_json), name, messages)

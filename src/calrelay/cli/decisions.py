@@ -1,0 +1,199 @@
+"""Carries the operator's decisions to the state and tells what they will mean; the next pass acts on them."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from calrelay.cli.output import Block, Output, Table
+from calrelay.cli.pass_texts import counted
+from calrelay.cli.session import Session
+from calrelay.cli.times import ago, in_place, iso
+from calrelay.config.load import Config
+from calrelay.domain.link import Link, MessageMode, State
+from calrelay.engine import decisions as engine
+from calrelay.errors import ConfigError
+from calrelay.ports import Hold, HoldItem, Ledger
+from calrelay.state.database import Access
+
+ITEMS_SHOWN = 20
+
+
+def holds(session: Session, output: Output) -> int:
+    """List the open holds."""
+    with session.state(Access.READ) as (_, state):
+        found = state.ledger.holds()
+    now = session.now()
+    blocks: list[Block] = [block for hold in found for block in describe_hold(hold, now)]
+    output.answer(holds_document(found), blocks or ["Nothing is held."])
+    return 0
+
+
+def approve(session: Session, output: Output, name: str) -> int:
+    """Approve a hold, or all holds of a pipeline."""
+    with session.state(Access.WRITE) as (_, state):
+        approved = engine.approve(state.ledger, name, clock=session.now)
+    lines = [f"approved {hold.id}: {hold.words}" for hold in approved]
+    output.answer(holds_document(approved), [*lines, *_next_pass(sorted({hold.pipeline for hold in approved}))])
+    return 0
+
+
+def reject(session: Session, output: Output, hold_id: str) -> int:
+    """Reject one hold."""
+    with session.state(Access.WRITE) as (_, state):
+        if not any(hold.id == hold_id for hold in state.ledger.holds()):
+            raise ConfigError(f"no hold {hold_id}", remedy="`calrelay holds` lists what waits for a decision, with ids")
+        rejected = engine.reject(state.ledger, hold_id, clock=session.now)
+    lines = [f"rejected {hold.id}: {counted(len(hold.items), 'event')} released; the target keeps what it has" for hold in rejected]
+    output.answer(holds_document(rejected), list(lines))
+    return 0
+
+
+def quarantine_list(session: Session, output: Output) -> int:
+    """List the events in quarantine."""
+    with session.state(Access.READ) as (config, state):
+        found = [link for name in _names(config) for link in state.ledger.links_in(name, {State.QUARANTINED})]
+    blocks: list[Block] = [
+        Table(columns=("id", "pipeline", "since", "why"), rows=[row for link in found for row in _why(link, session.now())])
+    ]
+    output.answer(links_document(found), blocks if found else ["Nothing is in quarantine."])
+    return 0
+
+
+def quarantine_retry(session: Session, output: Output, external_ids: Sequence[str]) -> int:
+    """Let quarantined events be tried again."""
+    with session.state(Access.WRITE) as (config, state):
+        retried = engine.retry(state.ledger, _names(config), external_ids, clock=session.now)
+    return _answer(output, retried, "to be tried again", is_due=bool(retried))
+
+
+def quarantine_drop(session: Session, output: Output, external_id: str) -> int:
+    """Leave a quarantined event alone until its row changes."""
+    with session.state(Access.WRITE) as (config, state):
+        dropped = engine.drop(state.ledger, _names(config), external_id, clock=session.now)
+    return _answer(output, dropped, "left alone until the source row changes")
+
+
+def set_paused(session: Session, output: Output, name: str, *, is_paused: bool) -> int:
+    """Pause or resume a pipeline of the config."""
+    with session.state(Access.WRITE) as (config, state):
+        config.pipeline(name)
+        has_changed = engine.set_paused(state.ledger, name, is_paused=is_paused)
+    word = "paused" if is_paused else "running"
+    text = f"pipeline {name} is {word}{'' if has_changed else ' already'}"
+    hint = [f"`calrelay resume {name}` lets it run again."] if is_paused else []
+    output.answer({"pipeline": name, "paused": is_paused, "changed": has_changed}, [text, *hint])
+    return 0
+
+
+def ignore(session: Session, output: Output, external_id: str) -> int:
+    """Leave an event alone for good."""
+    with session.state(Access.WRITE) as (_, state):
+        ignored = engine.ignore(state.ledger, external_id, clock=session.now)
+    return _answer(output, ignored, "ignored from now on; the target keeps what it has")
+
+
+def retag(session: Session, output: Output, name: str, mode: MessageMode) -> int:
+    """Give an event, or all coming events of a pipeline, another message mode."""
+    with session.state(Access.WRITE) as (config, state):
+        is_pipeline = name in _names(config)
+        links = list(_coming(state.ledger, name, session.now())) if is_pipeline else engine.find_links(state.ledger, name)
+        changed = engine.retag(state.ledger, links, mode, clock=session.now)
+    return _answer(output, changed, f"marked {mode.value}", is_due=bool(changed))
+
+
+def describe_hold(hold: Hold, now: datetime) -> list[Block]:
+    """Tell what waits, whom it touches, and how to decide."""
+    approved = sum(1 for item in hold.items if item.approved_at)
+    facts = [
+        ("pipeline", hold.pipeline),
+        ("held", ago(hold.created_at, now)),
+        ("people", f"{hold.people} touched"),
+        ("earliest", in_place(hold.earliest, None) if hold.earliest else "not known"),
+        ("meanwhile", "the target keeps what it has"),
+        (
+            "decide",
+            f"`calrelay approve {hold.id}` or `calrelay reject {hold.id}`"
+            if approved < len(hold.items)
+            else "approved; the next pass applies it",
+        ),
+    ]
+    return [f"{hold.id}: {hold.words}", Table(rows=facts, indent=2), _items(hold.items), ""]
+
+
+def holds_document(found: Sequence[Hold]) -> dict[str, Any]:
+    """Return holds as `holds.json` has them."""
+    return {"holds": [_hold_to_json(hold) for hold in found]}
+
+
+def links_document(found: Sequence[Link]) -> dict[str, Any]:
+    """Return events as `events.json` has them."""
+    return {"events": [_link_to_json(link) for link in found]}
+
+
+def _hold_to_json(hold: Hold) -> dict[str, Any]:
+    return {
+        "id": hold.id,
+        "pipeline": hold.pipeline,
+        "kind": hold.kind.value,
+        "words": hold.words,
+        "created_at": iso(hold.created_at),
+        "people": hold.people,
+        "earliest": iso(hold.earliest),
+        "items": [{"external_id": item.external_id, "action": item.action, "approved_at": iso(item.approved_at)} for item in hold.items],
+    }
+
+
+def _link_to_json(link: Link) -> dict[str, Any]:
+    return {
+        "external_id": link.external_id,
+        "pipeline": link.pipeline,
+        "state": link.state.value,
+        "reason": link.reason,
+        "remedy": link.remedy,
+        "messages": link.mode.value,
+        "since": iso(link.since),
+    }
+
+
+def _items(items: Sequence[HoldItem]) -> Table:
+    rows: list[tuple[str, str, str]] = [
+        (item.external_id, item.action, "approved" if item.approved_at else "") for item in items[:ITEMS_SHOWN]
+    ]
+    if (more := len(items) - ITEMS_SHOWN) > 0:
+        rows.append((f"and {more} more", "", ""))
+    return Table(rows=rows, indent=4)
+
+
+def _why(link: Link, now: datetime) -> Iterator[tuple[str, str, str, str]]:
+    yield link.external_id, link.pipeline, ago(link.since, now), link.reason
+    if link.remedy:
+        yield "", "", "", f"→ {link.remedy}"
+
+
+def _answer(output: Output, links: Sequence[Link], done: str, *, is_due: bool = False) -> int:
+    lines: list[Block] = [f"{link.external_id} ({link.pipeline}): {done}" for link in links[:ITEMS_SHOWN]]
+    if (more := len(links) - ITEMS_SHOWN) > 0:
+        lines.append(f"and {more} more")
+    due = _next_pass(sorted({link.pipeline for link in links})) if is_due else []
+    output.answer(links_document(links), [*lines, *due] if lines else ["Nothing to change."])
+    return 0
+
+
+def _next_pass(pipelines: Sequence[str]) -> list[Block]:
+    return [f"The next pass applies it: `calrelay sync {' '.join(pipelines)}`, or the daemon by itself."]
+
+
+def _names(config: Config) -> list[str]:
+    return [pipeline.name for pipeline in config.pipelines]
+
+
+def _coming(ledger: Ledger, pipeline: str, now: datetime) -> Iterator[Link]:
+    """Yield the events at the target that have not ended, and those that are still to be created."""
+    seen = set()
+    for link in [
+        *ledger.live_links(pipeline, ending_after=now),
+        *ledger.links_in(pipeline, {State.READY, State.WAITING, State.HELD, State.QUARANTINED}),
+    ]:
+        if link.source_id not in seen:
+            seen.add(link.source_id)
+            yield link

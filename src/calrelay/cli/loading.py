@@ -1,0 +1,130 @@
+"""Runs `backfill`: whole days of the source's site become a span, its chunks go one by one, and stderr tells how far it is."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from datetime import UTC, date, datetime, timedelta
+
+from calrelay.assembly import assemble
+from calrelay.cli.failures import lines_of, trouble_of
+from calrelay.cli.output import Block, Output, Progress
+from calrelay.cli.pass_texts import describe_passes
+from calrelay.cli.passes import Running, document_of
+from calrelay.cli.session import Interrupted, Session
+from calrelay.cli.times import span_in_words
+from calrelay.config.load import Config
+from calrelay.domain.link import MessageMode
+from calrelay.domain.window import Span
+from calrelay.domain.zones import resolve_zone, to_instant
+from calrelay.engine.backfill import Step, is_sound, merge_steps
+from calrelay.engine.backfill import backfill as load
+from calrelay.engine.pipeline import Pipeline
+from calrelay.engine.report import Outcome, PassReport
+from calrelay.errors import Busy, CalrelayError, ConfigError
+
+DAY = timedelta(days=1)
+PATIENCE = timedelta(minutes=10)  # a live pass between two chunks is over by then
+_POLL_SECONDS = 0.5
+
+
+def backfill(session: Session, output: Output, name: str, first: date, last: date, mode: MessageMode) -> int:
+    """Load the days from `first` to `last`, both included, and tell what came of it."""
+    if last < first:
+        raise ConfigError(f"--to {last} is before --from {first}", remedy="give the earlier day as --from")
+    config = session.load()
+    steps: list[Step] = []
+    try:
+        report, hints = session.run(_load(config, output, name, (first, last), mode, steps))
+    except Interrupted as stop:
+        if not steps:
+            raise
+        report = merge_steps(name, steps[0].report.started_at, steps)
+        output.answer(document_of([report]), describe_passes([report]))
+        output.message(*lines_of(trouble_of(stop)))
+        return stop.exit_code
+    output.answer(document_of([report]), [*describe_passes([report]), *hints])
+    return report.exit_code
+
+
+async def span_of(pipeline: Pipeline, first: date, last: date) -> Span:
+    """Return whole days on the clock of the source's site, or in UTC where it has none."""
+    zone = await pipeline.source.site_zone()
+
+    def midnight(day: date) -> datetime:
+        wall = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - a wall clock, made an instant on the next line
+        return to_instant(wall, resolve_zone(zone)).instant if zone else wall.replace(tzinfo=UTC)
+
+    return Span(begin=midnight(first), end=midnight(last + DAY) - timedelta(microseconds=1))
+
+
+async def run_steps(
+    relay: Running, name: str, span: Span, mode: MessageMode, *, bar: Progress, patience: timedelta = PATIENCE
+) -> AsyncIterator[Step]:
+    """Yield the chunks as they are done; waits for a live pass that is at work when the next chunk is due. Raises Busy in the end."""
+    deadline = time.monotonic() + patience.total_seconds()
+    while True:
+        steps = load(relay.pipelines[name], span, mode, lock=lambda: relay.lock(name), progress=lambda report: _glance(bar, report))
+        try:
+            async with aclosing(steps):  # type: ignore[type-var] # an async generator, whatever its annotation says
+                async for step in steps:
+                    yield step
+                    deadline = time.monotonic() + patience.total_seconds()
+        except Busy as busy:
+            if time.monotonic() >= deadline:
+                raise
+            bar.glance(busy.message)
+            await asyncio.sleep(_POLL_SECONDS)
+        else:
+            return
+
+
+async def _load(
+    config: Config, output: Output, name: str, days: tuple[date, date], mode: MessageMode, steps: list[Step]
+) -> tuple[PassReport, list[Block]]:
+    async with assemble(config, command="backfill", pipelines=[name]) as relay:
+        pipeline, started = relay.pipelines[name], relay.clock()
+        failure: CalrelayError | None = None
+        try:
+            span = await span_of(pipeline, *days)
+            with output.progress(f"backfill {name}") as bar:
+                await _take_steps(run_steps(relay, name, span, mode, bar=bar), bar, steps)
+        except CalrelayError as error:
+            failure = error
+        report = merge_steps(name, started, steps)
+        if failure is not None:
+            report.fail(failure, Outcome.FAILED)
+        return report, _hints(pipeline, report, steps)
+
+
+async def _take_steps(coming: AsyncIterator[Step], bar: Progress, steps: list[Step]) -> None:
+    begun = time.monotonic()
+    async for step in coming:
+        steps.append(step)
+        bar.advance(step.number, step.of, _line_of(step, steps, time.monotonic() - begun))
+
+
+def _line_of(step: Step, steps: Sequence[Step], seconds: float) -> str:
+    report, left = step.report, step.of - step.number
+    words = f"up to {step.span.end:%Y-%m-%d}: {report.created} created, {report.updated} updated, {report.unchanged} unchanged"
+    if not is_sound(report):
+        return f"{words}, {report.outcome.value}"
+    return f"{words}, about {span_in_words(timedelta(seconds=seconds / len(steps) * left))} left" if left else words
+
+
+def _glance(bar: Progress, report: PassReport) -> None:
+    bar.glance(f"read {report.read}, sent {report.sent}")
+
+
+def _hints(pipeline: Pipeline, report: PassReport, steps: Sequence[Step]) -> list[Block]:
+    """Say what is left to do: a load that stopped, or one that leaves part of the window unloaded."""
+    if report.outcome in (Outcome.FAILED, Outcome.REFUSED) or (steps and not is_sound(steps[-1].report)):
+        return ["", "The load stopped. Run the same command again: it goes on where it stopped."]
+    if pipeline.ledger.pipeline(pipeline.name).first_complete_at is None:
+        window = pipeline.window.at(pipeline.clock())
+        return [
+            "",
+            f"Part of the window ({window.begin:%Y-%m-%d} to {window.end:%Y-%m-%d}) is not loaded yet.",
+            f"`calrelay plan {pipeline.name}` shows what is left.",
+        ]
+    return []

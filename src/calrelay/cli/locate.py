@@ -1,0 +1,42 @@
+"""Finds the event behind an external id: its link, or, where no pass has taken it up yet, the link it would get."""
+
+import dataclasses
+from collections.abc import Collection
+
+from calrelay.domain.event import SourceId
+from calrelay.domain.link import ExternalId, Link, external_id_parts
+from calrelay.engine.pipeline import Pipeline
+from calrelay.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Located:
+    """An event of a pipeline; a link that is not known yet stands for what a first pass would begin with."""
+
+    pipeline: Pipeline
+    link: Link
+    is_known: bool
+
+
+async def locate(pipelines: Collection[Pipeline], external_id: str) -> list[Located]:
+    """Return the event in each pipeline that has it, else in each whose prefix its id carries. Raises ConfigError when there is none."""
+    base, _ = external_id_parts(external_id)
+    by_name = {pipeline.name: pipeline for pipeline in pipelines}
+    links = [link for pipeline in list(pipelines)[:1] for link in pipeline.ledger.link_by_external_id(base)]
+    known = [Located(pipeline=by_name[link.pipeline], link=link, is_known=True) for link in links if link.pipeline in by_name]
+    found = known or [one for pipeline in pipelines if (one := await _unknown(pipeline, base))]
+    if not found:
+        raise ConfigError(
+            f"{external_id} is no id of any pipeline in the config",
+            remedy="ids look like ts-55120 or tt-70000001; `calrelay plan` lists them",
+        )
+    return found
+
+
+async def _unknown(pipeline: Pipeline, base: ExternalId) -> Located | None:
+    policy = await pipeline.policy(remember=False)
+    if not base.startswith(policy.id_prefix):
+        return None
+    source_id = SourceId(base.removeprefix(policy.id_prefix))
+    link = Link(pipeline=pipeline.name, target=policy.target, source_id=source_id, base_id=base, mode=policy.mode)
+    return Located(pipeline=pipeline, link=link, is_known=False)

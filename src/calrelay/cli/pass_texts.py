@@ -1,0 +1,112 @@
+"""A pass in words, as `sync`, `adopt` and `backfill` end: what was done, who could have been messaged, what is wrong, what waits. Pure."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from calrelay.cli.output import Block, Table, elapsed
+from calrelay.domain.guard import people_of
+from calrelay.domain.plan import Delete
+from calrelay.engine.report import PassReport, Problem
+
+SHOWN = 20  # problems of one pipeline; JSON has all of them
+
+
+def describe_passes(reports: Sequence[PassReport]) -> list[Block]:
+    """Tell what passes did."""
+    blocks: list[Block] = [Table(rows=[_summary(report) for report in reports])]
+    blocks += skips(reports)
+    blocks += problems(reports)
+    blocks += waiting(reports)
+    return blocks + next_commands(reports)
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Say a number of things: `1 event`, `2 events`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def could_be_messaged(report: PassReport) -> int:
+    """Count the people whom the creates and updates that went on could message; what is held reaches nobody."""
+    parked = {id(action) for group in report.parked for action in group.actions}
+    return len(people_of(a for a in report.actions if not isinstance(a, Delete) and id(a) not in parked))
+
+
+def skips(reports: Sequence[PassReport]) -> list[Block]:
+    """Say why events were skipped, and what mapping had to note."""
+    rows = [
+        (report.pipeline, str(number), reason)
+        for report in reports
+        for reason, number in (*_by_number(report.skipped), *_by_number(report.notes))
+    ]
+    return ["", "Skipped and noted", Table(rows=rows, indent=2)] if rows else []
+
+
+def problems(reports: Sequence[PassReport]) -> list[Block]:
+    """List what went wrong: what, with which event, what to do."""
+    rows = [row for report in reports for row in _problem_rows(report)]
+    return ["", "Problems", Table(rows=rows, indent=2)] if rows else []
+
+
+def waiting(reports: Sequence[PassReport]) -> list[Block]:
+    """Say what stands where it cannot go on by itself, or not yet."""
+    rows = [(report.pipeline, _standing(report)) for report in reports if report.held or report.quarantined or report.waiting]
+    return ["", "Waiting", Table(rows=rows, indent=2)] if rows else []
+
+
+def next_commands(reports: Sequence[PassReport]) -> list[Block]:
+    """Name the commands to type next. Remedies with a command of their own stand with their problem."""
+    commands = []
+    if any(report.held and not report.is_dry_run for report in reports):
+        commands.append(f"  calrelay holds{' ' * 12}what is parked, and how to decide")
+    if any(report.quarantined for report in reports):
+        commands.append("  calrelay quarantine list  which events, why, and how to mend them")
+    return ["", "Next", *commands] if commands else []
+
+
+def _summary(report: PassReport) -> tuple[str, str, str]:
+    done = [f"{number} {word}" for word, number in _done(report).items() if number]
+    words = f"read {report.read}: {', '.join(done) or 'nothing to send'}" if report.read else ", ".join(done) or "nothing was read or sent"
+    if people := could_be_messaged(report) if report.created + report.updated else 0:
+        words += f"; {counted(people, 'person', 'people')} could have been messaged"
+    return (
+        report.pipeline,
+        report.outcome.value,
+        f"{words} ({counted(sum(report.requests.values()), 'request')}, {elapsed(report.seconds)})",
+    )
+
+
+def _done(report: PassReport) -> dict[str, int]:
+    return {
+        "created": report.created,
+        "updated": report.updated,
+        "deleted": report.deleted,
+        "unchanged": report.unchanged,
+        "skipped": report.skipped.total(),
+    }
+
+
+def _problem_rows(report: PassReport) -> list[tuple[str, str, str]]:
+    rows: list[tuple[str, str, str]] = []
+    for problem in report.problems[:SHOWN]:
+        rows += _rows_of(report.pipeline, problem)
+    if (more := len(report.problems) - SHOWN) > 0:
+        rows.append((report.pipeline, "", f"and {more} more; --json lists all of them"))
+    return rows
+
+
+def _rows_of(pipeline: str, problem: Problem) -> list[tuple[str, str, str]]:
+    rows = [(pipeline, problem.external_id or "-", problem.message)]
+    return [*rows, ("", "", f"→ {problem.remedy}")] if problem.remedy else rows
+
+
+def _standing(report: PassReport) -> str:
+    parts = [
+        f"{counted(report.held, 'action')} held until you decide" if report.held else "",
+        f"{counted(report.quarantined, 'event')} in quarantine" if report.quarantined else "",
+        f"{counted(report.waiting, 'event')} settling, or until creating hours" if report.waiting else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _by_number(counter: Counter[str]) -> list[tuple[str, int]]:
+    return counter.most_common()

@@ -1,0 +1,114 @@
+"""Runs passes for `sync`, `plan` and `adopt`: one pipeline after another, so that each report counts its own requests."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+from calrelay.assembly import assemble
+from calrelay.cli.failures import lines_of, trouble_of
+from calrelay.cli.output import Block, Output
+from calrelay.cli.pass_texts import describe_passes
+from calrelay.cli.plan_texts import describe_plans
+from calrelay.cli.session import Interrupted, Session
+from calrelay.config.load import Config
+from calrelay.engine.order import Order
+from calrelay.engine.pipeline import Pipeline
+from calrelay.engine.report import Outcome, PassReport, Problem
+from calrelay.engine.sync import run_pass
+from calrelay.errors import ConfigError, ExitCode, StateError
+from calrelay.ports import Clock
+from calrelay.state.database import Access
+
+
+class Running(Protocol):
+    """What passes need of an assembled relay."""
+
+    @property
+    def pipelines(self) -> Mapping[str, Pipeline]:
+        """The pipelines to run, by name."""
+
+    @property
+    def clock(self) -> Clock:
+        """Now."""
+
+    def lock(self, pipeline: str) -> AbstractContextManager[object]:
+        """The right to work on a pipeline; entering it raises Busy."""
+
+
+def sync(session: Session, output: Output, names: Sequence[str]) -> int:
+    """Run a pass of each pipeline and tell what came of it."""
+    return _run(session, output, names, Order(command="sync"))
+
+
+def adopt(session: Session, output: Output, name: str) -> int:
+    """Rebuild the links of a pipeline from its target."""
+    return _run(session, output, [name], Order(command="adopt", adopts_only=True))
+
+
+def plan(session: Session, output: Output, names: Sequence[str]) -> int:
+    """Tell what a sync would do."""
+    return _run(session, output, names, Order(command="plan", is_dry_run=True))
+
+
+def document_of(reports: Sequence[PassReport]) -> dict[str, object]:
+    """Return the passes as the JSON contract has them."""
+    return {"passes": [report.to_json() for report in reports]}
+
+
+def exit_code_of(reports: Sequence[PassReport]) -> int:
+    """Return the code that speaks for all passes."""
+    return ExitCode.worst(*(report.exit_code for report in reports))
+
+
+async def run_passes(relay: Running, order: Order, reports: list[PassReport]) -> None:
+    """Run a pass of each pipeline, and append its report when it is done. Only a ledger that cannot be trusted stops the next ones."""
+    for name in relay.pipelines:
+        report = await _run_one(relay, name, order)
+        reports.append(report)
+        if any(problem.exit_code == ExitCode.STATE for problem in report.problems):
+            return
+
+
+async def _run_one(relay: Running, name: str, order: Order) -> PassReport:
+    try:
+        with nullcontext() if order.is_dry_run else relay.lock(name):
+            return await run_pass(relay.pipelines[name], order)
+    except Exception as error:  # noqa: BLE001 - whatever stops one pipeline, the others are run and all are reported
+        return _failed(relay, name, order, error)
+
+
+def _failed(relay: Running, name: str, order: Order, error: Exception) -> PassReport:
+    trouble = trouble_of(error)
+    report = PassReport(pipeline=name, command=order.command, started_at=relay.clock(), is_dry_run=order.is_dry_run, outcome=Outcome.FAILED)
+    report.problems.append(Problem(kind=trouble.kind, message=trouble.message, remedy=trouble.remedy, exit_code=trouble.exit_code))
+    return report
+
+
+def _run(session: Session, output: Output, names: Sequence[str], order: Order) -> int:
+    config = session.load()
+    reports: list[PassReport] = []
+    try:
+        session.run(_assembled(config, names, order, reports))
+    except (Interrupted, StateError) as error:
+        if not reports:
+            raise
+        output.answer(document_of(reports), _describe(order, reports))
+        output.message(*lines_of(trouble_of(error)))
+        return error.exit_code
+    output.answer(document_of(reports), _describe(order, reports))
+    return exit_code_of(reports)
+
+
+async def _assembled(config: Config, names: Sequence[str], order: Order, reports: list[PassReport]) -> None:
+    access = Access.READ if order.is_dry_run else Access.WRITE
+    chosen = list(names) or [pipeline.name for pipeline in config.pipelines if pipeline.enabled]
+    if not chosen:
+        raise ConfigError(
+            f"{config.path} has no pipeline that is enabled", remedy="add a [[pipelines]] table; `calrelay config example` shows one"
+        )
+    async with assemble(config, command=order.command, pipelines=chosen, access=access) as relay:
+        await run_passes(relay, order, reports)
+
+
+def _describe(order: Order, reports: Sequence[PassReport]) -> list[Block]:
+    return describe_plans(reports) if order.is_dry_run else describe_passes(reports)

@@ -1,0 +1,116 @@
+"""A plan in words: what would be created, updated, deleted and held, event by event; what is skipped; who could be messaged. Pure.
+
+Titles and names are shown here (rule 23 allows it on stdout), so nothing of this may be logged.
+"""
+
+from collections.abc import Sequence
+
+from calrelay.cli.output import Block, Table
+from calrelay.cli.pass_texts import could_be_messaged, counted, next_commands, problems, skips
+from calrelay.cli.times import in_place, shift_in_words
+from calrelay.domain.guard import Parked, people_of, shift_of, start_of
+from calrelay.domain.link import Field
+from calrelay.domain.plan import Action, Create, Delete, Update
+from calrelay.engine.report import PassReport
+
+NAMES_SHOWN = 3
+_TIMES = frozenset({Field.START, Field.END, Field.TIME_ZONE})
+_HEADINGS = {Create: "Create", Update: "Update", Delete: "Delete"}
+
+
+def describe_plans(reports: Sequence[PassReport]) -> list[Block]:
+    """Tell what passes would do, and that nothing was done."""
+    blocks: list[Block] = []
+    for report in reports:
+        blocks += [*_describe_plan(report), ""]
+    blocks.append("This was a plan: nothing was written anywhere.")
+    blocks += skips(reports) + problems(reports)
+    return blocks + next_commands(reports)
+
+
+def _describe_plan(report: PassReport) -> list[Block]:
+    parked = {id(action) for group in report.parked for action in group.actions}
+    open_actions = sorted((a for a in report.actions if id(a) not in parked), key=_by_start)
+    blocks: list[Block] = [f"{report.pipeline}: {_summary(report)}"]
+    for kind, heading in _HEADINGS.items():
+        chosen = [action for action in open_actions if type(action) is kind]
+        if chosen:
+            blocks += ["", f"  {heading} ({len(chosen)})", _table(chosen, kind)]
+    for group in report.parked:
+        blocks += [
+            "",
+            f"  Held ({len(group.actions)}): {group.kind.value}; would wait for `calrelay approve {report.pipeline}`",
+            _held(group),
+        ]
+    return [*blocks, *_people(report)]
+
+
+def _summary(report: PassReport) -> str:
+    would = {"create": report.created, "update": report.updated, "delete": report.deleted, "hold": report.held}
+    words = ", ".join(f"{word} {number}" for word, number in would.items() if number)
+    rest = f"{report.unchanged} unchanged, {report.skipped.total()} skipped"
+    return f"read {report.read}; would {words or 'send nothing'}; {rest}"
+
+
+def _people(report: PassReport) -> list[Block]:
+    now = could_be_messaged(report)
+    held = len(people_of(a for group in report.parked for a in group.actions if not isinstance(a, Delete)))
+    if not now and not held:
+        return []
+    words = f"  {counted(now, 'person', 'people')} could be messaged"
+    return ["", words + (f", and {held} by what is held, if you approve it." if held else ".")]
+
+
+def _table(actions: Sequence[Action], kind: type[Action]) -> Table:
+    detail = {Create: "calendar", Update: "changes", Delete: "reason"}[kind]
+    return Table(columns=("when", "id", "event", detail, "people"), rows=[_row(action) for action in actions], indent=4)
+
+
+def _held(group: Parked) -> Table:
+    rows = [(_word(action), *_row(action)) for action in sorted(group.actions, key=_by_start)]
+    return Table(columns=("what", "when", "id", "event", "detail", "people"), rows=rows, indent=4)
+
+
+def _row(action: Action) -> tuple[str, str, str, str, str]:
+    return _when(action), action.link.external_id, _title(action), _detail(action), _names(action)
+
+
+def _when(action: Action) -> str:
+    start = start_of(action)
+    return in_place(start, action.event.zone if action.event else None) if start else "?"
+
+
+def _title(action: Action) -> str:
+    if isinstance(action, Create | Update):
+        return action.entry.title
+    return action.event.title if action.event else "(not at the source any more)"
+
+
+def _detail(action: Action) -> str:
+    match action:
+        case Create(entry=entry):
+            return entry.calendar
+        case Update(fields=fields):
+            shift = shift_of(action)
+            moved = [f"moved {shift_in_words(shift)}"] if shift else []
+            names = sorted(fields - _TIMES if shift else fields)
+            return ", ".join([*moved, *(name.replace("_", " ") for name in names)])
+        case Delete(successor=None, reason=reason):
+            return reason
+        case Delete(successor=successor):
+            return f"moves to calendar {successor.calendar}" if successor else ""
+
+
+def _names(action: Action) -> str:
+    people = [p for p in action.event.participants if p.is_reachable] if action.event else []
+    shown = ", ".join(person.name or "(no name)" for person in people[:NAMES_SHOWN])
+    return shown + (f" and {len(people) - NAMES_SHOWN} more" if len(people) > NAMES_SHOWN else "")
+
+
+def _word(action: Action) -> str:
+    return "move" if isinstance(action, Delete) and action.successor else type(action).__name__.lower()
+
+
+def _by_start(action: Action) -> str:
+    start = start_of(action)
+    return start.isoformat() if start else ""

@@ -1,0 +1,71 @@
+"""How `plan`, `sync`, `backfill` and `adopt` are typed; what they do is in `passes` and `loading`, which are loaded when they run."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from calrelay.cli.options import AsJson, PipelineName, PipelineNames
+from calrelay.cli.output import Output
+from calrelay.cli.session import session_of
+from calrelay.domain.link import MessageMode
+
+_DAY = ["%Y-%m-%d"]
+
+
+def plan(ctx: typer.Context, pipelines: PipelineNames = None, as_json: AsJson = False) -> int:
+    """Show what a sync would do, and write nothing anywhere.
+
+    Lists what would be created, updated (which fields), deleted and held, what is skipped and why, and how many people could be messaged.
+    Takes no lock, so it also works while the daemon does. Titles and names appear on stdout only.
+    """
+    from calrelay.cli import passes  # noqa: PLC0415 - heavy
+
+    return passes.plan(session_of(ctx), Output(as_json), pipelines or [])
+
+
+def sync(ctx: typer.Context, pipelines: PipelineNames = None, as_json: AsJson = False) -> int:
+    """Run one pass of each pipeline now, always with a complete read.
+
+    The pipelines go one after another, and one that fails does not stop the others. A pipeline that was never loaded is refused while it
+    would create more events than its `first_load` guard allows: see `plan` and `backfill`.
+    """
+    from calrelay.cli import passes  # noqa: PLC0415 - heavy
+
+    return passes.sync(session_of(ctx), Output(as_json), pipelines or [])
+
+
+def adopt(ctx: typer.Context, pipeline: PipelineName, as_json: AsJson = False) -> int:
+    """Rebuild a pipeline's memory from what the target already holds, by external id.
+
+    For a lost database or a restored backup. Sends nothing; the next sync sends what turns out to differ. A first load does it by itself.
+    """
+    from calrelay.cli import passes  # noqa: PLC0415 - heavy
+
+    return passes.adopt(session_of(ctx), Output(as_json), pipeline)
+
+
+def backfill(
+    ctx: typer.Context,
+    pipeline: PipelineName,
+    first: Annotated[
+        datetime,
+        typer.Option("--from", formats=_DAY, metavar="DATE", help="The first day, in the source's site zone (UTC where it has none)."),
+    ],
+    last: Annotated[datetime, typer.Option("--to", formats=_DAY, metavar="DATE", help="The last day, included.")],
+    messages: Annotated[
+        MessageMode,
+        typer.Option(
+            help="How the new events are marked: `send` leaves it to Apptoto's settings, the others add #auto, #nobooking or #skip."
+        ),
+    ],
+    as_json: AsJson = False,
+) -> int:
+    """Load the events of a span of days: creates and updates only, never deletes.
+
+    Goes in chunks, lets live passes go between them, and resumes where it stopped when it is run again with the same days. Events that
+    have ended are skipped. There is no default for --messages: it decides whether guests hear of it.
+    """
+    from calrelay.cli import loading  # noqa: PLC0415 - heavy
+
+    return loading.backfill(session_of(ctx), Output(as_json), pipeline, first.date(), last.date(), messages)

@@ -1,0 +1,68 @@
+"""`try`: sends one event to the operator alone, and deletes that copy again."""
+
+from typing import Any
+
+from calrelay.assembly import assemble
+from calrelay.cli.locate import locate
+from calrelay.cli.output import Block, Output
+from calrelay.cli.session import Session
+from calrelay.cli.times import iso
+from calrelay.config.load import Config
+from calrelay.domain.link import MessageMode
+from calrelay.domain.people import Participant, Role, normalise_email, normalise_phone
+from calrelay.engine.trial import PREFIX, delete_trial, send_trial
+from calrelay.errors import ConfigError
+
+NAME = "Trial"
+
+
+def try_event(session: Session, output: Output, external_id: str, to: str | None, mode: MessageMode | None, *, is_delete: bool) -> int:
+    """Send the copy, or delete it."""
+    if is_delete == (to is not None):
+        raise ConfigError("`try` needs one of --to and --delete", remedy=f"calrelay try {external_id} --to '+1 212 555 0147'")
+    config = session.load()
+    document, blocks = session.run(_delete(config, external_id) if to is None else _send(config, external_id, to, mode))
+    output.answer(document, blocks)
+    return 0
+
+
+def contact_of(text: str, region: str) -> Participant:
+    """Read a phone number or an e-mail address. Raises ConfigError when it is neither; never quotes it."""
+    email = normalise_email(text) if "@" in text else None
+    phone = None if "@" in text else normalise_phone(text, region)
+    if email is None and phone is None:
+        raise ConfigError(
+            f"--to is no e-mail address, and no phone number that is valid in {region}",
+            remedy="write a number with its country code, such as '+1 212 555 0147', or an address",
+        )
+    return Participant(name=NAME, email=email, phone=phone, role=Role.CONTACT)
+
+
+async def _send(config: Config, external_id: str, to: str, mode: MessageMode | None) -> tuple[dict[str, Any], list[Block]]:
+    async with assemble(config, command="try") as relay:
+        found = (await locate(list(relay.pipelines.values()), external_id))[0]
+        contact = contact_of(to, config.pipeline(found.pipeline.name).region)
+        copy_id, entry = await send_trial(found.pipeline, found.link.source_id, contact, mode)
+    document = {
+        "pipeline": found.pipeline.name,
+        "external_id": copy_id,
+        "is_deleted": False,
+        "title": entry.title,
+        "start": iso(entry.start),
+        "calendar": entry.calendar,
+        "messages": (mode or found.link.mode).value,
+    }
+    blocks: list[Block] = [
+        f"sent as {copy_id} to calendar {entry.calendar}, with nobody but you on it: “{entry.title}”, {entry.start.isoformat()}",
+        f"delete it again with `calrelay try {external_id} --delete`",
+    ]
+    return document, blocks
+
+
+async def _delete(config: Config, external_id: str) -> tuple[dict[str, Any], list[Block]]:
+    async with assemble(config, command="try") as relay:
+        found = (await locate(list(relay.pipelines.values()), external_id))[0]
+        was_there = await delete_trial(found.pipeline, found.link.source_id)
+    copy_id = PREFIX + found.link.base_id
+    document = {"pipeline": found.pipeline.name, "external_id": copy_id, "is_deleted": was_there}
+    return document, [f"{copy_id} was deleted" if was_there else f"there was no trial copy {copy_id}"]
