@@ -1,0 +1,76 @@
+"""What the daemon's log says of passes: one line each with counts, one when something begins, one when it ends. No names, no titles."""
+
+from calrelay.engine.order import Reach
+from calrelay.engine.pipeline import Pipeline
+from calrelay.engine.report import PassReport, Problem
+from calrelay.errors import ExitCode
+from calrelay.log import get_logger
+from calrelay.service.rhythm import Health
+
+REMEMBERED = 1000
+_log = get_logger(__name__)
+
+
+class PassLog:
+    """A listener of runners; keeps what was said, so that an outage is told once when it begins and once when it ends."""
+
+    def __init__(self) -> None:
+        self._health: dict[str, Health] = {}
+        self._held: dict[str, int] = {}
+        self._said: dict[tuple[str, str, str], None] = {}
+
+    def note(self, pipeline: Pipeline, reach: Reach, report: PassReport, health: Health) -> None:
+        """Write what a pass has to say."""
+        _log.info(
+            "pass",
+            pipeline=pipeline.name,
+            reach=reach.value,
+            outcome=report.outcome.value,
+            **report.counts(),
+            requests=report.requests,
+            seconds=round(report.seconds, 3),
+        )
+        self._tell_health(pipeline.name, report, health)
+        self._tell_holds(pipeline.name, report)
+        for problem in report.problems:
+            if problem.exit_code == ExitCode.ATTENTION:
+                self._tell_once(pipeline.name, problem)
+
+    def forget(self, pipeline: str) -> None:
+        """Forget what was said of a pipeline; its config has changed."""
+        self._health.pop(pipeline, None)
+        self._held.pop(pipeline, None)
+
+    def _tell_health(self, pipeline: str, report: PassReport, health: Health) -> None:
+        before, self._health[pipeline] = self._health.get(pipeline, Health.WELL), health
+        if health is before:
+            return
+        worst = _worst(report)
+        why = {"why": worst.message, "remedy": worst.remedy} if worst else {}
+        match health:
+            case Health.WELL:
+                _log.info("back", pipeline=pipeline, was=before.value)
+            case Health.DOWN:
+                _log.error("down", pipeline=pipeline, **why)
+            case Health.REFUSED:
+                _log.warning("waiting for a decision", pipeline=pipeline, **why)
+
+    def _tell_holds(self, pipeline: str, report: PassReport) -> None:
+        before, self._held[pipeline] = self._held.get(pipeline, 0), report.held
+        if report.held > before:
+            _log.warning("held", pipeline=pipeline, held=report.held, remedy=f"calrelay holds, then calrelay approve {pipeline} or reject")
+
+    def _tell_once(self, pipeline: str, problem: Problem) -> None:
+        key = (pipeline, problem.external_id, problem.message)
+        if key in self._said:
+            return
+        self._said[key] = None
+        if len(self._said) > REMEMBERED:
+            del self._said[next(iter(self._said))]
+        _log.warning("problem", pipeline=pipeline, external_id=problem.external_id, why=problem.message, remedy=problem.remedy)
+
+
+def _worst(report: PassReport) -> Problem | None:
+    """Return the problem that speaks for the pass."""
+    code = report.exit_code
+    return next((problem for problem in report.problems if problem.exit_code == code), next(iter(report.problems), None))

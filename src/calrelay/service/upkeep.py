@@ -1,0 +1,55 @@
+"""What runs beside the passes to keep the daemon alive and its consents valid."""
+
+import asyncio
+from datetime import timedelta
+
+from calrelay.assembly import KeepAlive
+from calrelay.errors import CalrelayError
+from calrelay.log import get_logger
+from calrelay.service.daemon import Daemon, Service
+
+CONSENTS_EVERY = timedelta(hours=12)  # what is due is a day old (assembly); asked twice as often, none gets much older
+CONSENTS_FIRST = timedelta(minutes=5)
+_log = get_logger(__name__)
+
+
+async def feed_watchdog(daemon: Daemon) -> None:
+    """Show signs of life while every pass gets on; one that is stuck in our own code starves it, an outage does not (rule 25)."""
+    patience = daemon.systemd.watchdog
+    if patience is None:
+        return
+    was_stuck = False
+    while True:
+        stuck = sorted(name for name, runner in daemon.runners.items() if runner.is_stuck())
+        if not stuck:
+            daemon.systemd.tell("WATCHDOG=1")
+        elif not was_stuck:
+            _log.error("stuck", pipelines=stuck, what="a pass does not get on; systemd will restart calrelay")
+        was_stuck = bool(stuck)
+        await asyncio.sleep(patience.total_seconds() / 2)
+
+
+async def keep_consents(daemon: Daemon) -> None:
+    """Renew consents that were not used for a day: how long a vendor keeps one that is never used is not known."""
+    due = asyncio.Event()
+    daemon.schedule.repeat("consents", due.set, every=CONSENTS_EVERY, first=CONSENTS_FIRST)
+    was_refused = False
+    while True:
+        await due.wait()
+        due.clear()
+        refusals = [error for renew in daemon.relay.keep_alive if (error := await _refusal(renew)) is not None]
+        if refusals and not was_refused:
+            _log.error("consent not renewed", why=refusals[0].message, remedy=refusals[0].remedy)
+        was_refused = bool(refusals)
+
+
+async def _refusal(renew: KeepAlive) -> CalrelayError | None:
+    try:
+        await renew()
+    except CalrelayError as error:
+        return error
+    return None
+
+
+SERVICES: tuple[Service, ...] = (feed_watchdog, keep_consents)
+"""What every daemon runs beside its passes."""
