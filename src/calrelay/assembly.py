@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 
 from calrelay.config import model, to_domain
@@ -12,7 +12,7 @@ from calrelay.domain.entry import Hasher
 from calrelay.domain.link import Basis, CalendarId
 from calrelay.domain.policy import Policy, Route
 from calrelay.domain.zones import ZONE_DATA_VERSION
-from calrelay.engine.pipeline import CalendarRef, Pipeline
+from calrelay.engine.pipeline import Pipeline
 from calrelay.errors import ConfigError
 from calrelay.http.client import AsyncBaseTransport, Observer, VendorClient
 from calrelay.http.pacing import Pacer
@@ -84,8 +84,12 @@ class Relay:
 @contextmanager
 def open_state(config: Config, access: Access = Access.WRITE) -> Iterator[State]:
     """Open the state of a config. Raises StateError when it cannot be trusted."""
-    with open_database(config.state_url(), config.folder, access=access) as database:
-        yield State(database=database, ledger=SqlLedger(database), tokens=SqlTokenStore(database))
+    with ExitStack() as stack:
+        database = stack.enter_context(open_database(config.state_url(), config.folder, access=access))
+        writable = database
+        if access is Access.READ and not database.is_private:  # a refreshed token pair must be kept, or the consent is lost
+            writable = stack.enter_context(open_database(config.state_url(), config.folder, access=Access.WRITE))
+        yield State(database=database, ledger=SqlLedger(database), tokens=SqlTokenStore(writable))
 
 
 @asynccontextmanager
@@ -167,7 +171,6 @@ class _Builder:
         """Put a pipeline together; its accounts are open."""
         source = self._sources[table.source](table)
         target = self._targets[table.target]
-        routes = [(route.match, _ref(route.calendar)) for route in to_domain.to_routes(table)]
 
         def make_policy(calendar: CalendarId, resolved: tuple[Route, ...]) -> Policy:
             return self._policy(table, source, calendar, resolved)
@@ -182,8 +185,8 @@ class _Builder:
             limits=to_domain.to_limits(table.guards),
             window=to_domain.to_window(table.window),
             near=table.near,
-            calendar=_ref(to_domain.to_calendar(table)),
-            routes=routes,
+            calendar=to_domain.to_calendar(table),
+            routes=to_domain.to_routes(table),
             make_policy=make_policy,
             every=table.every,
             full_every=table.full_every,
@@ -199,7 +202,7 @@ class _Builder:
             filter=to_domain.to_filter(table.filter),
             calendar=calendar,
             routes=routes,
-            texts=to_domain.to_texts(table.event),
+            texts=to_domain.to_texts(table),
             mode=table.messages,
             basis=Basis(zone_data=ZONE_DATA_VERSION, mapping=source.mapping_version, config=to_domain.config_fingerprint(table, account)),
             window=to_domain.to_window(table.window),
@@ -307,7 +310,3 @@ class _Builder:
         secret = self._config.resolve(ref)
         register_secret(secret)
         return secret
-
-
-def _ref(calendar: to_domain.CalendarName) -> CalendarRef:
-    return CalendarRef(name=calendar.name or "", id=calendar.id)

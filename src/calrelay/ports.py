@@ -212,7 +212,6 @@ class HoldItem:
     action: str
     digest: str
     approved_at: datetime | None = None
-    rejected: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,6 +305,9 @@ class Ledger(Protocol):
 
         What the operator decided since the holds were read is kept: an item given undecided keeps the decision on the same digest.
         """
+
+    def approve(self, which: str, at: datetime) -> list[Hold]:
+        """Approve every item of a hold, by its id, or of all open holds of a pipeline; returns those holds, none when there is no such."""
 
     def memo(self, key: str) -> tuple[str, datetime] | None:
         """Return a remembered small fact (a calendar's id, a site's zone) and when it was noted."""

@@ -22,8 +22,6 @@ class OperatorsLedger(Ledger, Protocol):
     def rename_pipeline(self, old: str, new: str) -> None: ...
     def all_links(self, pipeline: str) -> Iterator[Link]: ...
     def hold(self, hold_id: str) -> Hold | None: ...
-    def approve(self, which: str, at: datetime) -> list[Hold]: ...
-    def reject(self, hold_id: str, at: datetime) -> Hold | None: ...
     def memos(self, prefix: str) -> dict[str, tuple[str, datetime]]: ...
 
 
@@ -299,12 +297,10 @@ class LedgerContract:
         assert len(ledger.approve("venue", NOON + HOUR)) == 2
         assert {item.approved_at for hold in ledger.holds() for item in hold.items} == {NOON + HOUR}
 
-    def test_a_rejection_marks_every_item_and_takes_an_approval_back(self, ledger: OperatorsLedger) -> None:
+    def test_an_approval_stands_in_the_history_of_each_event(self, ledger: OperatorsLedger) -> None:
         ledger.save_holds("venue", [a_hold("a")])
         ledger.approve("a", NOON)
-        assert ledger.reject("a", NOON) == a_hold("a", an_item(rejected=True))
-        assert ledger.reject("nobody's", NOON) is None
-        assert [line.what for line in ledger.history("venue", ExternalId("ts-1"))] == ["approved", "rejected"]
+        assert [line.what for line in ledger.history("venue", ExternalId("ts-1"))] == ["approved"]
 
     def test_a_decision_made_while_a_pass_is_at_work_survives_it(self, ledger: OperatorsLedger) -> None:
         """The pass read the holds before the operator decided, and saves them after."""

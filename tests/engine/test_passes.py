@@ -198,13 +198,35 @@ async def test_an_approval_expires_after_a_day() -> None:
     assert report.held >= 38
 
 
-async def test_a_rejected_hold_releases_its_events() -> None:
+async def test_a_rejected_move_is_left_alone_until_its_row_changes_again() -> None:
     bench = await a_loaded_bench(120)
     bench.source.put(*(moved(an_event(i), HOUR) for i in range(1, 31)))
     await bench.sync()
     decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
     report = await bench.sync()
     assert (report.updated, report.held, bench.ledger.holds()) == (0, 0, [])
+    bench.source.put(moved(an_event(1), 2 * HOUR))
+    assert (await bench.sync()).updated == 1
+
+
+async def test_a_rejected_filter_change_releases_its_events_for_good() -> None:
+    bench = await a_loaded_bench()
+    bench.rooms, bench.basis = frozenset({"terrace"}), Basis(zone_data="2026f", mapping="1", config="2")
+    report = await bench.sync()
+    assert ([hold.kind for hold in bench.ledger.holds()], report.held) == ([HoldKind.FILTER], 30)
+    decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    bench.source.put(moved(an_event(1), HOUR))
+    bench.source.remove(2)
+    report = await bench.sync()
+    assert (report.sent, report.held, len(bench.target.live)) == (0, 0, 30)
+
+
+async def test_an_ignored_event_is_left_alone_even_when_its_source_loses_it() -> None:
+    bench = await a_loaded_bench()
+    decisions.ignore(bench.ledger, "ms-1", clock=lambda: bench.now)
+    bench.source.remove(1)
+    report = await bench.sync()
+    assert (report.deleted, len(bench.target.live)) == (0, 30)
 
 
 async def test_a_new_template_is_one_named_hold_and_goes_when_approved() -> None:

@@ -125,11 +125,7 @@ class MemoryLedger:
 
     def approve(self, which: str, at: datetime) -> list[Hold]:
         named = self.hold(which)
-        return [self._decide(hold, at, at) for hold in ([named] if named else self.holds(which))]
-
-    def reject(self, hold_id: str, at: datetime) -> Hold | None:
-        named = self.hold(hold_id)
-        return self._decide(named, None, at) if named else None
+        return [self._approved(hold, at) for hold in ([named] if named else self.holds(which))]
 
     def memo(self, key: str) -> tuple[str, datetime] | None:
         return self._memos.get(key)
@@ -146,16 +142,15 @@ class MemoryLedger:
     def _of(self, pipeline: str) -> list[Link]:
         return [link for link in self._links.values() if link.pipeline == pipeline]
 
-    def _decide(self, hold: Hold, approved_at: datetime | None, at: datetime) -> Hold:
-        items = tuple(dataclasses.replace(item, approved_at=approved_at, rejected=approved_at is None) for item in hold.items)
-        decided = dataclasses.replace(hold, items=items)
-        self._holds[hold.pipeline] = [decided if one.id == hold.id else one for one in self._holds[hold.pipeline]]
-        what = "rejected" if approved_at is None else "approved"
+    def _approved(self, hold: Hold, at: datetime) -> Hold:
+        items = tuple(dataclasses.replace(item, approved_at=at) for item in hold.items)
+        approved = dataclasses.replace(hold, items=items)
+        self._holds[hold.pipeline] = [approved if one.id == hold.id else one for one in self._holds[hold.pipeline]]
         self._history.extend(
-            Happening(at=at, pipeline=hold.pipeline, external_id=i.external_id, what=what, detail=f"{i.action}, hold {hold.id}")
+            Happening(at=at, pipeline=hold.pipeline, external_id=i.external_id, what="approved", detail=f"{i.action}, hold {hold.id}")
             for i in items
         )
-        return decided
+        return approved
 
 
 def _soonest(link: Link) -> tuple[datetime, SourceId]:

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from calrelay.domain.entry import Hasher
 from calrelay.domain.guard import Limits
 from calrelay.domain.link import Basis, CalendarId, MessageMode
-from calrelay.domain.policy import Filter, Match, Policy, Route
+from calrelay.domain.policy import CalendarRef, Filter, Match, NamedRoute, Policy, Route
 from calrelay.domain.rendering import TITLE, Texts
 from calrelay.domain.window import Hours, Window
 from calrelay.engine.order import Order, Reach
-from calrelay.engine.pipeline import CalendarRef, Pipeline
+from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport
 from calrelay.engine.sync import run_pass
 from tests.fakes.memory_ledger import MemoryLedger
@@ -54,7 +54,7 @@ class Bench:
             window=WINDOW,
             near=timedelta(days=14),
             calendar=CalendarRef(id=MAIN_HALL),
-            routes=[(route.match, CalendarRef(id=route.calendar)) for route in self.routes],
+            routes=[NamedRoute(match=route.match, calendar=CalendarRef(id=route.calendar)) for route in self.routes],
             make_policy=self._policy,
             every=timedelta(minutes=5),
             full_every=timedelta(hours=1),

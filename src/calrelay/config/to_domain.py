@@ -1,44 +1,24 @@
 """From the config's tables to the domain's values; calendars stay names or ids, which the engine looks up at the target."""
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
 
 from calrelay.config.model import Pipeline, RouteSection, WithoutContact
-from calrelay.config.sections import EventSection, GuardLimit, GuardsSection, ShiftLimit, WindowSection
+from calrelay.config.sections import GuardLimit, GuardsSection, ShiftLimit, WindowSection
 from calrelay.config.vendor import AccountModel, FilterModel, MatchModel
 from calrelay.domain.guard import Limit, Limits
 from calrelay.domain.link import CalendarId
 from calrelay.domain.people import Role
-from calrelay.domain.policy import Filter, Match
+from calrelay.domain.policy import CalendarRef, Filter, Match, NamedRoute
 from calrelay.domain.rendering import Texts
 from calrelay.domain.text import title
 from calrelay.domain.window import Window
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class CalendarName:
-    """A calendar of the target as the config names it: exactly one of both is given."""
-
-    name: str | None = None
-    id: CalendarId | None = None
-
-    def __str__(self) -> str:
-        return self.name or f"calendar {self.id}"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class NamedRoute:
-    """A route whose calendar has not been looked up yet."""
-
-    match: Match
-    calendar: CalendarName
-
-
-def to_calendar(table: Pipeline | RouteSection) -> CalendarName:
+def to_calendar(table: Pipeline | RouteSection) -> CalendarRef:
     """Return the calendar that a pipeline or a route names."""
-    return CalendarName(name=table.calendar, id=None if table.calendar_id is None else CalendarId(table.calendar_id))
+    return CalendarRef(name=table.calendar, id=None if table.calendar_id is None else CalendarId(table.calendar_id))
 
 
 def to_routes(pipeline: Pipeline) -> tuple[NamedRoute, ...]:
@@ -80,9 +60,10 @@ def _limit(table: ShiftLimit) -> Limit:
     return Limit(count=table.count, share=table.share, max=table.max if isinstance(table, GuardLimit) else None)
 
 
-def to_texts(table: EventSection) -> Texts:
+def to_texts(pipeline: Pipeline) -> Texts:
     """Return a pipeline's compiled templates."""
-    return Texts(title=table.title, location=table.location, content=table.content, custom_data=table.custom_data)
+    table = pipeline.event
+    return Texts(title=table.title, location=table.location, content=table.content, custom_data=table.custom_data, region=pipeline.region)
 
 
 def to_people(pipeline: Pipeline) -> frozenset[Role]:
@@ -124,5 +105,5 @@ def _match_words(match: Match) -> dict[str, list[str]]:
     return {name: sorted(values) for name, values in match.facets.items()}
 
 
-def _calendar_words(calendar: CalendarName) -> list[str | None]:
+def _calendar_words(calendar: CalendarRef) -> list[str | None]:
     return [calendar.name, calendar.id]

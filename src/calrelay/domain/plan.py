@@ -86,7 +86,7 @@ def plan(event: Event, link: Link | None, *, policy: Policy, hasher: Hasher, now
     if link is not None and event.end > now and _is_refused_as_it_is(link, source_hash, policy):
         return Unchanged(link=link, reason="quarantined")
     if link is not None and _is_hands_off(link, source_hash):
-        return Skipped(event=event, reason=link.reason or link.state.value, link=link)
+        return Skipped(event=event, reason=link.reason or link.state.value, link=dataclasses.replace(link, source_hash=source_hash))
     if link is None or not link.is_live:
         return _plan_absent(event, link, source_hash, policy, hasher, now)
     return _plan_live(event, link, source_hash, policy, hasher, now)
@@ -149,7 +149,7 @@ def _is_hands_off(link: Link, source_hash: str) -> bool:
     """Ignored by the operator (for good, or until its row changes), or released."""
     if link.state is State.RELEASED:
         return True
-    return link.state is State.IGNORED and not (link.until_changed and link.source_hash != source_hash)
+    return link.state is State.IGNORED and not (link.until_changed and link.source_hash not in ("", source_hash))
 
 
 def _ended(link: Link, now: datetime) -> bool:

@@ -65,6 +65,25 @@ class Filter:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CalendarRef:
+    """A calendar of the target as the config names it: exactly one of both is given."""
+
+    name: str | None = None
+    id: CalendarId | None = None
+
+    def __str__(self) -> str:
+        return self.name or f"calendar {self.id}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NamedRoute:
+    """A route whose calendar has not been looked up yet."""
+
+    match: Match
+    calendar: CalendarRef
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """Events that match go to this calendar."""
 

@@ -37,6 +37,8 @@ def absences(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datetime) 
     """Compare the live links with what was seen; only whoever knows that the read was complete may ask this."""
     expected, missing, far = 0, [], []
     for link in pipeline.ledger.live_links(pipeline.name, ending_after=now):
+        if link.state in (State.IGNORED, State.RELEASED):
+            continue  # hands off, whatever the source shows
         if link.accepted is None or link.accepted.start not in span:
             if link.source_id not in surveyor.survey.seen:
                 far.append(link)

@@ -11,7 +11,16 @@ from calrelay.domain.plan import Action, Create, Delete, Update
 from calrelay.engine.answers import Answered, match_answers
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport, Problem
-from calrelay.errors import AuthFailed, ExitCode, RequestRejected, VendorError, VendorUnavailable
+from calrelay.errors import (
+    AuthFailed,
+    ExitCode,
+    NotFound,
+    RateLimited,
+    RequestRejected,
+    ResponseInvalid,
+    VendorError,
+    VendorUnavailable,
+)
 from calrelay.ports import DELETED, DELETED_AS_APPROVED, Happening, Put
 
 Upsert = Create | Update
@@ -99,15 +108,18 @@ class Applier:
         self._store([dataclasses.replace(a.link, state=State.SENDING, hold=None) for a in batch])
         try:
             holdings = await self._target.upsert([_put(a) for a in batch])
+        except NotFound:  # the address is wrong, not the events
+            self._store([dataclasses.replace(a.link, state=State.READY) for a in batch])
+            raise
         except RequestRejected as error:
             if len(batch) == 1:
                 await self._refuse(batch[0], error)
                 return
             await self._halve(batch, halvings)
-        except AuthFailed:
+        except (AuthFailed, RateLimited):
             self._store([dataclasses.replace(a.link, state=State.READY) for a in batch])  # refused at the door: nothing was applied
             raise
-        except VendorUnavailable:
+        except (VendorUnavailable, ResponseInvalid):  # nobody knows whether it was applied
             if len(batch) == 1 or halvings:  # the same PUT was repeated, and a smaller one as well; what was applied is asked for next time
                 raise
             await self._halve(batch, halvings)

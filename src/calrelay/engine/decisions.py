@@ -3,9 +3,10 @@
 import dataclasses
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import NoReturn
 
+from calrelay.domain.guard import HoldKind
 from calrelay.domain.link import ExternalId, Link, MessageMode, State, external_id_parts
-from calrelay.engine.holds import without
 from calrelay.errors import ConfigError
 from calrelay.ports import Clock, Happening, Hold, Ledger
 
@@ -14,25 +15,41 @@ REJECTED = "rejected: the target keeps what it has"
 
 def approve(ledger: Ledger, name: str, *, clock: Clock) -> list[Hold]:
     """Approve a hold, or all holds of a pipeline, item by item as they are now. Raises ConfigError when there is none."""
-    approved = []
-    for hold in _named(ledger, name):
-        items = tuple(dataclasses.replace(item, approved_at=clock()) for item in hold.items)
-        approved.append(dataclasses.replace(hold, items=items))
-    _save(ledger, approved)
-    return approved
+    return ledger.approve(name, clock()) or _no_hold(name)
 
 
 def reject(ledger: Ledger, name: str, *, clock: Clock) -> list[Hold]:
-    """Reject a hold: its events are released, the target keeps what it has, and they are never touched again by themselves."""
-    rejected = _named(ledger, name)
+    """Reject a hold, or all holds of a pipeline: the target keeps what it has.
+
+    Events that a changed filter or route affects are released for good (rule 13); all others are left alone until their source row changes
+    again. Raises ConfigError when there is no such hold.
+    """
+    rejected = [hold for hold in ledger.holds() if name in (hold.id, hold.pipeline)] or _no_hold(name)
     for hold in rejected:
         links = ledger.links(hold.pipeline, [item.source_id for item in hold.items])
-        released = [
-            dataclasses.replace(link, state=State.RELEASED, wanted=link.accepted, reason=REJECTED, hold=None) for link in links.values()
-        ]
-        ledger.store(released, [_happening(link, "rejected", hold.kind.value, clock()) for link in released])
-    _save(ledger, [without(hold, {item.source_id for item in hold.items}) for hold in rejected])
+        settled = [_rejected(link, hold.kind) for link in links.values()]
+        ledger.store(settled, [_happening(link, "rejected", hold.kind.value, clock()) for link in settled])
+    gone = {hold.id for hold in rejected}
+    for pipeline in {hold.pipeline for hold in rejected}:
+        ledger.save_holds(pipeline, [hold for hold in ledger.holds(pipeline) if hold.id not in gone])
     return rejected
+
+
+def _rejected(link: Link, kind: HoldKind) -> Link:
+    is_for_good = kind in (HoldKind.FILTER, HoldKind.ROUTE)
+    return dataclasses.replace(
+        link,
+        state=State.RELEASED if is_for_good else State.IGNORED,
+        until_changed=not is_for_good,
+        source_hash="" if not is_for_good else link.source_hash,  # the next pass notes the row that was rejected
+        wanted=link.accepted,
+        reason=REJECTED if is_for_good else f"{REJECTED} until its row changes",
+        hold=None,
+    )
+
+
+def _no_hold(name: str) -> NoReturn:
+    raise ConfigError(f"no hold {name}, and no pipeline of that name with holds", remedy="`calrelay holds` lists what waits for a decision")
 
 
 def retry(ledger: Ledger, pipelines: Iterable[str], external_ids: Sequence[str], *, clock: Clock) -> list[Link]:
@@ -46,7 +63,9 @@ def retry(ledger: Ledger, pipelines: Iterable[str], external_ids: Sequence[str],
 def drop(ledger: Ledger, pipelines: Iterable[str], external_id: str, *, clock: Clock) -> list[Link]:
     """Ignore a quarantined event until its source row changes."""
     dropped = [
-        dataclasses.replace(link, state=State.IGNORED, until_changed=True, reason="dropped from quarantine until its row changes")
+        dataclasses.replace(
+            link, state=State.IGNORED, until_changed=True, source_hash="", reason="dropped from quarantine until its row changes"
+        )
         for link in _quarantined(ledger, pipelines, [external_id])
     ]
     ledger.store(dropped, [_happening(link, "dropped", "", clock()) for link in dropped])
@@ -89,22 +108,6 @@ def find_links(ledger: Ledger, external_id: str) -> list[Link]:
     if links := ledger.link_by_external_id(ExternalId(base)):
         return links
     raise ConfigError(f"no event {external_id} is known", remedy="ids look like ts-55120 or tt-70000001; `calrelay plan` lists them")
-
-
-def _named(ledger: Ledger, name: str) -> list[Hold]:
-    holds = [hold for hold in ledger.holds() if name in (hold.id, hold.pipeline)]
-    if not holds:
-        raise ConfigError(
-            f"no hold {name}, and no pipeline of that name with holds", remedy="`calrelay holds` lists what waits for a decision"
-        )
-    return holds
-
-
-def _save(ledger: Ledger, changed: Sequence[Hold]) -> None:
-    by_id = {hold.id: hold for hold in changed}
-    for pipeline in {hold.pipeline for hold in changed}:
-        current = [by_id.get(hold.id, hold) for hold in ledger.holds(pipeline)]
-        ledger.save_holds(pipeline, [hold for hold in current if hold.items])
 
 
 def _quarantined(ledger: Ledger, pipelines: Iterable[str], external_ids: Sequence[str]) -> list[Link]:

@@ -1,6 +1,5 @@
 """Holds between passes: what is parked stays as it was shown, dissolves when the source changes its mind, and is approved by item."""
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -99,8 +98,3 @@ def words_of(kind: HoldKind, items: Sequence[HoldItem]) -> str:
         counted[item.action] = counted.get(item.action, 0) + 1
     what = ", ".join(f"{number} to {word}" for word, number in counted.items())
     return f"{what}: {_WHY[kind]}"
-
-
-def without(hold: Hold, source_ids: set[SourceId]) -> Hold:
-    """Return the hold without these items."""
-    return dataclasses.replace(hold, items=tuple(item for item in hold.items if item.source_id not in source_ids))

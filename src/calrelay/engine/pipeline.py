@@ -7,20 +7,12 @@ from datetime import timedelta
 from calrelay.domain.entry import Hasher
 from calrelay.domain.guard import Limits
 from calrelay.domain.link import CalendarId
-from calrelay.domain.policy import Match, Policy, Route
+from calrelay.domain.policy import CalendarRef, NamedRoute, Policy, Route
 from calrelay.domain.window import Window
 from calrelay.errors import ConfigError
 from calrelay.ports import Clock, Ledger, Source, Target
 
 MEMO_CALENDAR = "calendar:{target}:{name}"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class CalendarRef:
-    """A calendar as the config names it: by id, or by name."""
-
-    name: str = ""
-    id: CalendarId | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +33,7 @@ class Pipeline:
     window: Window
     near: timedelta
     calendar: CalendarRef
-    routes: Sequence[tuple[Match, CalendarRef]]
+    routes: Sequence[NamedRoute]
     make_policy: Callable[[CalendarId, tuple[Route, ...]], Policy]
     every: timedelta
     full_every: timedelta
@@ -49,19 +41,27 @@ class Pipeline:
 
     async def policy(self, *, remember: bool) -> Policy:
         """Return the policy, with calendar names looked up once and remembered. Raises ConfigError for a calendar that is not there."""
-        refs = [self.calendar, *(ref for _, ref in self.routes)]
-        known: dict[str, CalendarId] = {ref.name: found for ref in refs if ref.id is None and (found := self._remembered(ref.name))}
-        missing = sorted({ref.name for ref in refs if ref.id is None} - known.keys())
+        refs = self._calendar_refs()
+        known: dict[str, CalendarId] = {name: found for name in refs if (found := self._remembered(name))}
+        missing = sorted(refs - known.keys())
         if missing:
             known |= await self._look_up(missing, remember=remember)
-        routes = tuple(Route(match=match, calendar=ref.id or known[ref.name]) for match, ref in self.routes)
-        return self.make_policy(self.calendar.id or known[self.calendar.name], routes)
+
+        def id_of(ref: CalendarRef) -> CalendarId:
+            return ref.id or known[ref.name or ""]
+
+        routes = tuple(Route(match=route.match, calendar=id_of(route.calendar)) for route in self.routes)
+        return self.make_policy(id_of(self.calendar), routes)
 
     def forget_calendars(self) -> None:
         """Look calendar names up again next time: one of them does not answer any more."""
-        for ref in (self.calendar, *(ref for _, ref in self.routes)):
-            if ref.id is None:
-                self.ledger.save_memo(MEMO_CALENDAR.format(target=self.target.account, name=ref.name), None, self.clock())
+        for name in self._calendar_refs():
+            self.ledger.save_memo(MEMO_CALENDAR.format(target=self.target.account, name=name), None, self.clock())
+
+    def _calendar_refs(self) -> set[str]:
+        """Return the calendars that are given by name."""
+        refs = (self.calendar, *(route.calendar for route in self.routes))
+        return {ref.name for ref in refs if ref.id is None and ref.name}
 
     def request_counts(self) -> dict[str, int]:
         """Return the requests each account has made so far."""

@@ -54,7 +54,7 @@ def replace(connection: Connection, pipeline: str, holds: Sequence[Hold]) -> Non
 
 def with_decisions(holds: Sequence[Hold], before: Sequence[Hold]) -> list[Hold]:
     """Return the holds with the decisions that `before` knows about items they call undecided. Pure."""
-    decided = {_key(item): item for hold in before for item in hold.items if item.approved_at is not None or item.rejected}
+    decided = {_key(item): item for hold in before for item in hold.items if item.approved_at is not None}
     return [dataclasses.replace(hold, items=tuple(_decided(item, decided.get(_key(item))) for item in hold.items)) for hold in holds]
 
 
@@ -63,10 +63,9 @@ def close(connection: Connection, pipeline: str) -> None:
     connection.execute(delete(_HOLD).where(_HOLD.c.pipeline == pipeline))
 
 
-def decide(connection: Connection, hold_ids: Sequence[str], *, approved_at: datetime | None) -> None:
-    """Mark every item of these holds as approved at this moment, or with None as rejected."""
-    decision = {"approved_at": approved_at, "rejected": approved_at is None}
-    connection.execute(update(_ITEM).where(_ITEM.c.hold_id.in_(hold_ids)).values(decision))
+def approve(connection: Connection, hold_ids: Sequence[str], at: datetime) -> None:
+    """Mark every item of these holds as approved at this moment."""
+    connection.execute(update(_ITEM).where(_ITEM.c.hold_id.in_(hold_ids)).values(approved_at=at))
 
 
 def _key(item: HoldItem) -> _Key:
@@ -74,6 +73,6 @@ def _key(item: HoldItem) -> _Key:
 
 
 def _decided(item: HoldItem, known: HoldItem | None) -> HoldItem:
-    if known is None or item.approved_at is not None or item.rejected:
+    if known is None or item.approved_at is not None:
         return item
-    return dataclasses.replace(item, approved_at=known.approved_at, rejected=known.rejected)
+    return dataclasses.replace(item, approved_at=known.approved_at)

@@ -191,19 +191,9 @@ class SqlLedger:
         with self._database.writing() as connection:
             found = holds.with_id(connection, which)
             chosen = [found] if found else holds.of_pipeline(connection, which)
-            holds.decide(connection, [hold.id for hold in chosen], approved_at=at)
-            history.append(connection, _decisions(chosen, "approved", at))
+            holds.approve(connection, [hold.id for hold in chosen], at)
+            history.append(connection, _approvals(chosen, at))
             return [hold for one in chosen if (hold := holds.with_id(connection, one.id))]
-
-    def reject(self, hold_id: str, at: datetime) -> Hold | None:
-        """Reject every item of a hold; returns it, or None when there is no such."""
-        with self._database.writing() as connection:
-            found = holds.with_id(connection, hold_id)
-            if found is None:
-                return None
-            holds.decide(connection, [hold_id], approved_at=None)
-            history.append(connection, _decisions([found], "rejected", at))
-            return holds.with_id(connection, hold_id)
 
     # --- memos ---
 
@@ -278,9 +268,9 @@ def _claim_values(target: str, base_id: ExternalId, claim: Claim) -> Values:
     return {"target": target, "base_id": base_id, "pipeline": claim.pipeline, "generation": claim.generation, "is_free": claim.is_free}
 
 
-def _decisions(chosen: Iterable[Hold], what: str, at: datetime) -> list[Happening]:
+def _approvals(chosen: Iterable[Hold], at: datetime) -> list[Happening]:
     return [
-        Happening(at=at, pipeline=hold.pipeline, external_id=item.external_id, what=what, detail=f"{item.action}, hold {hold.id}")
+        Happening(at=at, pipeline=hold.pipeline, external_id=item.external_id, what="approved", detail=f"{item.action}, hold {hold.id}")
         for hold in chosen
         for item in hold.items
     ]

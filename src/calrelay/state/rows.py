@@ -104,7 +104,6 @@ def values_of_item(hold_id: str, position: int, item: HoldItem) -> Values:
         "action": item.action,
         "digest": item.digest,
         "approved_at": item.approved_at,
-        "rejected": item.rejected,
     }
 
 
@@ -235,5 +234,4 @@ def _item_of(row: Row[Any]) -> HoldItem:
         action=row.action,
         digest=row.digest,
         approved_at=row.approved_at,
-        rejected=row.rejected,
     )

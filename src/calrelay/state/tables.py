@@ -145,7 +145,6 @@ class HoldItemRow(Table, table=True):
     action: str
     digest: str
     approved_at: datetime | None
-    rejected: bool
 
 
 class PassRow(Table, table=True):

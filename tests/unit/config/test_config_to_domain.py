@@ -6,7 +6,7 @@ import pytest
 
 from calrelay.config.load import Config
 from calrelay.config.to_domain import (
-    CalendarName,
+    CalendarRef,
     config_fingerprint,
     sends_without_contact,
     to_calendar,
@@ -70,13 +70,13 @@ def test_routes_keep_their_order_and_calendars(load: Load) -> None:
     first, second = to_routes(load({f"{P}/routes": routes}).pipelines[0])
     assert first.match(an_event(rooms="terrace"))
     assert not second.match(an_event(rooms="terrace"))
-    assert (first.calendar, second.calendar) == (CalendarName(name="Terrace"), CalendarName(id=CalendarId("1000030002")))
+    assert (first.calendar, second.calendar) == (CalendarRef(name="Terrace"), CalendarRef(id=CalendarId("1000030002")))
 
 
 def test_a_calendar_is_a_name_or_an_id(load: Load, gone: object) -> None:
-    assert to_calendar(load({}).pipelines[0]) == CalendarName(name="Main Hall")
+    assert to_calendar(load({}).pipelines[0]) == CalendarRef(name="Main Hall")
     by_id = load({f"{P}/calendar": gone, f"{P}/calendar_id": 1000030001}).pipelines[0]
-    assert to_calendar(by_id) == CalendarName(id=CalendarId("1000030001"))
+    assert to_calendar(by_id) == CalendarRef(id=CalendarId("1000030001"))
     assert str(to_calendar(by_id)) == "calendar 1000030001"
 
 
@@ -108,7 +108,7 @@ def test_hours_people_and_contact_come_in_the_domains_words(load: Load) -> None:
 
 
 def test_templates_are_compiled(load: Load) -> None:
-    texts = to_texts(load({f"{P}/event": {"title": "{{ event.title | upper }}", "custom_data": {"hall": "East"}}}).pipelines[0].event)
+    texts = to_texts(load({f"{P}/event": {"title": "{{ event.title | upper }}", "custom_data": {"hall": "East"}}}).pipelines[0])
     rendered = texts.render(an_event())
     assert rendered.title == "HOLIDAY DINNER"
     assert rendered.custom_data["hall"] == "East"

@@ -118,7 +118,6 @@ def _make_holds() -> None:
         sa.Column("position", sa.Integer(), nullable=False),
         *_words("external_id", "action", "digest"),
         _instant("approved_at", nullable=True),
-        sa.Column("rejected", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["hold_id"], ["hold.id"], name="fk_hold_item_hold_id_hold", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("hold_id", "source_id", name="pk_hold_item"),
     )
