@@ -2,12 +2,16 @@
 
 import dataclasses
 from collections.abc import Iterable
+from datetime import timedelta
 
 from calrelay.domain.entry import Entry
 from calrelay.domain.link import CalendarId, ExternalId, Field, Imprint, Link, State, external_id_parts, mode_of_content
 from calrelay.domain.window import Span
 from calrelay.engine.pipeline import Pipeline
+from calrelay.errors import VendorUnavailable
 from calrelay.ports import Flaw, HeldPerson, Holding
+
+DAY = timedelta(days=1)  # target days and ours may differ by a zone
 
 
 class Holdings:
@@ -44,16 +48,22 @@ class Holdings:
         return {base: held for base, held in self._by_base.items() if base.startswith(prefix)}
 
 
-async def list_holdings(pipeline: Pipeline, span: Span) -> tuple[Holdings, list[Flaw]]:
-    """Read what the target holds in a span, and whether that is all of it."""
-    holdings, flaws = Holdings(), []
-    async for page in pipeline.target.listing(span):
+async def look_at_target(pipeline: Pipeline, span: Span) -> Holdings:
+    """Read what the target holds in a span, before anything is created there.
+
+    Raises VendorUnavailable where the list has a gap: it could hide what would then be doubled.
+    """
+    holdings = Holdings()
+    async for page in pipeline.target.listing(span.padded(DAY)):
         if isinstance(page, Flaw):
-            flaws.append(page)
-            continue
+            raise VendorUnavailable(
+                f"what account {pipeline.target.account} already holds could not be read whole ({page.what}); nothing was sent",
+                remedy=page.error.remedy if page.error else "try again",
+                account=pipeline.target.account,
+            )
         for holding in page:
             holdings.add(holding)
-    return holdings, flaws
+    return holdings
 
 
 def adopt(link: Link, generation: int, holding: Holding, entry: Entry, imprint: Imprint) -> Link:

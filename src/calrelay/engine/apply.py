@@ -144,7 +144,7 @@ class Applier:
                     link, state=State.SETTLED, accepted=link.wanted, target_id=answer.holding.target_id, attempts=0, hold=None
                 )
             )
-            happenings.append(self._happening(link, _past(answer.action), ", ".join(sorted(_fields(answer.action)))))
+            happenings.append(self._happening(link, *_told(answer.action)))
             self._report.problems.extend(answer.problems)
             self._count(answer.action)
         self._store(accepted, happenings)
@@ -223,8 +223,9 @@ def _fields(action: Upsert) -> frozenset[Field]:
     return action.fields if isinstance(action, Update) else frozenset(Field)
 
 
-def _past(action: Upsert) -> str:
-    return "created" if isinstance(action, Create) else "updated"
+def _told(action: Upsert) -> tuple[str, str]:
+    """Return what the history says of it: an update names its fields."""
+    return ("created", "") if isinstance(action, Create) else ("updated", ", ".join(sorted(action.fields)))
 
 
 def _urgency(action: Upsert) -> tuple[int, datetime]:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from calrelay.domain.link import MessageMode
 from calrelay.domain.window import Span
+from calrelay.engine.adopt import look_at_target
 from calrelay.engine.order import Order
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import Outcome, PassReport
@@ -44,10 +45,12 @@ async def backfill(
     done = pipeline.ledger.memo(key)
     chunks = span.chunks(CHUNK)
     todo = [(i, chunk) for i, chunk in enumerate(chunks, 1) if done is None or chunk.end.isoformat() > done[0]]
+    is_first = pipeline.ledger.pipeline(pipeline.name).first_complete_at is None
+    holdings = await look_at_target(pipeline, span) if is_first and todo else None
     for number, chunk in todo:
         with lock():
             order = Order(command="backfill", span=chunk, is_load=True, mode=mode)
-            report = await run_pass(pipeline, order, progress=progress)
+            report = await run_pass(pipeline, order, progress=progress, holdings=holdings)
             if is_sound(report):
                 pipeline.ledger.save_memo(key, chunk.end.isoformat(), pipeline.clock())
         yield Step(number=number, of=len(chunks), span=chunk, report=report)

@@ -47,7 +47,8 @@ class Surveyor:
         """Plan a page's rows; rows outside the span count only where they are linked (rule 17)."""
         rows = [row for row in page.rows if row.source_id not in self.survey.seen]
         links = self._pipeline.ledger.links(self._policy.pipeline, [row.source_id for row in rows])
-        rows = [row for row in rows if row.source_id in links or isinstance(row, Unmappable) or row.start in span]
+        cared_for = frozenset() if self._order.is_load else links.keys()  # a load leaves other days to the chunk they belong to
+        rows = [row for row in rows if row.source_id in cared_for or isinstance(row, Unmappable) or row.start in span]
         self.take_rows(rows, links)
 
     def take_rows(self, rows: Sequence[Row], links: dict[SourceId, Link]) -> None:

@@ -10,7 +10,7 @@ from calrelay.domain.plan import Create, plan_gone
 from calrelay.domain.policy import Policy
 from calrelay.domain.window import Span
 from calrelay.engine.absence import GuardTerms, absences, forget_unsent, settle_absences
-from calrelay.engine.adopt import list_holdings
+from calrelay.engine.adopt import Holdings, look_at_target
 from calrelay.engine.apply import Applier
 from calrelay.engine.holds import approval_of
 from calrelay.engine.order import Order, Reach
@@ -20,7 +20,7 @@ from calrelay.engine.record import count_dry_run, record_plan, remember_pipeline
 from calrelay.engine.report import Outcome, PassReport, Problem, requests_since
 from calrelay.engine.survey import Surveyor
 from calrelay.engine.unanswered import resolve_unanswered
-from calrelay.errors import CalrelayError, ExitCode, GuardRefused, VendorUnavailable
+from calrelay.errors import CalrelayError, ExitCode, GuardRefused
 from calrelay.ports import Flaw, Scope
 
 CLOCK_SKEW = timedelta(minutes=5)
@@ -28,15 +28,16 @@ DAY = timedelta(days=1)
 Progress = Callable[[PassReport], None]
 
 
-async def run_pass(pipeline: Pipeline, order: Order, *, progress: Progress | None = None) -> PassReport:
+async def run_pass(pipeline: Pipeline, order: Order, *, progress: Progress | None = None, holdings: Holdings | None = None) -> PassReport:
     """Run one pass and report; never raises for what a vendor or a guard does.
 
-    StateError and bugs pass through: they stop everything. The caller holds the pipeline's lock, unless the order is a dry run.
+    `holdings` is what the target holds, where the caller has looked already. StateError and bugs pass through: they stop everything. The
+    caller holds the pipeline's lock, unless the order is a dry run.
     """
     started, before = time.monotonic(), pipeline.request_counts()
     report = PassReport(pipeline=pipeline.name, command=order.command, started_at=pipeline.clock(), is_dry_run=order.is_dry_run)
     try:
-        await _Pass(pipeline, order, report, progress).run()
+        await _Pass(pipeline, order, report, progress, holdings).run()
     except CalrelayError as error:
         if error.exit_code in (ExitCode.STATE, ExitCode.BUG):
             raise
@@ -59,11 +60,12 @@ def _count_standing(pipeline: Pipeline, report: PassReport) -> None:
 class _Pass:
     """The six verbs in order, and what they hand to each other."""
 
-    def __init__(self, pipeline: Pipeline, order: Order, report: PassReport, progress: Progress | None) -> None:
+    def __init__(self, pipeline: Pipeline, order: Order, report: PassReport, progress: Progress | None, holdings: Holdings | None) -> None:
         self._pipeline = pipeline
         self._order = order
         self._report = report
         self._progress = progress
+        self._holdings = holdings
         self._ledger = pipeline.ledger
         self._now = pipeline.clock()
         self._span = order.span or pipeline.window.at(self._now)
@@ -107,7 +109,7 @@ class _Pass:
                 surveyor.add(plan_gone(link, now=self._now), link)
             return
         if self._record.first_complete_at is None or self._order.adopts_only:
-            await self._look_at_target(surveyor)
+            surveyor.holdings = self._holdings or await look_at_target(self._pipeline, self._span)
         async for page in self._pipeline.source.read(self._scope()):
             if isinstance(page, Flaw):
                 surveyor.survey.flaws.append(page)
@@ -125,17 +127,6 @@ class _Pass:
         if self._pipeline.source.can_read_changes and self._record.last_read_at is not None:
             return Scope(span=self._span, changed_since=self._record.last_read_at)
         return Scope(span=Span(begin=self._span.begin, end=min(self._span.end, self._now + self._pipeline.near)))
-
-    async def _look_at_target(self, surveyor: Surveyor) -> None:
-        """Look at what the target holds before anything is created there; a list with a gap could hide what would then be doubled."""
-        holdings, flaws = await list_holdings(self._pipeline, self._span.padded(DAY))
-        if flaws:
-            raise VendorUnavailable(
-                f"what account {self._pipeline.target.account} already holds could not be read whole ({flaws[0].what}); nothing was sent",
-                remedy=flaws[0].error.remedy if flaws[0].error else "try again",
-                account=self._pipeline.target.account,
-            )
-        surveyor.holdings = holdings
 
     async def _survey_unseen(self, surveyor: Surveyor, live: int, approval: Approval) -> list[Parked]:
         """Plan what the read did not show: expected events that are missing, and events that still owe the target something."""
