@@ -1,6 +1,7 @@
 """A whole pipeline in memory: what an engine test needs to run passes and look at what came of them."""
 
 import dataclasses
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from calrelay.domain.entry import Hasher
@@ -13,12 +14,14 @@ from calrelay.engine.order import Order, Reach
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport
 from calrelay.engine.sync import run_pass
+from calrelay.ports import Ledger
 from tests.fakes.memory_ledger import MemoryLedger
 from tests.fakes.memory_source import NOW, MemorySource
 from tests.fakes.memory_target import MemoryTarget
 
 MAIN_HALL = CalendarId("1000030001")
 TERRACE = CalendarId("1000030002")
+new_ledger: Callable[[], Ledger] = MemoryLedger
 WINDOW = Window(past=timedelta(days=1), future=timedelta(days=180))
 
 
@@ -28,7 +31,7 @@ class Bench:
 
     source: MemorySource
     target: MemoryTarget
-    ledger: MemoryLedger
+    ledger: Ledger
     now: datetime = NOW
     statuses: frozenset[str] = frozenset({"DEFINITE", "CLOSED"})
     rooms: frozenset[str] = frozenset()
@@ -90,4 +93,4 @@ def a_bench(*events: object, first_load: int = 10_000) -> Bench:
     """A bench whose source holds these events."""
     source = MemorySource(events)  # type: ignore[arg-type] # events only
     limits = Limits(first_load=first_load)
-    return Bench(source=source, target=MemoryTarget(), ledger=MemoryLedger(), limits=limits)
+    return Bench(source=source, target=MemoryTarget(), ledger=new_ledger(), limits=limits)
