@@ -57,6 +57,45 @@ class Row:
 
 COMMANDS: tuple[Row, ...] = (
     Row(
+        START,
+        "init",
+        "calrelay.cli.setup:init",
+        "Ask a few questions and write a commented config.",
+        (
+            "calrelay init",
+            "calrelay init --simulate",
+            "calrelay init --yes --vendor tripleseat --calendar 'Main Hall' /etc/calrelay/config.toml",
+        ),
+    ),
+    Row(
+        START,
+        "check",
+        "calrelay.cli.setup:check",
+        "Validate everything `run` would refuse; ask each account, reading only.",
+        ("calrelay check", "calrelay check --offline", "calrelay check --json"),
+    ),
+    Row(
+        START,
+        "login",
+        "calrelay.cli.setup:login",
+        "Consent to reading a Tripleseat account.",
+        ("calrelay login venue", "calrelay login venue --no-browser", "calrelay login venue --code CODE"),
+    ),
+    Row(
+        START,
+        "config",
+        "calrelay.cli.setup:config",
+        "The config's schema for editors, and a commented example.",
+        ("calrelay config example", "calrelay config schema > calrelay.schema.json"),
+    ),
+    Row(
+        START,
+        "simulate",
+        "calrelay.cli.setup:simulate",
+        "The three vendors as simulators, with a page of knobs.",
+        ("calrelay simulate", "calrelay simulate --port 9100 --events 400"),
+    ),
+    Row(
         SYNC,
         "plan",
         "calrelay.cli.sync:plan",

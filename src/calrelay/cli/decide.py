@@ -45,7 +45,10 @@ def approve(ctx: typer.Context, name: HoldOrPipeline, as_json: AsJson = False) -
 
 
 def reject(ctx: typer.Context, hold: HoldName, as_json: AsJson = False) -> int:
-    """Turn a hold down: its events are released, the target keeps what it has, and they are never touched again by themselves."""
+    """Turn a hold down: the target keeps what it has.
+
+    Events that a changed filter or route affects are let go for good, all others until their row changes again at the source.
+    """
     from calrelay.cli import decisions  # noqa: PLC0415 - heavy
 
     return decisions.reject(session_of(ctx), Output(as_json), hold)
@@ -53,7 +56,7 @@ def reject(ctx: typer.Context, hold: HoldName, as_json: AsJson = False) -> int:
 
 @quarantine.command("list")
 def quarantine_list(ctx: typer.Context, as_json: AsJson = False) -> int:
-    """List the events in quarantine: why each is there, and how to mend it."""
+    """List them, each with its reason and remedy."""
     from calrelay.cli import decisions  # noqa: PLC0415 - heavy
 
     return decisions.quarantine_list(session_of(ctx), Output(as_json))

@@ -43,7 +43,7 @@ def reject(session: Session, output: Output, hold_id: str) -> int:
         if not any(hold.id == hold_id for hold in state.ledger.holds()):
             raise ConfigError(f"no hold {hold_id}", remedy="`calrelay holds` lists what waits for a decision, with ids")
         rejected = engine.reject(state.ledger, hold_id, clock=session.now)
-    lines = [f"rejected {hold.id}: {counted(len(hold.items), 'event')} released; the target keeps what it has" for hold in rejected]
+    lines = [f"rejected {hold.id}: the target keeps what it has of {counted(len(hold.items), 'event')}" for hold in rejected]
     output.answer(holds_document(rejected), list(lines))
     return 0
 

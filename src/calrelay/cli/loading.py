@@ -43,7 +43,7 @@ def backfill(session: Session, output: Output, name: str, first: date, last: dat
         output.answer(document_of([report]), describe_passes([report]))
         output.message(*lines_of(trouble_of(stop)))
         return stop.exit_code
-    output.answer(document_of([report]), [*describe_passes([report]), *hints])
+    output.answer(document_of([report]), [*describe_passes([report]), "", f"New events are marked {mode.value}.", *hints])
     return report.exit_code
 
 

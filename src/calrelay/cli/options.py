@@ -2,6 +2,7 @@
 
 import os
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,20 +13,26 @@ from calrelay.cli.session import Session
 
 def pipeline_names(ctx: typer.Context, incomplete: str) -> list[str]:
     """Complete a pipeline's name from the config, as far as it can be read."""
+    return _completions(
+        ctx, incomplete, lambda document: [str(table["name"]) for table in document.get("pipelines", []) if "name" in table]
+    )
+
+
+def account_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete an account's name in the same way."""
+    return _completions(ctx, incomplete, lambda document: list(document.get("accounts", {})))
+
+
+def _completions(ctx: typer.Context, incomplete: str, names_in: Callable[[dict[str, Any]], list[str]]) -> list[str]:
     session = ctx.find_object(Session) or Session()
     places = [session.config_file, os.environ.get("CALRELAY_CONFIG"), "config.toml", "/etc/calrelay/config.toml"]
     for place in places:
         if place and (path := Path(place)).is_file():
-            return [name for name in _names_in(path) if name.startswith(incomplete)]
+            try:
+                return [name for name in names_in(tomllib.loads(path.read_text("utf-8"))) if name.startswith(incomplete)]
+            except (OSError, ValueError, TypeError, AttributeError):
+                return []  # completion stays silent about what the command itself will report
     return []
-
-
-def _names_in(path: Path) -> list[str]:
-    try:
-        document: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
-        return [str(table["name"]) for table in document.get("pipelines", []) if "name" in table]
-    except (OSError, ValueError, TypeError, AttributeError):
-        return []  # completion stays silent about what the command itself will report
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout; logs and progress go to stderr.")]

@@ -1,5 +1,6 @@
 """Runs passes for `sync`, `plan` and `adopt`: one pipeline after another, so that each report counts its own requests."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
@@ -11,11 +12,12 @@ from calrelay.cli.pass_texts import describe_passes
 from calrelay.cli.plan_texts import describe_plans
 from calrelay.cli.session import Interrupted, Session
 from calrelay.config.load import Config
+from calrelay.domain.link import CalendarId
 from calrelay.engine.order import Order
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import Outcome, PassReport, Problem
 from calrelay.engine.sync import run_pass
-from calrelay.errors import ConfigError, ExitCode, StateError
+from calrelay.errors import CalrelayError, ConfigError, ExitCode, StateError
 from calrelay.ports import Clock
 from calrelay.state.database import Access
 
@@ -33,6 +35,14 @@ class Running(Protocol):
 
     def lock(self, pipeline: str) -> AbstractContextManager[object]:
         """The right to work on a pipeline; entering it raises Busy."""
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Done:
+    """What passes brought, as far as they came; filled while they run, so that an interrupted command can still tell."""
+
+    reports: list[PassReport] = dataclasses.field(default_factory=list)
+    calendars: dict[CalendarId, str] = dataclasses.field(default_factory=dict)
 
 
 def sync(session: Session, output: Output, names: Sequence[str]) -> int:
@@ -69,6 +79,17 @@ async def run_passes(relay: Running, order: Order, reports: list[PassReport]) ->
             return
 
 
+async def calendar_names(pipeline: Pipeline) -> dict[CalendarId, str]:
+    """Return the names of a pipeline's calendars as far as the config has them; none when the target cannot be asked."""
+    try:
+        policy = await pipeline.policy(remember=False)
+    except CalrelayError:
+        return {}
+    routes = zip(policy.routes, pipeline.routes, strict=True)
+    named = [(policy.calendar, pipeline.calendar.name), *((route.calendar, named_route.calendar.name) for route, named_route in routes)]
+    return {calendar: name for calendar, name in named if name}
+
+
 async def _run_one(relay: Running, name: str, order: Order) -> PassReport:
     try:
         with nullcontext() if order.is_dry_run else relay.lock(name):
@@ -86,20 +107,20 @@ def _failed(relay: Running, name: str, order: Order, error: Exception) -> PassRe
 
 def _run(session: Session, output: Output, names: Sequence[str], order: Order) -> int:
     config = session.load()
-    reports: list[PassReport] = []
+    done = Done()
     try:
-        session.run(_assembled(config, names, order, reports))
+        session.run(_assembled(config, names, order, done))
     except (Interrupted, StateError) as error:
-        if not reports:
+        if not done.reports:
             raise
-        output.answer(document_of(reports), _describe(order, reports))
+        output.answer(document_of(done.reports), _describe(order, done))
         output.message(*lines_of(trouble_of(error)))
         return error.exit_code
-    output.answer(document_of(reports), _describe(order, reports))
-    return exit_code_of(reports)
+    output.answer(document_of(done.reports), _describe(order, done))
+    return exit_code_of(done.reports)
 
 
-async def _assembled(config: Config, names: Sequence[str], order: Order, reports: list[PassReport]) -> None:
+async def _assembled(config: Config, names: Sequence[str], order: Order, done: Done) -> None:
     access = Access.READ if order.is_dry_run else Access.WRITE
     chosen = list(names) or [pipeline.name for pipeline in config.pipelines if pipeline.enabled]
     if not chosen:
@@ -107,8 +128,11 @@ async def _assembled(config: Config, names: Sequence[str], order: Order, reports
             f"{config.path} has no pipeline that is enabled", remedy="add a [[pipelines]] table; `calrelay config example` shows one"
         )
     async with assemble(config, command=order.command, pipelines=chosen, access=access) as relay:
-        await run_passes(relay, order, reports)
+        await run_passes(relay, order, done.reports)
+        if order.is_dry_run:
+            for pipeline in relay.pipelines.values():
+                done.calendars |= await calendar_names(pipeline)
 
 
-def _describe(order: Order, reports: Sequence[PassReport]) -> list[Block]:
-    return describe_plans(reports) if order.is_dry_run else describe_passes(reports)
+def _describe(order: Order, done: Done) -> list[Block]:
+    return describe_plans(done.reports, done.calendars) if order.is_dry_run else describe_passes(done.reports)

@@ -3,44 +3,45 @@
 Titles and names are shown here (rule 23 allows it on stdout), so nothing of this may be logged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from calrelay.cli.output import Block, Table
 from calrelay.cli.pass_texts import could_be_messaged, counted, next_commands, problems, skips
 from calrelay.cli.times import in_place, shift_in_words
 from calrelay.domain.guard import Parked, people_of, shift_of, start_of
-from calrelay.domain.link import Field
+from calrelay.domain.link import CalendarId, Field
 from calrelay.domain.plan import Action, Create, Delete, Update
 from calrelay.engine.report import PassReport
 
+Calendars = Mapping[CalendarId, str]
 NAMES_SHOWN = 3
 _TIMES = frozenset({Field.START, Field.END, Field.TIME_ZONE})
 _HEADINGS = {Create: "Create", Update: "Update", Delete: "Delete"}
 
 
-def describe_plans(reports: Sequence[PassReport]) -> list[Block]:
-    """Tell what passes would do, and that nothing was done."""
+def describe_plans(reports: Sequence[PassReport], calendars: Calendars) -> list[Block]:
+    """Tell what passes would do, and that nothing was done. `calendars` names those whose names are known."""
     blocks: list[Block] = []
     for report in reports:
-        blocks += [*_describe_plan(report), ""]
+        blocks += [*_describe_plan(report, calendars), ""]
     blocks.append("This was a plan: nothing was written anywhere.")
     blocks += skips(reports) + problems(reports)
     return blocks + next_commands(reports)
 
 
-def _describe_plan(report: PassReport) -> list[Block]:
+def _describe_plan(report: PassReport, calendars: Calendars) -> list[Block]:
     parked = {id(action) for group in report.parked for action in group.actions}
     open_actions = sorted((a for a in report.actions if id(a) not in parked), key=_by_start)
     blocks: list[Block] = [f"{report.pipeline}: {_summary(report)}"]
     for kind, heading in _HEADINGS.items():
         chosen = [action for action in open_actions if type(action) is kind]
         if chosen:
-            blocks += ["", f"  {heading} ({len(chosen)})", _table(chosen, kind)]
+            blocks += ["", f"  {heading} ({len(chosen)})", _table(chosen, kind, calendars)]
     for group in report.parked:
         blocks += [
             "",
             f"  Held ({len(group.actions)}): {group.kind.value}; would wait for `calrelay approve {report.pipeline}`",
-            _held(group),
+            _held(group, calendars),
         ]
     return [*blocks, *_people(report)]
 
@@ -61,18 +62,18 @@ def _people(report: PassReport) -> list[Block]:
     return ["", words + (f", and {held} by what is held, if you approve it." if held else ".")]
 
 
-def _table(actions: Sequence[Action], kind: type[Action]) -> Table:
+def _table(actions: Sequence[Action], kind: type[Action], calendars: Calendars) -> Table:
     detail = {Create: "calendar", Update: "changes", Delete: "reason"}[kind]
-    return Table(columns=("when", "id", "event", detail, "people"), rows=[_row(action) for action in actions], indent=4)
+    return Table(columns=("when", "id", "event", detail, "people"), rows=[_row(action, calendars) for action in actions], indent=4)
 
 
-def _held(group: Parked) -> Table:
-    rows = [(_word(action), *_row(action)) for action in sorted(group.actions, key=_by_start)]
+def _held(group: Parked, calendars: Calendars) -> Table:
+    rows = [(_word(action), *_row(action, calendars)) for action in sorted(group.actions, key=_by_start)]
     return Table(columns=("what", "when", "id", "event", "detail", "people"), rows=rows, indent=4)
 
 
-def _row(action: Action) -> tuple[str, str, str, str, str]:
-    return _when(action), action.link.external_id, _title(action), _detail(action), _names(action)
+def _row(action: Action, calendars: Calendars) -> tuple[str, str, str, str, str]:
+    return _when(action), action.link.external_id, _title(action), _detail(action, calendars), _names(action)
 
 
 def _when(action: Action) -> str:
@@ -86,10 +87,10 @@ def _title(action: Action) -> str:
     return action.event.title if action.event else "(not at the source any more)"
 
 
-def _detail(action: Action) -> str:
+def _detail(action: Action, calendars: Calendars) -> str:
     match action:
         case Create(entry=entry):
-            return entry.calendar
+            return calendars.get(entry.calendar, entry.calendar)
         case Update(fields=fields):
             shift = shift_of(action)
             moved = [f"moved {shift_in_words(shift)}"] if shift else []
@@ -98,7 +99,7 @@ def _detail(action: Action) -> str:
         case Delete(successor=None, reason=reason):
             return reason
         case Delete(successor=successor):
-            return f"moves to calendar {successor.calendar}" if successor else ""
+            return f"moves to calendar {calendars.get(successor.calendar, successor.calendar)}" if successor else ""
 
 
 def _names(action: Action) -> str:

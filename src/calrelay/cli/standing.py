@@ -163,7 +163,7 @@ def _remarks(standing: Standing) -> list[Block]:
         lines.append(f"{counted(sending, 'event')} sent without an answer seen yet; the next pass finds out")
     if standing.record.is_paused:
         lines.append(f"paused — `calrelay resume {name}`")
-    elif standing.word == "first load waits":
+    elif standing.word == "never run":
         lines.append(f"never loaded — see `calrelay plan {name}`")
     return ["", name, *(f"  {line}" for line in lines)] if lines else []
 

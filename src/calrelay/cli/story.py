@@ -7,12 +7,12 @@ from calrelay.assembly import assemble
 from calrelay.cli.locate import locate
 from calrelay.cli.output import Block, Output, Table
 from calrelay.cli.session import Session
-from calrelay.cli.story_json import Told, document_of
+from calrelay.cli.story_json import Told, document_of, next_step
 from calrelay.cli.times import in_place, on_this_machine
 from calrelay.config.load import Config
 from calrelay.domain.entry import Entry
 from calrelay.domain.event import Event
-from calrelay.domain.link import Link, State
+from calrelay.domain.link import Link
 from calrelay.domain.people import Participant
 from calrelay.domain.plan import Create, Decision, Delete, Skipped, Unchanged, Update
 from calrelay.engine.show import Story, tell
@@ -44,37 +44,13 @@ def describe(told: Told) -> list[Block]:
         ("Wanted at the target", _entry(story.entry) if story.entry else []),
         ("Target holds now", _target(story, zone)),
         ("Remembered", _link(told, zone)),
-        ("History", [(on_this_machine(one.at), f"{one.what} {one.detail}".strip()) for one in story.history]),
+        ("History", [(on_this_machine(one.at), f"{one.what}: {one.detail}" if one.detail else one.what) for one in story.history]),
     ]
     blocks: list[Block] = [f"{told.link.external_id}, pipeline {story.pipeline}"]
     for heading, rows in sections:
         if rows:
             blocks += ["", heading, Table(rows=rows, indent=2)]
     return [*blocks, "", f"Next: {next_step(told)}", ""]
-
-
-def next_step(told: Told) -> str:
-    """Say when the event is tried again, or who has to do what."""
-    link, identity = told.link, told.link.external_id
-    if not told.is_known:
-        return "no pass has taken it up yet"
-    match link.state:
-        case State.SETTLED:
-            return "nothing is owed; the next pass looks at it again"
-        case State.READY | State.SENDING:
-            return "the next pass sends it"
-        case State.WAITING:
-            return f"it waits: {link.reason}"
-        case State.HELD:
-            return f"it waits for you: `calrelay approve {link.hold}` or `calrelay reject {link.hold}`"
-        case State.QUARANTINED if link.attempts:
-            return f"tried again when its row, the config or calrelay changes, or after `calrelay quarantine retry {identity}`"
-        case State.QUARANTINED:
-            return "read again by every pass; it goes on once it can be mapped"
-        case State.IGNORED if link.until_changed:
-            return "left alone until its row changes at the source"
-        case State.IGNORED | State.RELEASED:
-            return f"never touched again by itself ({link.reason or link.state.value})"
 
 
 def decision_in_words(decision: Decision | None) -> str:

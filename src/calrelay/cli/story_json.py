@@ -7,7 +7,7 @@ from typing import Any
 from calrelay.cli.times import iso
 from calrelay.domain.entry import Entry
 from calrelay.domain.event import Event
-from calrelay.domain.link import Imprint, Link
+from calrelay.domain.link import Imprint, Link, State
 from calrelay.domain.people import Participant
 from calrelay.domain.plan import Decision, Delete, Skipped, Unchanged, Update
 from calrelay.engine.show import Story
@@ -29,6 +29,30 @@ def document_of(external_id: str, told: Sequence[Told]) -> dict[str, Any]:
     return {"external_id": external_id, "stories": [_story(one) for one in told]}
 
 
+def next_step(told: Told) -> str:
+    """Say when the event is tried again, or who has to do what."""
+    link, identity = told.link, told.link.external_id
+    if not told.is_known:
+        return "nothing: the source has no such event" if told.story.is_gone else "no pass has taken it up yet"
+    match link.state:
+        case State.SETTLED:
+            return "nothing is owed; the next pass looks at it again"
+        case State.READY | State.SENDING:
+            return "the next pass sends it"
+        case State.WAITING:
+            return f"it waits: {link.reason}"
+        case State.HELD:
+            return f"it waits for you: `calrelay approve {link.hold}` or `calrelay reject {link.hold}`"
+        case State.QUARANTINED if link.attempts:
+            return f"tried again when its row, the config or calrelay changes, or after `calrelay quarantine retry {identity}`"
+        case State.QUARANTINED:
+            return "read again by every pass; it goes on once it can be mapped"
+        case State.IGNORED if link.until_changed:
+            return "left alone until its row changes at the source"
+        case State.IGNORED | State.RELEASED:
+            return f"never touched again by itself ({link.reason or link.state.value})"
+
+
 def _story(told: Told) -> dict[str, Any]:
     story = told.story
     return {
@@ -45,6 +69,7 @@ def _story(told: Told) -> dict[str, Any]:
         "target_error": _error(story.target_error),
         "link": _link(told.link) if told.is_known else None,
         "history": [{"at": iso(one.at), "external_id": one.external_id, "what": one.what, "detail": one.detail} for one in story.history],
+        "next": next_step(told),
     }
 
 
