@@ -5,13 +5,16 @@ BIN    := $(VENV)/bin
 SOAK   ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-system lint fix bench record requirements clean
+.PHONY: help demo install test test-system lint fix bench record requirements clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.runtime ## watch calrelay carry events and appointments over real HTTP, with no account and no config
 	$(BIN)/calrelay demo
+
+install: $(VENV)/.runtime ## put calrelay into .venv
+	@echo "$(BIN)/calrelay is ready; . $(BIN)/activate puts it on your path"
 
 test: $(VENV)/.test lint ## lint, types, walls and every test that needs neither root nor a server
 	$(BIN)/pytest -n auto
