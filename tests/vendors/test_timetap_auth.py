@@ -5,13 +5,16 @@ import io
 import logging
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from typing import Any
 
+import httpx
 import pytest
 import structlog
 
 from calrelay import log
 from calrelay.errors import AuthFailed, RateLimited, VendorError, VendorUnavailable
-from calrelay.http.client import Answer
+from calrelay.http.client import Answer, VendorClient
+from calrelay.http.pacing import Pacer
 from calrelay.simulators.faults import Fault, Kind
 from calrelay.vendors.timetap.auth import sign
 from tests.vendors.timetap_account import BASE_URL, NOW, TimeTapAccount, open_account
@@ -38,6 +41,22 @@ def lines() -> Iterator[io.StringIO]:
     for name, old in noisy.items():
         logging.getLogger(name).setLevel(old)
     structlog.reset_defaults()
+
+
+class Together(httpx.AsyncBaseTransport):
+    """Lets the first requests through only when all of them have come, so that they are answered before any of them goes on."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, count: int) -> None:
+        self._inner = inner
+        self._barrier = asyncio.Barrier(count)
+        self._left = count
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._inner.handle_async_request(request)
+        if self._left > 0 and not request.url.path.endswith(PATH):
+            self._left -= 1
+            await self._barrier.wait()
+        return response
 
 
 async def ask(account: TimeTapAccount) -> Answer:
@@ -80,7 +99,10 @@ async def test_five_requests_at_once_ask_for_one_token(account: TimeTapAccount) 
 async def test_five_requests_whose_token_is_stale_ask_for_one_new_token(account: TimeTapAccount) -> None:
     await ask(account)
     account.sim.tokens.expire()
-    answers = await asyncio.gather(*(ask(account) for _ in range(5)))
+    options: dict[str, Any] = {"base_url": BASE_URL, "pacer": Pacer(100_000), "auth": account.auth}
+    together = Together(httpx.ASGITransport(app=account.sim.app), 5)
+    async with VendorClient(account="studio", vendor="TimeTap", transport=together, **options) as account.http:
+        answers = await asyncio.gather(*(ask(account) for _ in range(5)))
     assert [answer.status for answer in answers] == [200] * 5
     assert tokens(account) == 2
 

@@ -138,6 +138,9 @@ async def test_a_zone_that_could_not_be_asked_for_leaves_its_rows_out_and_the_re
     assert "zones of 1 appointments" in flaw.what
     with pytest.raises(VendorError):
         await bench.source.find(zoneless)
+    bench.sim.settings.unknown_id = UnknownId.EMPTY
+    with pytest.raises(ResponseInvalid):
+        await bench.source.find(SourceId("123"))
 
 
 async def test_staff_without_a_zone_anywhere_cost_only_their_rows(bench: TimeTapAccount) -> None:

@@ -46,6 +46,7 @@ def test_every_spelling_means_the_same(spelling: Spelling) -> None:
 def test_where_both_spellings_stand_the_one_with_a_value_counts() -> None:
     professional = a_row()["staff"] | {"professionalId": 61002}
     assert parsed(a_row(calendarId=None, calendarid=5)).id == "5"
+    assert parsed(a_row(calendarId=5, calendarid=None)).id == "5"
     row = parsed(a_row(staff=None, professional=professional))
     assert row.staff is not None
     assert row.staff.professional_id == "61002"
