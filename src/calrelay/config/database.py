@@ -42,6 +42,11 @@ def absolute_database_url(url: str, folder: Path) -> str:
     return f"{_SQLITE}{(folder.absolute() / Path(path).expanduser())}{question}{query}"
 
 
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of an SQLite URL, None for a server's."""
+    return Path(url.removeprefix(_SQLITE).partition("?")[0]) if url.startswith(_SQLITE) else None
+
+
 def _read(value: object) -> SecretRef:
     if isinstance(value, SecretRef):
         return value

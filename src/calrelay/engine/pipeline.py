@@ -73,7 +73,7 @@ class Pipeline:
 
     async def _look_up(self, names: Sequence[str], *, remember: bool) -> dict[str, CalendarId]:
         offered = await self.target.calendars()
-        found = {name: calendar for name in names if (calendar := _by_name(offered, name))}
+        found = {name: calendar for name in names if (calendar := calendar_named(offered, name))}
         if absent := [name for name in names if name not in found]:
             listed = ", ".join(f'"{name}"' for name in sorted(offered)) or "none that it tells of"
             raise ConfigError(
@@ -86,7 +86,8 @@ class Pipeline:
         return found
 
 
-def _by_name(offered: Mapping[str, CalendarId], name: str) -> CalendarId | None:
+def calendar_named(offered: Mapping[str, CalendarId], name: str) -> CalendarId | None:
+    """Return the calendar of this name, or the only one whose name differs in letter case alone."""
     if name in offered:
         return offered[name]
     alike = [calendar for other, calendar in offered.items() if other.strip().casefold() == name.strip().casefold()]
