@@ -14,7 +14,7 @@ from calrelay.domain.policy import Policy, Route
 from calrelay.domain.zones import ZONE_DATA_VERSION
 from calrelay.engine.pipeline import Pipeline
 from calrelay.errors import ConfigError
-from calrelay.http.client import AsyncBaseTransport, Observer, VendorClient
+from calrelay.http.client import AsyncBaseTransport, Auth, Observer, VendorClient
 from calrelay.http.pacing import Pacer
 from calrelay.log import register_secret
 from calrelay.ports import Clock, Source, Target
@@ -226,16 +226,8 @@ class _Builder:
         client_id, client_secret = self._config.resolve(account.client_id), self._secret(account.client_secret)
         app = OAuthApp.of(account, client_id=client_id, client_secret=client_secret)
         auth = TripleseatAuth(account=name, app=app, store=self._state.tokens, now=self._clock)
-        http = VendorClient(
-            account=name,
-            vendor="Tripleseat",
-            base_url=account.base_url,
-            pacer=Pacer(account.rate),
-            auth=auth,
-            transport=self._transports.get(name),
-            observer=self._observer,
-        )
-        client = TripleseatClient(await self._stack.enter_async_context(http), auth=auth, now=self._clock)
+        http = await self._http(name, "Tripleseat", account.base_url, account.rate, auth)
+        client = TripleseatClient(http, auth=auth, now=self._clock)
         reach = Reach(site_id=account.site_id, location_ids=tuple(account.location_ids or ()), scope=account.scope)
         self.keep_alive.append(lambda: client.refresh_if_older_than(CONSENT_REFRESH))
         self._plain_sources[name] = TripleseatSource(account=name, client=client, zones=account.zones, reach=reach, now=self._clock)
@@ -261,16 +253,8 @@ class _Builder:
             base_url=account.base_url,
             now=self._clock,
         )
-        http = VendorClient(
-            account=name,
-            vendor="TimeTap",
-            base_url=account.base_url,
-            pacer=Pacer(account.rate),
-            auth=auth,
-            transport=self._transports.get(name),
-            observer=self._observer,
-        )
-        client = TimeTapClient(await self._stack.enter_async_context(http), page_size=account.page_size)
+        http = await self._http(name, "TimeTap", account.base_url, account.rate, auth)
+        client = TimeTapClient(http, page_size=account.page_size, now=self._clock)
         self._plain_sources[name] = TimeTapSource(account=name, client=client, zones=account.zones, now=self._clock)
 
         def source(table: model.Pipeline) -> Source:
@@ -304,6 +288,19 @@ class _Builder:
             time_zone_names=account.time_zone_names,
             now=self._clock,
         )
+
+    async def _http(self, name: str, vendor: str, base_url: str, rate: float, auth: Auth) -> VendorClient:
+        client = VendorClient(
+            account=name,
+            vendor=vendor,
+            base_url=base_url,
+            pacer=Pacer(rate),
+            auth=auth,
+            transport=self._transports.get(name),
+            observer=self._observer,
+            now=self._clock,
+        )
+        return await self._stack.enter_async_context(client)
 
     def _secret(self, ref: SecretRef) -> str:
         """Fetch a secret, and keep it out of every log line from here on."""

@@ -16,7 +16,8 @@ MAPPING_VERSION: Final = "1"  # raise it when a release maps the same row differ
 DISAGREEMENT: Final = "times disagree"  # every note about it begins so
 NO_CLIENT: Final = "no client: time off, a hold or an imported busy event"
 
-# TimeTap: 6. The last five are claimed to be statuses, and documented as sub-statuses of OPEN: either way the booking stands.
+# TimeTap: 6. The last five are claimed to be statuses, and documented as sub-statuses of OPEN. The last three follow OPEN while the booking
+# stands, so they must never delete it: a guest who checks in has not cancelled.
 _LIFECYCLES: Final[Mapping[str, Lifecycle]] = {
     "OPEN": Lifecycle.LIVE,
     "PENDING": Lifecycle.LIVE,
@@ -25,9 +26,9 @@ _LIFECYCLES: Final[Mapping[str, Lifecycle]] = {
     "NO_SHOW": Lifecycle.KEPT,
     "PENDING_CONFIRMATION": Lifecycle.LIVE,
     "PENDING_WAITLIST": Lifecycle.LIVE,
-    "CONFIRMED": Lifecycle.LIVE,
-    "CHECKEDIN": Lifecycle.LIVE,
-    "INPROGRESS": Lifecycle.LIVE,
+    "CONFIRMED": Lifecycle.UNKNOWN,
+    "CHECKEDIN": Lifecycle.UNKNOWN,
+    "INPROGRESS": Lifecycle.UNKNOWN,
 }
 STATUSES: Final = tuple(_LIFECYCLES)  # all that this release knows
 _TOLERANCE: Final = timedelta(minutes=1)  # the wall clock has no seconds
