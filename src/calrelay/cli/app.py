@@ -58,6 +58,13 @@ class Row:
 COMMANDS: tuple[Row, ...] = (
     Row(
         START,
+        "demo",
+        "calrelay.cli.demo:demo",
+        "Watch it work on simulated vendors; needs no account and no config.",
+        ("calrelay demo", "calrelay demo --serve"),
+    ),
+    Row(
+        START,
         "init",
         "calrelay.cli.setup:init",
         "Ask a few questions and write a commented config.",
@@ -117,6 +124,7 @@ COMMANDS: tuple[Row, ...] = (
         ("calrelay backfill venue --from 2026-12-01 --to 2027-05-31 --messages no-booking",),
     ),
     Row(SYNC, "adopt", "calrelay.cli.sync:adopt", "Rebuild our memory from what the target holds.", ("calrelay adopt venue",)),
+    Row(SYNC, "run", "calrelay.cli.run:run", "The daemon: keeps every pipeline in step until it is stopped.", ("calrelay run",)),
     Row(LOOK, "status", "calrelay.cli.inspect:status", "Pipelines, freshness, last passes, what waits.", ("calrelay status",)),
     Row(LOOK, "show", "calrelay.cli.inspect:show", "Everything known of one event.", ("calrelay show ts-55120",)),
     Row(LOOK, "holds", "calrelay.cli.decide:holds", "What is parked until you decide.", ("calrelay holds",)),

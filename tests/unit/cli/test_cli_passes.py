@@ -1,0 +1,169 @@
+"""How commands run passes: one failure stops nobody else, and a load waits for its turn."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from calrelay.cli import loading
+from calrelay.cli.loading import run_steps, span_of
+from calrelay.cli.passes import Done, calendar_names, document_of, exit_code_of, run_passes
+from calrelay.domain.link import MessageMode
+from calrelay.engine.backfill import Step
+from calrelay.engine.order import Order
+from calrelay.engine.pipeline import Pipeline
+from calrelay.engine.report import Outcome
+from calrelay.errors import Busy, ExitCode, StateError, VendorUnavailable
+from calrelay.ports import Clock, Flaw
+from tests.fakes.memory_source import NOW, an_event
+from tests.fakes.pipelines import Bench, a_bench
+from tests.unit.cli.schemas import assert_fits
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Benches:
+    """Several pipelines, as an assembled relay has them. `busy` counts how often a lock is refused first."""
+
+    benches: Mapping[str, Bench]
+    busy: int = 0
+    locked: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def pipelines(self) -> Mapping[str, Pipeline]:
+        return {name: dataclasses.replace(bench.pipeline, name=name) for name, bench in self.benches.items()}
+
+    @property
+    def clock(self) -> Clock:
+        return lambda: NOW
+
+    @contextlib.contextmanager
+    def lock(self, pipeline: str) -> Iterator[None]:
+        if self.busy:
+            self.busy -= 1
+            raise Busy(f"pipeline {pipeline} is being worked on by process 7")
+        self.locked.append(pipeline)
+        yield
+
+
+class Silent:
+    """A progress that nobody watches."""
+
+    def advance(self, done: int, total: int, what: str) -> None:
+        """Say nothing."""
+
+    def glance(self, what: str) -> None:
+        """Say nothing."""
+
+
+async def run(relay: Benches, order: Order | None = None) -> Done:
+    done = Done()
+    await run_passes(relay, order or Order(command="sync"), done.reports)
+    return done
+
+
+async def test_each_pipeline_is_run_under_its_lock_and_reported() -> None:
+    relay = Benches(benches={"venue": a_bench(an_event(1))})
+    done = await run(relay)
+    assert relay.locked == ["venue"]
+    assert (done.reports[0].created, exit_code_of(done.reports)) == (1, 0)
+    assert_fits(document_of(done.reports), "passes")
+
+
+async def test_a_plan_takes_no_lock_and_fits_the_same_schema() -> None:
+    relay = Benches(benches={"venue": a_bench(an_event(1))})
+    done = await run(relay, Order(command="plan", is_dry_run=True))
+    assert relay.locked == []
+    document = document_of(done.reports)
+    assert_fits(document, "passes")
+    assert document["passes"][0]["people"] == 1  # type: ignore[index] # a document
+
+
+async def test_a_vendor_that_is_down_does_not_stop_the_other_pipeline() -> None:
+    first, second = a_bench(an_event(1)), a_bench(an_event(2))
+    first.source.rows.clear()
+    first.source.flaw = Flaw(what="no answer", error=VendorUnavailable("away"))
+    done = await run(Benches(benches={"venue": first, "studio": second}))
+    assert [report.outcome for report in done.reports] == [Outcome.FAILED, Outcome.OK]
+    assert exit_code_of(done.reports) == ExitCode.VENDOR
+
+
+async def test_a_busy_pipeline_is_a_failed_pass_with_its_own_exit_code() -> None:
+    done = await run(Benches(benches={"venue": a_bench(), "studio": a_bench(an_event(2))}, busy=1))
+    assert [report.outcome for report in done.reports] == [Outcome.FAILED, Outcome.OK]
+    assert exit_code_of(done.reports) == ExitCode.BUSY
+    assert_fits(document_of(done.reports), "passes")
+
+
+async def test_a_bug_in_one_pipeline_leaves_the_others_their_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = a_bench(an_event(1))
+    monkeypatch.setattr(broken.source, "read", None)
+    done = await run(Benches(benches={"venue": broken, "studio": a_bench(an_event(2))}))
+    assert done.reports[0].problems[0].kind == "Bug"
+    assert done.reports[1].outcome is Outcome.OK
+    assert exit_code_of(done.reports) == ExitCode.BUG
+
+
+async def test_a_ledger_that_cannot_be_trusted_stops_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = a_bench(an_event(1))
+
+    def damaged(_: str) -> None:
+        raise StateError("damaged")
+
+    monkeypatch.setattr(broken.ledger, "pipeline", damaged)
+    done = await run(Benches(benches={"venue": broken, "studio": a_bench(an_event(2))}))
+    assert [report.pipeline for report in done.reports] == ["venue"]
+    assert exit_code_of(done.reports) == ExitCode.STATE
+
+
+async def test_calendars_are_named_where_the_config_names_them() -> None:
+    bench = a_bench()
+    name, identity = next(iter(bench.target.calendars_by_name.items()))
+    pipeline = dataclasses.replace(bench.pipeline, calendar=dataclasses.replace(bench.pipeline.calendar, name=name, id=None))
+    assert await calendar_names(pipeline) == {identity: name}
+    bench.target.fail_next(VendorUnavailable("away"))
+    bench.ledger.save_memo(f"calendar:{bench.target.account}:{name}", None, NOW)
+    assert await calendar_names(pipeline) == {}
+
+
+# --- backfill ---
+
+
+async def test_days_are_whole_and_both_included_on_the_clock_of_the_site() -> None:
+    span = await span_of(a_bench().pipeline, date(2026, 10, 31), date(2026, 11, 1))
+    assert span.begin == datetime(2026, 10, 31, 4, 0, tzinfo=UTC)
+    assert span.end == datetime(2026, 11, 2, 5, 0, tzinfo=UTC) - timedelta(microseconds=1)  # the clocks went back in between
+
+
+async def test_days_are_utc_where_the_site_has_no_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = a_bench()
+
+    async def nowhere() -> None:
+        return None
+
+    monkeypatch.setattr(bench.source, "site_zone", nowhere)
+    span = await span_of(bench.pipeline, date(2026, 12, 1), date(2026, 12, 1))
+    assert (span.begin, span.end) == (
+        datetime(2026, 12, 1, tzinfo=UTC),
+        datetime(2026, 12, 1, 23, 59, 59, 999999, tzinfo=UTC),
+    )
+
+
+async def steps_of(relay: Benches, *, patience: timedelta) -> list[Step]:
+    span = await span_of(relay.pipelines["venue"], date(2026, 11, 21), date(2026, 12, 10))
+    return [step async for step in run_steps(relay, "venue", span, MessageMode.NO_BOOKING, bar=Silent(), patience=patience)]
+
+
+async def test_a_load_waits_for_a_live_pass_and_loads_every_chunk_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "_POLL_SECONDS", 0)
+    relay = Benches(benches={"venue": a_bench(an_event(3), an_event(12), first_load=0)}, busy=2)
+    steps = await steps_of(relay, patience=timedelta(minutes=1))
+    assert [step.number for step in steps] == [1, 2, 3]
+    assert sum(step.report.created for step in steps) == 2
+
+
+async def test_a_load_gives_up_waiting_in_the_end() -> None:
+    relay = Benches(benches={"venue": a_bench(an_event(3))}, busy=1)
+    with pytest.raises(Busy):
+        await steps_of(relay, patience=timedelta())
