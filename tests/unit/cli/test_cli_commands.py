@@ -1,0 +1,392 @@
+"""Whole commands against the simulators: what is printed, the documents, the exit codes."""
+
+import contextlib
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from calrelay.domain.link import ExternalId, State
+from calrelay.engine.report import PassReport
+from calrelay.engine.sync import run_pass
+from calrelay.errors import ExitCode
+from calrelay.simulators.faults import Fault, Kind
+from calrelay.state.database import Database, open_database
+from calrelay.state.ledger import SqlLedger
+from calrelay.state.locks import PipelineLock
+from tests.unit.cli.house import House
+from tests.unit.cli.schemas import assert_fits
+
+REPORTING = (("status",), ("holds",), ("quarantine", "list"))
+
+
+@contextlib.contextmanager
+def state_of(house: House) -> Iterator[Database]:
+    with open_database("sqlite:///calrelay.db", house.config.parent) as database:
+        yield database
+
+
+def links_of(house: House, pipeline: str = "venue", *states: State) -> list[ExternalId]:
+    with state_of(house) as database:
+        return [link.external_id for link in SqlLedger(database).links_in(pipeline, states or set(State))]
+
+
+def settled(house: House) -> list[ExternalId]:
+    return links_of(house, "venue", State.SETTLED)
+
+
+def hold_deletes(house: House) -> None:
+    """Load the venue, then lose so many events that the guard holds the deletes."""
+    house.load("venue")
+    for external_id in settled(house):
+        house.world.tripleseat.events.set_status(int(external_id.removeprefix("ts-")), "LOST")
+    assert house.type("sync", "venue").code == ExitCode.GUARD
+
+
+# --- plan, sync, backfill, adopt ---
+
+
+def test_a_first_load_is_planned_refused_loaded_and_then_in_step(house: House) -> None:
+    """The way of every new installation, with the exit code of each step."""
+    plan = house.ask("plan", "venue")
+    assert_fits(plan, "passes")
+    assert plan["passes"][0]["created"] == plan["passes"][0]["people"] == len(plan["passes"][0]["actions"]) > 10
+    refused = house.type("sync", "venue")
+    assert refused.code == ExitCode.GUARD
+    assert "calrelay backfill venue --from" in refused.out
+    assert not house.world.apptoto.events.live_events()
+    loaded = house.type("backfill", "venue", "--from", _day(-1), "--to", _day(181), "--messages", "no-booking", "--json")
+    assert (loaded.code, loaded.document["passes"][0]["created"]) == (0, plan["passes"][0]["created"])
+    assert_fits(loaded.document, "passes")
+    assert "backfill venue: 1 of 27" in loaded.err
+    again = house.type("sync", "venue", "--json")
+    assert (again.code, again.document["passes"][0]["created"], again.document["passes"][0]["unchanged"]) == (
+        0,
+        0,
+        plan["passes"][0]["created"],
+    )
+    assert again.err == ""
+
+
+def test_a_plan_in_words_has_times_on_the_clock_of_the_place_and_calendars_by_name(house: House) -> None:
+    said = house.type("plan", "venue")
+    assert "Main Hall" in said.out
+    assert any(zone in said.out for zone in (" EST ", " EDT ", " MST "))
+    assert "people could be messaged" in said.out
+
+
+def test_a_plan_leaves_no_trace(house: House) -> None:
+    (house.config.parent / "calrelay.db").unlink()
+    said = house.type("plan", "studio")
+    assert said.code == ExitCode.GUARD
+    assert sorted(path.name for path in house.config.parent.iterdir()) == ["config.toml"]
+
+
+def test_a_load_of_part_of_the_window_says_what_is_left(house: House) -> None:
+    said = house.type("backfill", "studio", "--from", _day(0), "--to", _day(10), "--messages", "skip")
+    assert said.code == 0
+    assert "is not loaded yet" in said.out
+    assert "calrelay plan studio" in said.out
+
+
+def test_a_load_wants_its_days_in_order(house: House) -> None:
+    said = house.type("backfill", "studio", "--from", "2026-12-02", "--to", "2026-12-01", "--messages", "skip")
+    assert (said.code, said.out) == (ExitCode.CONFIG, "")
+    assert "is before --from" in said.err
+
+
+def test_a_vendor_that_is_down_fails_its_pipeline_and_spares_the_other(house: House) -> None:
+    house.load("venue", "studio")
+    house.world.timetap.faults.add(Fault(kind=Kind.STATUS, status=403, times=None))
+    said = house.type("sync", "--json")
+    assert said.code == ExitCode.VENDOR
+    assert_fits(said.document, "passes")
+    assert [one["outcome"] for one in said.document["passes"]] == ["ok", "failed"]
+    assert said.document["passes"][1]["problems"][0]["remedy"]
+
+
+def test_a_pipeline_that_another_process_works_on_is_busy(house: House) -> None:
+    with state_of(house) as database, PipelineLock(database, "venue", command="run"):
+        said = house.type("sync", "venue", "--json")
+    assert said.code == ExitCode.BUSY
+    assert said.document["passes"][0]["problems"][0]["kind"] == "Busy"
+    assert "calrelay run" in said.document["passes"][0]["problems"][0]["message"]
+
+
+def test_a_lost_database_is_adopted_without_sending_anything(house: House) -> None:
+    house.load("venue")
+    before = settled(house)
+    with state_of(house) as database:
+        SqlLedger(database).forget_pipeline("venue")
+    said = house.ask("adopt", "venue")
+    assert_fits(said, "passes")
+    assert (said["passes"][0]["created"], links_of(house)) == (0, before)
+    assert house.ask("sync", "venue")["passes"][0]["created"] == 0
+
+
+def test_an_unknown_pipeline_is_told_with_those_there_are(house: House) -> None:
+    said = house.type("sync", "venu")
+    assert said.code == ExitCode.CONFIG
+    assert "venue" in said.err
+
+
+def test_a_config_without_pipelines_is_no_silent_success(house: House) -> None:
+    house.config.write_text("")
+    assert house.type("sync").code == ExitCode.CONFIG
+
+
+def test_missing_consent_names_the_command_that_mends_it(house: House) -> None:
+    (house.config.parent / "calrelay.db").unlink()
+    said = house.type("sync", "venue")
+    assert said.code == ExitCode.VENDOR
+    assert "calrelay login venue" in said.out
+
+
+def test_a_broken_database_is_exit_five(house: House) -> None:
+    (house.config.parent / "calrelay.db").write_bytes(b"this is no database" * 100)
+    said = house.type("sync", "--json")
+    assert said.code == ExitCode.STATE
+    assert_fits(said.document, "error")
+
+
+def test_the_state_is_readable_by_its_owner_only(house: House) -> None:
+    house.type("sync")
+    assert stat.S_IMODE((house.config.parent / "calrelay.db").stat().st_mode) == 0o600
+
+
+# --- status, show ---
+
+
+def test_status_tells_standing_freshness_and_last_pass(house: House) -> None:
+    document = house.ask("status")
+    assert_fits(document, "status")
+    assert [one["standing"] for one in document["pipelines"]] == ["never run", "never run"]
+    house.load("venue")
+    house.type("sync", "venue")
+    document = house.ask("status")
+    assert_fits(document, "status")
+    venue = document["pipelines"][0]
+    assert (venue["standing"], venue["last_pass"]["command"], venue["freshness_seconds"] < 60) == ("in step", "sync", True)
+    assert venue["live"] == len(settled(house))
+    text = house.type("status")
+    assert "in step" in text.out
+    assert "zone data 20" in text.out
+
+
+def test_status_says_what_needs_somebody(house: House) -> None:
+    hold_deletes(house)
+    house.type("pause", "venue")
+    said = house.type("status")
+    assert "calrelay approve venue-" in said.out
+    assert "calrelay resume venue" in said.out
+    assert said.code == 0
+
+
+@pytest.mark.parametrize("words", REPORTING)
+def test_reports_work_before_anything_ever_ran(house: House, words: tuple[str, ...]) -> None:
+    (house.config.parent / "calrelay.db").unlink()
+    assert house.type(*words).code == 0
+    assert not (house.config.parent / "calrelay.db").exists()
+
+
+@pytest.mark.parametrize("words", REPORTING)
+def test_reports_need_no_secret(house: House, words: tuple[str, ...]) -> None:
+    text = house.config.read_text().replace('"simulated-secret"', '{ env = "NOT_THERE" }').replace('"apptoto-key"', '{ file = "gone" }')
+    house.config.write_text(text)
+    assert house.type(*words).code == 0
+
+
+def test_show_tells_the_whole_story_of_an_event(house: House) -> None:
+    house.load("venue")
+    external_id = settled(house)[0]
+    document = house.ask("show", external_id)
+    assert_fits(document, "show")
+    story = document["stories"][0]
+    assert story["source"]["reasoning"]
+    assert story["target"]["target_id"] == story["link"]["target_id"]
+    assert story["history"][0]["what"] == "created"
+    assert story["decision"]["what"] == "unchanged"
+    text = house.type("show", external_id).out
+    for heading in ("Source now", "Decision", "Wanted at the target", "Target holds now", "Remembered", "History", "Next: "):
+        assert heading in text
+    assert story["source"]["participants"][0]["name"] in text
+
+
+def test_show_tells_of_an_event_that_no_pass_has_taken_up(house: House) -> None:
+    action = house.ask("plan", "studio")["passes"][0]["actions"][0]
+    document = house.ask("show", action["external_id"])
+    assert_fits(document, "show")
+    story = document["stories"][0]
+    assert (story["link"], story["decision"]["what"]) == (None, "create")
+    assert story["next"] == "no pass has taken it up yet"
+
+
+def test_show_tells_what_one_end_knows_when_the_other_is_down(house: House) -> None:
+    house.load("venue")
+    house.world.apptoto.faults.add(Fault(kind=Kind.STATUS, status=403, times=None))
+    document = house.ask("show", settled(house)[0])
+    assert_fits(document, "show")
+    assert document["stories"][0]["target_error"]["kind"] == "AuthFailed"
+    assert document["stories"][0]["source"] is not None
+
+
+def test_an_id_of_no_pipeline_is_refused(house: House) -> None:
+    said = house.type("show", "xx-1", "--json")
+    assert said.code == ExitCode.CONFIG
+    assert_fits(said.document, "error")
+
+
+# --- decisions ---
+
+
+def test_holds_are_listed_and_approved_and_the_next_pass_applies_them(house: House) -> None:
+    hold_deletes(house)
+    document = house.ask("holds")
+    assert_fits(document, "holds")
+    hold = document["holds"][0]
+    assert (hold["kind"], len(hold["items"])) == ("deletes", len(links_of(house, "venue", State.HELD)))
+    text = house.type("holds").out
+    assert "the target keeps what it has" in text
+    assert f"calrelay reject {hold['id']}" in text
+    approved = house.ask("approve", "venue")
+    assert_fits(approved, "holds")
+    assert all(item["approved_at"] for item in approved["holds"][0]["items"])
+    assert "approved; the next pass applies it" in house.type("holds").out
+    applied = house.ask("sync", "venue")["passes"][0]
+    assert (applied["deleted"], applied["held"]) == (len(hold["items"]), 0)
+
+
+def test_a_rejected_hold_is_gone_and_the_target_keeps_what_it_has(house: House) -> None:
+    hold_deletes(house)
+    there = len(house.world.apptoto.events.live_events())
+    hold = house.ask("holds")["holds"][0]["id"]
+    assert_fits(house.ask("reject", hold), "holds")
+    assert house.ask("holds")["holds"] == []
+    assert house.ask("sync", "venue")["passes"][0]["deleted"] == 0
+    assert len(house.world.apptoto.events.live_events()) == there
+
+
+def test_rejecting_takes_a_hold_and_no_pipeline(house: House) -> None:
+    hold_deletes(house)
+    said = house.type("reject", "venue")
+    assert said.code == ExitCode.CONFIG
+    assert "calrelay holds" in said.err
+
+
+def test_deciding_over_nothing_says_where_to_look(house: House) -> None:
+    for words in (("approve", "venue"), ("reject", "venue-deletes-1"), ("quarantine", "drop", "ts-1"), ("ignore", "ts-1")):
+        said = house.type(*words)
+        assert said.code == ExitCode.CONFIG, words
+        assert "→" in said.err, words
+
+
+def test_quarantine_is_listed_retried_and_dropped(house: House) -> None:
+    external_id = house.ask("plan", "studio")["passes"][0]["actions"][0]["external_id"]
+    house.world.apptoto.settings.poison = (external_id,)
+    house.load("studio")
+    document = house.ask("quarantine", "list")
+    assert_fits(document, "quarantine")
+    assert [event["external_id"] for event in document["events"]] == [external_id]
+    assert "→" in house.type("quarantine", "list").out
+    assert_fits(house.ask("quarantine", "retry"), "quarantine")
+    assert house.ask("sync", "studio")["passes"][0]["quarantined"] == 1
+    assert_fits(house.ask("quarantine", "drop", external_id), "quarantine")
+    assert house.ask("quarantine", "list") == {"events": []}
+    assert house.ask("sync", "studio")["passes"][0]["quarantined"] == 0
+
+
+def test_quarantine_alone_is_exit_one(house: House) -> None:
+    external_id = house.ask("plan", "studio")["passes"][0]["actions"][0]["external_id"]
+    house.world.apptoto.settings.poison = (external_id,)
+    house.load("studio")
+    assert house.type("sync", "studio").code == ExitCode.ATTENTION
+
+
+def test_a_paused_pipeline_is_refused_until_it_is_resumed(house: House) -> None:
+    house.load("venue")
+    paused = house.ask("pause", "venue")
+    assert_fits(paused, "pipeline")
+    assert (paused["changed"], house.ask("pause", "venue")["changed"]) == (True, False)
+    refused = house.type("sync", "venue", "--json")
+    assert (refused.code, refused.document["passes"][0]["outcome"]) == (ExitCode.GUARD, "refused")
+    assert house.ask("resume", "venue")["paused"] is False
+    assert house.type("sync", "venue").code == 0
+    assert house.type("pause", "nobody").code == ExitCode.CONFIG
+
+
+def test_an_ignored_event_is_left_alone(house: House) -> None:
+    house.load("venue")
+    external_id = settled(house)[0]
+    ignored = house.ask("ignore", external_id)
+    assert_fits(ignored, "events")
+    house.world.tripleseat.events.set_status(int(external_id.removeprefix("ts-")), "LOST")
+    assert house.ask("sync", "venue")["passes"][0]["deleted"] == 0
+    assert "never touched again" in house.type("show", external_id).out
+
+
+def test_retag_changes_one_event_or_a_whole_pipeline(house: House) -> None:
+    house.load("venue")
+    one = house.ask("retag", settled(house)[0], "--messages", "skip")
+    assert_fits(one, "events")
+    assert [event["messages"] for event in one["events"]] == ["skip"]
+    assert house.ask("sync", "venue")["passes"][0]["updated"] == 1
+    rest = house.ask("retag", "venue", "--messages", "skip")
+    assert len(rest["events"]) == len(settled(house)) + len(links_of(house, "venue", State.READY)) - 1
+    assert house.type("retag", "venue", "--messages", "loud").code == ExitCode.CONFIG
+
+
+# --- try ---
+
+
+def test_a_trial_copy_goes_to_nobody_but_the_operator_and_can_be_deleted(house: House) -> None:
+    external_id = house.ask("plan", "studio")["passes"][0]["actions"][0]["external_id"]
+    sent = house.type("try", external_id, "--to", "(212) 555-0147", "--messages", "auto")
+    assert sent.code == 0
+    assert f"calrelay try {external_id} --delete" in sent.out
+    assert len(house.world.apptoto.events.live_events()) == 1
+    document = house.ask("try", external_id, "--to", "ops@example.com")
+    assert_fits(document, "trial")
+    assert len(house.world.apptoto.events.live_events()) == 1
+    gone = house.ask("try", external_id, "--delete")
+    assert_fits(gone, "trial")
+    assert gone["is_deleted"] is True
+    assert not house.world.apptoto.events.live_events()
+    assert house.ask("try", external_id, "--delete")["is_deleted"] is False
+
+
+@pytest.mark.parametrize("words", [("--to", "12"), ("--to", "nobody@nowhere"), (), ("--to", "ops@example.com", "--delete")])
+def test_try_wants_one_usable_contact_and_never_repeats_it(house: House, words: tuple[str, ...]) -> None:
+    said = house.type("try", "tt-70000005", *words)
+    assert said.code == ExitCode.CONFIG
+    assert "nobody@nowhere" not in said.err
+    assert not house.world.apptoto.events.live_events()
+
+
+# --- privacy ---
+
+
+def test_sync_status_and_decisions_name_no_guest(house: House) -> None:
+    names = {action["title"] for action in house.ask("plan", "venue")["passes"][0]["actions"]}
+    hold_deletes(house)
+    said = [house.type(*words) for words in (("sync", "venue"), ("status",), ("holds",), ("quarantine", "list"))]
+    assert not [name for name in names for one in said if name in one.out + one.err]
+
+
+def test_an_interrupted_command_tells_what_was_done(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second pass is interrupted: the first one's report is printed all the same, and the exit code says how it ended."""
+
+    async def interrupted_at_studio(pipeline: object, order: object) -> PassReport:
+        if getattr(pipeline, "name", "") == "studio":
+            raise KeyboardInterrupt
+        return await run_pass(pipeline, order)  # type: ignore[arg-type] # as it came
+
+    monkeypatch.setattr("calrelay.cli.passes.run_pass", interrupted_at_studio)
+    said = house.type("sync", "--json")
+    assert said.code == 130
+    assert [one["pipeline"] for one in said.document["passes"]] == ["venue"]
+    assert "nothing is lost" in said.err
+
+
+def _day(offset: int) -> str:
+    return f"{datetime.now(UTC) + timedelta(days=offset):%Y-%m-%d}"
