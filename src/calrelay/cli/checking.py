@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Final, cast
@@ -12,7 +13,7 @@ from calrelay.cli.check_texts import describe, document_of
 from calrelay.cli.examination import AccountView, Examination, Finding, PipelineView, Verdict
 from calrelay.cli.output import Output
 from calrelay.cli.session import Session
-from calrelay.config.load import Config
+from calrelay.config.load import Config, find_config
 from calrelay.config.model import Pipeline
 from calrelay.config.to_domain import to_calendar, to_routes
 from calrelay.config.vendor import AccountModel
@@ -34,6 +35,7 @@ def check(session: Session, output: Output, *, is_offline: bool) -> int:
     found = Examination(zone_data=ZONE_DATA_VERSION, is_offline=is_offline)
     examine_zone_data(found)
     try:
+        found.config = find_config(session.config_file, os.environ)
         config = session.load()
     except ConfigError as error:
         found.problems += findings_of(error)

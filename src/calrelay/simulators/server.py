@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
@@ -99,7 +100,8 @@ def _listen(name: str, host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port))
     except OSError as error:
-        raise OSError(error.errno, f"{host}:{port}, where {name} is to be simulated, cannot be used: {error.strerror}") from error
+        why = os.strerror(error.errno or 0)  # Python's own text would name the address once more
+        raise OSError(error.errno, f"{host}:{port}, where {name} is to be simulated, cannot be used: {why}") from error
 
 
 async def _stop(server: uvicorn.Server, listening: socket.socket) -> None:

@@ -22,7 +22,6 @@ PAGE_CAP: Final = 2_000  # two hundred thousand events, more than any account ha
 _LOOK_BACK: Final = timedelta(days=60)  # where calendars are not listed, they are looked for in the events from here …
 _LOOK_AHEAD: Final = timedelta(days=365)  # … to there
 _SAMPLE_PAGES: Final = 10
-_SKEW: Final = timedelta(seconds=60)
 
 _log = get_logger(__name__)
 
@@ -183,22 +182,14 @@ class ApptotoTarget:
     # --- check ---
 
     async def probe(self) -> Sequence[Fact]:
-        """Read what `check` shows: the calendars with their ids, whether events may be read, and how far the clocks are apart."""
+        """Read what `check` shows: the calendars with their ids, and whether events may be read."""
         seen = await self._see_calendars()
         found = await self._client.list_events(self._sample())
         return [
             _calendars_fact(seen),
             *(Fact(name=f"calendar {calendar}", value=name) for name, calendar in seen.by_name.items()),
             Fact(name="events", value=f"readable, {len(found)} on the first page of the months around today"),
-            *self._clock_facts(),
         ]
-
-    def _clock_facts(self) -> list[Fact]:
-        skew = self._client.clock_skew
-        if skew is None:
-            return []
-        warning = "set this machine's clock: events are judged over or not by it" if abs(skew) > _SKEW else ""
-        return [Fact(name="clock", value=f"Apptoto's is {skew.total_seconds():+.0f} s from ours", warning=warning)]
 
 
 def _calendars_fact(seen: _Seen) -> Fact:
