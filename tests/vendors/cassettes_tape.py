@@ -172,9 +172,9 @@ _Dumper.add_representer(str, _Dumper.represent_str)
 
 
 @contextmanager
-def playing(deck: Deck[Any], method: str) -> Iterator[Subject]:
+def playing(deck: Deck[Any], method: str, folder: Path = FOLDER) -> Iterator[Subject]:
     """Answer every request of this block from a cassette, and nothing from the network; all of it must be asked for."""
-    path = deck.path(method)
+    path = deck.path(method, folder)
     tape = Tape.read(path)
     with _recorder("none").use_cassette(str(path)) as cassette:
         yield tape.subject
