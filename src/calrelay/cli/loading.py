@@ -12,9 +12,8 @@ from calrelay.cli.output import Block, Output, Progress
 from calrelay.cli.pass_texts import describe_passes
 from calrelay.cli.passes import Running, document_of
 from calrelay.cli.session import Interrupted, Session
-from calrelay.cli.times import span_in_words
 from calrelay.config.load import Config
-from calrelay.domain.link import MessageMode
+from calrelay.domain.link import TAGS, MessageMode
 from calrelay.domain.window import Span
 from calrelay.domain.zones import resolve_zone, to_instant
 from calrelay.engine.backfill import Step, is_sound, merge_steps
@@ -43,7 +42,7 @@ def backfill(session: Session, output: Output, name: str, first: date, last: dat
         output.answer(document_of([report]), describe_passes([report]))
         output.message(*lines_of(trouble_of(stop)))
         return stop.exit_code
-    output.answer(document_of([report]), [*describe_passes([report]), "", f"New events are marked {mode.value}.", *hints])
+    output.answer(document_of([report]), [*describe_passes([report]), "", _tag_in_words(mode), *hints])
     return report.exit_code
 
 
@@ -98,18 +97,20 @@ async def _load(
 
 
 async def _take_steps(coming: AsyncIterator[Step], bar: Progress, steps: list[Step]) -> None:
-    begun = time.monotonic()
     async for step in coming:
         steps.append(step)
-        bar.advance(step.number, step.of, _line_of(step, steps, time.monotonic() - begun))
+        bar.advance(step.number, step.of, _line_of(step))
 
 
-def _line_of(step: Step, steps: Sequence[Step], seconds: float) -> str:
-    report, left = step.report, step.of - step.number
+def _line_of(step: Step) -> str:
+    report = step.report
     words = f"up to {step.span.end:%Y-%m-%d}: {report.created} created, {report.updated} updated, {report.unchanged} unchanged"
-    if not is_sound(report):
-        return f"{words}, {report.outcome.value}"
-    return f"{words}, about {span_in_words(timedelta(seconds=seconds / len(steps) * left))} left" if left else words
+    return words if is_sound(report) else f"{words}, {report.outcome.value}"
+
+
+def _tag_in_words(mode: MessageMode) -> str:
+    tag = TAGS[mode]
+    return f"New events carry {tag}." if tag else "New events carry no tag: the target messages their people as its settings say."
 
 
 def _glance(bar: Progress, report: PassReport) -> None:

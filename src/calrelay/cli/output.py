@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import sys
+import time
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -80,9 +81,13 @@ class _ProgressLines:
 
     def __init__(self, title: str) -> None:
         self._title = title
+        self._began = time.monotonic()
+        self._seen = 0
 
     def advance(self, done: int, total: int, what: str) -> None:
-        _print_block(f"{self._title}: {done} of {total}, {what}", sys.stderr)
+        self._seen += 1  # `done` may have begun behind what an earlier run had done
+        left = (time.monotonic() - self._began) / self._seen * (total - done)
+        _print_block(f"{self._title}: {done} of {total}, {what}{f', about {elapsed(left)} left' if done < total else ''}", sys.stderr)
 
     def glance(self, what: str) -> None:
         """Say nothing: a log would fill up."""

@@ -17,6 +17,7 @@ from calrelay.ports import Hold, Ledger, PassRecord, PipelineRecord
 from calrelay.state.database import Access
 
 HOUR = timedelta(hours=1)
+PROBLEMS_SHOWN = 5
 _LATE = 2  # complete reads missed before a pipeline is called late
 
 
@@ -43,7 +44,9 @@ class Standing:
             return "first load waits" if self.passes else "never run"
         if self.passes and self.passes[0].outcome in ("failed", "refused"):
             return self.passes[0].outcome
-        return "late" if self.is_late else "in step"
+        if self.is_late:
+            return "late"
+        return "waits for you" if self.holds else "in step"
 
     @property
     def is_late(self) -> bool:
@@ -121,7 +124,7 @@ def describe(config: Config, standings: Sequence[Standing], rates: Mapping[str, 
     """Tell everything in tables."""
     if not standings:
         return [f"{config.path} has no pipelines."]
-    columns = ("pipeline", "stands", "complete read", "last pass", "at target", "held", "quarantine")
+    columns = ("pipeline", "stands", "complete read", "at target", "held", "quarantine", "last pass")
     blocks: list[Block] = [Table(columns=columns, rows=[_row(standing) for standing in standings])]
     for standing in standings:
         blocks += _remarks(standing)
@@ -135,10 +138,10 @@ def _row(standing: Standing) -> tuple[str, ...]:
         standing.table.name,
         standing.word,
         ago(standing.record.last_complete_at, standing.now),
-        _last_pass(standing),
         str(standing.live),
         str(held),
         str(standing.counts.get(State.QUARANTINED, 0)),
+        _last_pass(standing),
     )
 
 
@@ -151,26 +154,37 @@ def _last_pass(standing: Standing) -> str:
 
 def _remarks(standing: Standing) -> list[Block]:
     """Say what needs somebody: problems of the last pass, holds, quarantine, a pause, a first load."""
-    name, lines = standing.table.name, []
-    if standing.passes:
-        lines += [_problem(problem) for problem in standing.passes[0].problems[:5] if not problem.get("external_id")]
-    lines += [f"{hold.words} — `calrelay approve {hold.id}` or `calrelay reject {hold.id}`" for hold in standing.holds]
-    if quarantined := standing.counts.get(State.QUARANTINED, 0):
-        lines.append(f"{counted(quarantined, 'event')} in quarantine — `calrelay quarantine list`")
-    if waiting := standing.counts.get(State.WAITING, 0):
-        lines.append(f"{counted(waiting, 'event')} settling, or waiting for creating hours")
-    if sending := standing.counts.get(State.SENDING, 0):
-        lines.append(f"{counted(sending, 'event')} sent without an answer seen yet; the next pass finds out")
+    remarks = [*_problems(standing), *_held(standing), *_counted(standing)]
     if standing.record.is_paused:
-        lines.append(f"paused — `calrelay resume {name}`")
+        remarks.append(("paused", f"calrelay resume {standing.table.name}"))
     elif standing.word == "never run":
-        lines.append(f"never loaded — see `calrelay plan {name}`")
-    return ["", name, *(f"  {line}" for line in lines)] if lines else []
+        remarks.append(("never loaded", f"calrelay plan {standing.table.name}"))
+    lines = [line for what, remedy in remarks for line in (what, f"  → {remedy}" if remedy else "") if line]
+    return ["", standing.table.name, Table(rows=[(line,) for line in lines], indent=2)] if lines else []
 
 
-def _problem(problem: Mapping[str, str]) -> str:
-    remedy = problem.get("remedy", "")
-    return f"{problem.get('message', '')}{f' — {remedy}' if remedy else ''}"
+def _problems(standing: Standing) -> list[tuple[str, str]]:
+    """Tell what was wrong with the last pass as a whole; single events are in quarantine."""
+    problems = standing.passes[0].problems if standing.passes else []
+    whole = [problem for problem in problems if not problem.get("external_id")]
+    return [(f"last pass: {problem.get('message', '')}", problem.get("remedy", "")) for problem in whole[:PROBLEMS_SHOWN]]
+
+
+def _held(standing: Standing) -> list[tuple[str, str]]:
+    return [(hold.words, f"calrelay approve {hold.id}, or calrelay reject {hold.id}") for hold in standing.holds]
+
+
+def _counted(standing: Standing) -> list[tuple[str, str]]:
+    words = {
+        State.QUARANTINED: ("in quarantine", "calrelay quarantine list"),
+        State.WAITING: ("settling, or waiting for creating hours", ""),
+        State.SENDING: ("sent without an answer seen yet; the next pass finds out", ""),
+    }
+    return [
+        (f"{counted(number, 'event')} {what}", remedy)
+        for state, (what, remedy) in words.items()
+        if (number := standing.counts.get(state, 0))
+    ]
 
 
 def _accounts(rates: Mapping[str, tuple[int, float]]) -> list[Block]:

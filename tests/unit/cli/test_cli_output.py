@@ -85,11 +85,14 @@ def test_letters_that_the_terminal_lacks_are_escaped(monkeypatch: pytest.MonkeyP
         assert json.loads(second) == {"title": "Fête"}
 
 
-def test_progress_is_a_line_for_each_piece_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_a_line_for_each_piece_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     with Output().progress("backfill venue") as bar:
         bar.glance("not worth a line")
+        monkeypatch.setattr("calrelay.cli.output.time.monotonic", lambda: bar._began)  # type: ignore[attr-defined]
         bar.advance(1, 26, "2 created")
-    assert capsys.readouterr() == ("", "backfill venue: 1 of 26, 2 created\n")
+    assert capsys.readouterr() == ("", "backfill venue: 1 of 26, 2 created, about 0.0 s left\n")
 
 
 def test_progress_is_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
