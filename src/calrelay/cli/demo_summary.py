@@ -73,7 +73,7 @@ class Ending:
             for hold in self.holds
             for row in (
                 (f"calrelay approve {hold.id}", "if it is right: the next pass does it"),
-                (f"calrelay reject {hold.id}", "if it is to stay so for good: these events are let go"),
+                (f"calrelay reject {hold.id}", "if it is wrong: Apptoto keeps what it has until these events change again"),
             )
         ]
 

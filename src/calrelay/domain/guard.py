@@ -79,8 +79,9 @@ class Parked:
 
     @property
     def people(self) -> int:
-        """Count the distinct people these actions touch."""
-        return len(people_of(self.actions))
+        """Count the distinct people these actions touch; an event that its source does not show counts as one."""
+        unseen = sum(1 for action in self.actions if action.event is None)
+        return len(people_of(self.actions)) + unseen
 
     @property
     def earliest(self) -> datetime | None:

@@ -19,6 +19,7 @@ class Holdings:
 
     def __init__(self, holdings: Iterable[Holding] = ()) -> None:
         self._by_base: dict[ExternalId, tuple[int, Holding]] = {}
+        self._used: dict[ExternalId, int] = {}
         self._nameless = 0
         for holding in holdings:
             self.add(holding)
@@ -29,19 +30,24 @@ class Holdings:
         return bool(self._by_base) or self._nameless == 0
 
     def add(self, holding: Holding) -> None:
-        """Note one entry of the target; a deleted one is nothing to adopt."""
-        if holding.is_deleted:
-            return
+        """Note one entry of the target; a deleted one is nothing to adopt, but its external id is used up."""
         if holding.external_id is None:
-            self._nameless += 1
+            self._nameless += 0 if holding.is_deleted else 1
             return
         base, generation = external_id_parts(holding.external_id)
+        self._used[base] = max(generation, self._used.get(base, 0))
+        if holding.is_deleted:
+            return
         if generation > self._by_base.get(base, (0, holding))[0]:
             self._by_base[base] = (generation, holding)
 
     def find(self, base: ExternalId) -> tuple[int, Holding] | None:
         """Return generation and entry of an event, if the target holds one."""
         return self._by_base.get(base)
+
+    def next_generation(self, base: ExternalId) -> int:
+        """Return the first generation of an event that the target has not seen yet, as far as it tells."""
+        return self._used.get(base, 0) + 1
 
     def with_prefix(self, prefix: str) -> dict[ExternalId, tuple[int, Holding]]:
         """Return the entries whose external ids begin like this."""
@@ -54,7 +60,7 @@ async def look_at_target(pipeline: Pipeline, span: Span) -> Holdings:
     Raises VendorUnavailable where the list has a gap: it could hide what would then be doubled.
     """
     holdings = Holdings()
-    async for page in pipeline.target.listing(span.padded(DAY)):
+    async for page in pipeline.target.listing(span.padded(DAY), include_deleted=True):
         if isinstance(page, Flaw):
             raise VendorUnavailable(
                 f"what account {pipeline.target.account} already holds could not be read whole ({page.what}); nothing was sent",

@@ -46,9 +46,10 @@ async def run_pass(pipeline: Pipeline, order: Order, *, progress: Progress | Non
     report.requests = requests_since(before, pipeline.request_counts())
     if not order.is_dry_run:
         _count_standing(pipeline, report)
-        pipeline.ledger.record_pass(report.to_record())
     if report.held or report.quarantined:
         report.worsen(Outcome.PARTIAL)
+    if not order.is_dry_run:
+        pipeline.ledger.record_pass(report.to_record())
     return report
 
 
