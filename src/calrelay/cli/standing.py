@@ -46,7 +46,9 @@ class Standing:
             return self.passes[0].outcome
         if self.is_late:
             return "late"
-        return "waits for you" if self.holds else "in step"
+        if self.holds:
+            return "waits for you"
+        return "in step" if self.record.last_complete_at else "loaded"
 
     @property
     def is_late(self) -> bool:

@@ -163,6 +163,7 @@ def test_status_tells_standing_freshness_and_last_pass(house: House) -> None:
     assert_fits(document, "status")
     assert [one["standing"] for one in document["pipelines"]] == ["never run", "never run"]
     house.load("venue")
+    assert house.ask("status")["pipelines"][0]["standing"] == "loaded"
     house.type("sync", "venue")
     document = house.ask("status")
     assert_fits(document, "status")
