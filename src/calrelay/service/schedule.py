@@ -45,7 +45,6 @@ class Schedule:
         jitter = min(JITTER_MOST.total_seconds(), seconds * JITTER_SHARE)
         self._scheduler.add_job(
             tick,
-            # The trigger takes whole and broken seconds alike; jitter only ever adds.
             IntervalTrigger(seconds=seconds, timezone=UTC, jitter=jitter),
             id=name,
             next_run_time=datetime.now(UTC) + (every if first is None else first),
@@ -58,6 +57,14 @@ class Schedule:
             self._scheduler.remove_job(name)
         except JobLookupError:
             return
+
+    def next_of(self, name: str) -> datetime:
+        """Return when a job is due next, in UTC. Raises KeyError when there is none of that name."""
+        job = self._scheduler.get_job(name)
+        if job is None:
+            raise KeyError(name)
+        due: datetime = job.next_run_time
+        return due.astimezone(UTC)
 
     @property
     def names(self) -> frozenset[str]:
