@@ -49,12 +49,14 @@ name = "venue"
 source = "venue"
 target = "reminders"
 calendar = "Main Hall"
+window = {{ future = "60d" }}
 
 [[pipelines]]
 name = "studio"
 source = "studio"
 target = "reminders"
 calendar = "Studio"
+window = {{ future = "60d" }}
 """
 
 
@@ -95,7 +97,7 @@ class House:
     def load(self, *pipelines: str) -> None:
         """Load pipelines over their whole window."""
         for name in pipelines:
-            said = self.type("backfill", name, "--from", _day(-1), "--to", _day(181), "--messages", "no-booking")
+            said = self.type("backfill", name, "--from", _day(-1), "--to", _day(61), "--messages", "no-booking")
             assert said.code in (0, 1), said
 
 
@@ -106,7 +108,7 @@ def _day(offset: int) -> str:
 @contextlib.contextmanager
 def a_house(folder: Path) -> Iterator[House]:
     """Open the house for as long as the block runs; consent to Tripleseat is given."""
-    world = a_world(1, datetime.now(UTC), tripleseat_events=24, timetap_appointments=12)
+    world = a_world(1, datetime.now(UTC), tripleseat_events=40, timetap_appointments=12)
     world.tripleseat.settings.requests_per_second = world.tripleseat.settings.requests_per_minute = 0
     world.apptoto.settings.requests_per_minute = None
     with serving(world) as urls:

@@ -56,16 +56,13 @@ def test_a_first_load_is_planned_refused_loaded_and_then_in_step(house: House) -
     assert refused.code == ExitCode.GUARD
     assert "calrelay backfill venue --from" in refused.out
     assert not house.world.apptoto.events.live_events()
-    loaded = house.type("backfill", "venue", "--from", _day(-1), "--to", _day(181), "--messages", "no-booking", "--json")
-    assert (loaded.code, loaded.document["passes"][0]["created"]) == (0, plan["passes"][0]["created"])
+    loaded = house.type("backfill", "venue", "--from", _day(-1), "--to", _day(61), "--messages", "no-booking", "--json")
+    assert loaded.code == 0
+    assert loaded.document["passes"][0]["created"] >= plan["passes"][0]["created"]  # whole days reach a little beyond the window
     assert_fits(loaded.document, "passes")
-    assert "backfill venue: 1 of 27" in loaded.err
+    assert "backfill venue: 1 of 9" in loaded.err
     again = house.type("sync", "venue", "--json")
-    assert (again.code, again.document["passes"][0]["created"], again.document["passes"][0]["unchanged"]) == (
-        0,
-        0,
-        plan["passes"][0]["created"],
-    )
+    assert (again.code, again.document["passes"][0]["created"], again.document["passes"][0]["updated"]) == (0, 0, 0)
     assert again.err == ""
 
 
@@ -115,13 +112,14 @@ def test_a_pipeline_that_another_process_works_on_is_busy(house: House) -> None:
 
 
 def test_a_lost_database_is_adopted_without_sending_anything(house: House) -> None:
+    planned = {action["external_id"] for action in house.ask("plan", "venue")["passes"][0]["actions"]}
     house.load("venue")
-    before = settled(house)
     with state_of(house) as database:
         SqlLedger(database).forget_pipeline("venue")
     said = house.ask("adopt", "venue")
     assert_fits(said, "passes")
-    assert (said["passes"][0]["created"], links_of(house)) == (0, before)
+    assert said["passes"][0]["created"] == 0
+    assert planned <= set(links_of(house))
     assert house.ask("sync", "venue")["passes"][0]["created"] == 0
 
 
