@@ -154,8 +154,11 @@ class Target(Protocol):
     async def find(self, external_id: ExternalId) -> Holding | None:
         """Return one event by external id, deleted ones with `is_deleted`; None when the target has none."""
 
-    def listing(self, span: Span) -> AsyncIterator[Sequence[Holding] | Flaw]:
-        """Yield the live events that start in the span, of all calendars, page by page, and a Flaw where the list is not complete."""
+    def listing(self, span: Span, *, include_deleted: bool = False) -> AsyncIterator[Sequence[Holding] | Flaw]:
+        """Yield the live events that start in the span, of all calendars, page by page, and a Flaw where the list is not complete.
+
+        With `include_deleted` deleted ones come too, flagged, as far as the vendor still shows them: their absence proves nothing.
+        """
 
     async def probe(self) -> Sequence[Fact]:
         """Read what `check` shows: calendars. Read-only. Raises VendorError when the account does not work."""

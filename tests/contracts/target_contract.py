@@ -211,6 +211,19 @@ class TargetContract:
         assert {h.external_id for h in listed} == {"ts-first", "ts-last"}
         assert {h.calendar for h in listed} == {world.main_hall, world.terrace}
 
+    async def test_deleted_events_are_listed_on_request_and_flagged(self, world: TargetWorld) -> None:
+        await _fill(world, 4)
+        gone = await _found(world, "ts-2")
+        await world.target.delete(gone.target_id)
+        pages, flaws = await _pages(world, YEAR, include_deleted=True)
+        assert flaws == []
+        assert {h.external_id: h.is_deleted for page in pages for h in page} == {
+            "ts-0": False,
+            "ts-1": False,
+            "ts-2": True,
+            "ts-3": False,
+        }
+
     async def test_a_span_may_end_within_a_second(self, world: TargetWorld) -> None:
         """Chunks of a span end a microsecond before the next begins."""
         await world.target.upsert([a_put("ts-1", an_entry(world.main_hall))])
@@ -264,9 +277,9 @@ async def _fill(world: TargetWorld, count: int) -> None:
         await world.target.upsert([a_put(f"ts-{n}", an_entry(world.main_hall, start=START + timedelta(days=n)))])
 
 
-async def _pages(world: TargetWorld, span: Span) -> tuple[list[Sequence[Holding]], list[Flaw]]:
+async def _pages(world: TargetWorld, span: Span, *, include_deleted: bool = False) -> tuple[list[Sequence[Holding]], list[Flaw]]:
     pages, flaws = [], []
-    async for page in world.target.listing(span):
+    async for page in world.target.listing(span, include_deleted=include_deleted):
         if isinstance(page, Flaw):
             flaws.append(page)
         else:

@@ -56,7 +56,8 @@ class MemoryTarget:
     """An account with two calendars, "Main Hall" and "Terrace".
 
     Knobs, all of them public: `poison` by external id, `fail_next`, `broken_calendars` (refuse every write, and are not sound),
-    `echoes_external_ids` (off: no holding names its external id), `tells_calendars`, `page_size` and `flaws` of a listing.
+    `echoes_external_ids` (off: no holding names its external id), `tells_calendars`, `shows_deleted`, `page_size` and
+    `flaws` of a listing, `others` (entries that no external id leads to: second ones of the same, or somebody else's).
     What happened: `upserts` holds each batch as it was asked, failed ones too, `deletes` each target id, `finds` each external id.
     An answer comes in the reverse order of what was sent; a deleted event that is sent again is revived; its calendar never changes.
     """
@@ -75,8 +76,10 @@ class MemoryTarget:
         self.poison: dict[ExternalId, Poison] = {}
         self.echoes_external_ids = True
         self.tells_calendars = True
+        self.shows_deleted = True
         self.page_size = 100
         self.flaws: list[Flaw] = []
+        self.others: list[Holding] = []
 
         self.upserts: list[tuple[Put, ...]] = []
         self.deletes: list[TargetId] = []
@@ -114,6 +117,12 @@ class MemoryTarget:
         """Change an event behind our back, as a person at the vendor's screen would; `fields` are those of Holding."""
         self._events[ExternalId(external_id)] = replace(self.held(external_id), **fields)  # type: ignore[arg-type] # the test's own risk
 
+    def double(self, external_id: str, **fields: object) -> Holding:
+        """Put a second event beside one of ours, the same but for its id and `fields`; no external id leads to it."""
+        second = replace(self.held(external_id), target_id=TargetId(str(next(self._ids))), **fields)  # type: ignore[arg-type] # the same
+        self.others.append(second)
+        return second
+
     def lose(self, external_id: str) -> None:
         """Remove an event without a trace."""
         del self._events[ExternalId(external_id)]
@@ -150,6 +159,7 @@ class MemoryTarget:
         for external_id, event in self._events.items():
             if event.target_id == target_id:
                 self._events[external_id] = replace(event, is_deleted=True)
+        self.others = [replace(event, is_deleted=event.is_deleted or event.target_id == target_id) for event in self.others]
         if late is not None:
             raise late
 
@@ -159,17 +169,19 @@ class MemoryTarget:
         self._ask(Call.FIND)
         return self._events.get(external_id)
 
-    async def listing(self, span: Span) -> AsyncIterator[Sequence[Holding] | Flaw]:
-        """Yield the live events that start in the span, soonest first, then whatever flaws were asked for."""
-        starts = {external_id: event.start for external_id, event in self.live.items() if event.start is not None and event.start in span}
-        order = sorted(starts, key=starts.__getitem__)
+    async def listing(self, span: Span, *, include_deleted: bool = False) -> AsyncIterator[Sequence[Holding] | Flaw]:
+        """Yield the events that start in the span, soonest first, then whatever flaws were asked for."""
+        shown = self._events if include_deleted and self.shows_deleted else self.live
+        others = [event for event in self.others if include_deleted or not event.is_deleted]
+        starting = [(event.start, event) for event in (*shown.values(), *others) if event.start is not None and event.start in span]
+        order = [event for _, event in sorted(starting, key=lambda pair: pair[0])]
         for first in range(0, max(1, len(order)), self.page_size):
             try:
                 self._ask(Call.LISTING)
             except VendorError as error:
                 yield Flaw(what="a page could not be read", error=error)
                 continue
-            yield [self._shown(self._events[external_id]) for external_id in order[first : first + self.page_size]]
+            yield [self._shown(event) for event in order[first : first + self.page_size]]
         for flaw in self.flaws:
             yield flaw
 

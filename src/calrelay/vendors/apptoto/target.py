@@ -160,12 +160,12 @@ class ApptotoTarget:
         # It was asked for by this id, so it has it, whether or not Apptoto echoes it.
         return dataclasses.replace(to_holding(row), external_id=external_id)
 
-    async def listing(self, span: Span) -> AsyncIterator[Sequence[Holding] | Flaw]:
-        """Yield the live events that start in the span, of all calendars; see `ports.Target`.
+    async def listing(self, span: Span, *, include_deleted: bool = False) -> AsyncIterator[Sequence[Holding] | Flaw]:
+        """Yield the events that start in the span, of all calendars; see `ports.Target`.
 
         Filters may be ignored in silence (rule 2), so what does not belong is left out here; a start that is not told is let in.
         """
-        query = EventQuery(begin=span.begin, end=span.end)
+        query = EventQuery(begin=span.begin, end=span.end, include_deleted=include_deleted)
 
         async def fetch(number: int) -> Sequence[EventRow]:
             return await self._client.list_events(query, number)
@@ -176,7 +176,7 @@ class ApptotoTarget:
                     yield Flaw(what=outcome.what, error=outcome.error)
                     continue
                 held = [to_holding(row) for row in outcome.rows]
-                if here := [h for h in held if not h.is_deleted and (h.start is None or h.start in span)]:
+                if here := [h for h in held if (include_deleted or not h.is_deleted) and (h.start is None or h.start in span)]:
                     yield here
 
     # --- check ---
