@@ -177,7 +177,9 @@ def _name(one: Written) -> tuple[str, str]:
 def _sent(one: Written) -> str:
     if one.messages:
         return f"{counted(one.messages, 'message')} to {counted(one.messaged, *PEOPLE)}"
-    return "nothing: it was refused" if one.is_refused else "nothing"
+    if one.is_refused:
+        return "nothing: it was refused"
+    return "nothing: marked #nobooking" if one.ran.typed.endswith("--messages no-booking") else "nothing"
 
 
 def _written(ending: Ending) -> Iterator[Written]:
