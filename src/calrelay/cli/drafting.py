@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import typer
+
 from calrelay.cli.asking import Answers, Defaults, Nobody, Person, Question
 from calrelay.cli.output import Output, Table
 from calrelay.cli.simulating import simulated_draft
@@ -30,7 +32,7 @@ _MODES: Final = (
     "Whether guests are messaged about new bookings is decided when an event is created:",
     "  send        Apptoto messages as its own settings say, reminders and bookings alike",
     "  auto        as send, and #auto asks Apptoto to message where it would otherwise not",
-    "  no-booking  #nobooking: reminders only, no message about the booking itself",
+    "  no-booking  #nobooking: reminders only, no message about the booking itself; that Apptoto obeys it is unproven",
     "  skip        #skip: no messages at all",
     "The first load is never sent unasked: `calrelay plan` shows it, `calrelay backfill --messages` does it.",
 )
@@ -51,7 +53,11 @@ def init(output: Output, path: Path | None, given: Given, *, takes_defaults: boo
     """Write a config; with `first_port` one for simulators that begin at this port. Raises ConfigError when there is one already."""
     place = (path or PLACES[0]).expanduser()
     _refuse_what_is_there(place)
-    draft = simulated_draft(first_port) if first_port is not None else _draft(given, _who_answers(output, takes_defaults))
+    try:
+        draft = simulated_draft(first_port) if first_port is not None else _draft(given, _who_answers(output, takes_defaults))
+    except typer.Abort:
+        output.message("", "Nothing was written.")
+        raise
     text = commented(draft, VENDORS)
     parse_config(text, path=place.absolute(), vendors=VENDORS)
     write_new(place, text)
@@ -171,11 +177,11 @@ def _asked(vendor: VendorConfig, key: str, node: Node, answers: Answers) -> Any:
     """Ask for one key. Its example tells what it is: a secret's names a place, anything else's is the thing itself."""
     name, example = f"{vendor.example_account}.{key}", node["examples"][0]
     variable = f"{vendor.name}_{key}".upper()
-    what = f"{vendor.label}: {node['description'].partition(';')[0].rstrip('.')}."
+    what = f"{vendor.label} {key} ({node['description'].partition(';')[0].rstrip('.')})"
     is_secret = isinstance(example, dict)
     question = Question(
         option=f"--set {name}=env:{variable}" if is_secret else f"--set {name}={example}",
-        text=f"{what} Where is it? env:VARIABLE, file:PATH, credential:NAME, or {_HERE} to type it now" if is_secret else what,
+        text=f"{what}\n  Where is it? env:VARIABLE, file:PATH, credential:NAME, or {_HERE} to type it now" if is_secret else what,
         default=f"env:{variable}",
         example="" if is_secret else str(example),
     )
@@ -260,7 +266,8 @@ def _next_steps(draft: Draft, place: Path, first_port: int | None) -> Table:
         option = "" if first_port == DEFAULT_PORTS[PAGE] else f" --port {first_port}"
         rows.insert(0, (f"calrelay simulate{option}", "the vendors it names; in another terminal"))
     elif variables := _variables(draft):
-        rows.insert(0, (f"export {variables[0]}=…", f"and so on: {', '.join(variables)}"))
+        others = f", and {', '.join(variables[1:])}" if variables[1:] else ""
+        rows.insert(0, (f"export {variables[0]}=…", f"puts the secret where the config looks{others}"))
     return Table(rows=rows, indent=2)
 
 

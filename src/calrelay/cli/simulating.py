@@ -81,8 +81,6 @@ async def _serve(output: Output, ports: Mapping[str, int], *, events: int, seed:
 
 
 def _introduction(urls: Mapping[str, str], draft: Draft, *, events: int, appointments: int) -> list[str | Table]:
-    first_port = int(urls[PAGE].rpartition(":")[2])
-    is_usual = first_port == DEFAULT_PORTS[PAGE]
     holdings = {"tripleseat": f"{events} events", "timetap": f"{appointments} appointments", "apptoto": "three empty calendars"}
     rows = [(name, urls[name], what) for name, what in holdings.items()]
     return [
@@ -90,13 +88,22 @@ def _introduction(urls: Mapping[str, str], draft: Draft, *, events: int, appoint
         "",
         Table(rows=[*rows, (PAGE, urls[PAGE], "knobs: break them, move their clock, see what they were asked")], indent=2),
         "",
-        f"In another terminal, `calrelay init --simulate{'' if is_usual else f' --port {first_port}'}` writes this as a config:",
+        _how_to_write_it(urls),
         "",
         *_snippet(draft),
         "",
         'They let the application in by itself. To try consent, write auth = "authorization_code" and run `calrelay login venue`: whoever',
         "opens the address it prints, be it with `curl -L`, consents.",
     ]
+
+
+def _how_to_write_it(urls: Mapping[str, str]) -> str:
+    """Name the `init` that finds these ports; free ones that the system chose, it cannot know."""
+    first_port = int(urls[PAGE].rpartition(":")[2])
+    if any(not urls[name].endswith(f":{first_port + offset}") for offset, name in enumerate(DEFAULT_PORTS)):
+        return "A config for them:"
+    option = "" if first_port == DEFAULT_PORTS[PAGE] else f" --port {first_port}"
+    return f"In another terminal, `calrelay init --simulate{option}` writes this as a config:"
 
 
 def _snippet(draft: Draft) -> list[str]:
