@@ -1,8 +1,8 @@
 """The composition root: config in, running parts out. The only place with all the names, and without logic of its own."""
 
 import dataclasses
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 from calrelay.config import model, to_domain
@@ -18,9 +18,10 @@ from calrelay.http.client import AsyncBaseTransport, Auth, Observer, VendorClien
 from calrelay.http.pacing import Pacer
 from calrelay.log import register_secret
 from calrelay.ports import Clock, Source, Target
-from calrelay.state.database import Access, Database, open_database
+from calrelay.state.database import Access
 from calrelay.state.ledger import SqlLedger
 from calrelay.state.locks import PipelineLock
+from calrelay.state.opening import State, open_state
 from calrelay.state.tokens import SqlTokenStore
 from calrelay.vendors.apptoto.client import ApptotoClient
 from calrelay.vendors.apptoto.settings import ApptotoAccount
@@ -43,15 +44,6 @@ CONSENT_REFRESH = timedelta(days=1)  # a refresh token's life when unused is unk
 def utc_now() -> datetime:
     """Return the time, aware, in UTC."""
     return datetime.now(UTC)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """The open state of an installation. Opening it resolves no vendor's secret and imports no vendor."""
-
-    database: Database
-    ledger: SqlLedger
-    tokens: SqlTokenStore
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,17 +73,6 @@ class Relay:
         return PipelineLock(self.state.database, pipeline, command=self.command)
 
 
-@contextmanager
-def open_state(config: Config, access: Access = Access.WRITE) -> Iterator[State]:
-    """Open the state of a config. Raises StateError when it cannot be trusted."""
-    with ExitStack() as stack:
-        database = stack.enter_context(open_database(config.state_url(), config.folder, access=access))
-        writable = database
-        if access is Access.READ and not database.is_private:  # a refreshed token pair must be kept, or the consent is lost
-            writable = stack.enter_context(open_database(config.state_url(), config.folder, access=Access.WRITE))
-        yield State(database=database, ledger=SqlLedger(database), tokens=SqlTokenStore(writable))
-
-
 @asynccontextmanager
 async def assemble(
     config: Config,
@@ -108,7 +89,7 @@ async def assemble(
     `transports` replaces the network of an account. Raises ConfigError for what cannot be resolved, StateError for a broken database.
     """
     chosen = _chosen(config, pipelines)
-    with open_state(config, access) as state:
+    with open_state(config.state_url(), config.folder, access) as state:
         async with AsyncExitStack() as stack:
             builder = _Builder(config, state, stack, clock=clock, transports=transports or {}, observer=observer)
             accounts = dict.fromkeys(name for one in chosen for name in (one.source, one.target))

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from calrelay.assembly import open_state
 from calrelay.cli.examination import Examination, Finding
 from calrelay.config.database import sqlite_file
 from calrelay.config.load import Config
@@ -20,6 +19,7 @@ from calrelay.domain.zones import ZONE_DATA_VERSION, zone_data_is_old
 from calrelay.errors import CalrelayError, ConfigError, MappingError, StateError
 from calrelay.state.database import Access
 from calrelay.state.locks import PipelineLock
+from calrelay.state.opening import open_state
 
 _OTHERS_MAY: Final = 0o077
 _SIGNATURE: Final = "webhook_secret"  # needed only where webhooks are received
@@ -139,7 +139,7 @@ def examine_state(config: Config, found: Examination) -> Access | None:
         if file is not None and is_new:
             _examine_folder(file.parent)
         access = Access.READ if is_new else Access.WRITE
-        with open_state(config, access) as state:
+        with open_state(config.state_url(), config.folder, access) as state:
             if not is_new:
                 for pipeline in config.pipelines:
                     PipelineLock(state.database, pipeline.name, command="check")  # not entered: only whether there can be one

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from datetime import date
 
-from calrelay.assembly import open_state
 from calrelay.cli import checking, consent, decisions, loading, passes, standing
 from calrelay.cli.demo_changes import Change, Sources
 from calrelay.cli.demo_serve import serve
@@ -46,7 +45,7 @@ async def _tell(voice: Voice, stage: Stage) -> Ending:
     await _change(voice, stage, sources)
     await _break_down(voice, stage, sources)
     await _have_accidents(voice, stage, sources)
-    with open_state(stage.session.load(), Access.READ) as state:
+    with stage.session.state(Access.READ) as (_, state):
         return Ending(ran=voice.ran, stage=stage, holds=state.ledger.holds(), seconds=time.monotonic() - began)
 
 
@@ -193,7 +192,7 @@ def _tell_messages(voice: Voice, stage: Stage, ran: Ran) -> None:
 
 def _tell_outcome(voice: Voice, stage: Stage, changes: Sequence[Change], ran: Ran) -> None:
     """Show, change by change, what was done and what Apptoto holds since."""
-    with open_state(stage.session.load(), Access.READ) as state:
+    with stage.session.state(Access.READ) as (_, state):
         rows = [(change.external_id, change.what, _done(state.ledger, change, ran), _now_held(stage, change)) for change in changes]
     voice.say("", Table(columns=("id", "at the source", "what calrelay did", "Apptoto now"), rows=rows, indent=2))
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import typer
 
 if TYPE_CHECKING:
-    from calrelay.assembly import State
     from calrelay.config.load import Config
     from calrelay.state.database import Access
+    from calrelay.state.opening import State
 
 Answer = TypeVar("Answer")
 
@@ -62,10 +62,10 @@ class Session:
     @contextlib.contextmanager
     def state(self, access: "Access") -> Iterator[tuple["Config", "State"]]:
         """Open the config and its state: all that commands need that ask no vendor. Resolves no vendor's secret."""
-        from calrelay.assembly import open_state  # noqa: PLC0415 - heavy
+        from calrelay.state.opening import open_state  # noqa: PLC0415 - heavy
 
         config = self.load()
-        with open_state(config, access) as state:
+        with open_state(config.state_url(), config.folder, access) as state:
             yield config, state
 
     def now(self) -> datetime:

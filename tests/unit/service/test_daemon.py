@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from calrelay.assembly import KeepAlive, Relay, open_state, utc_now
+from calrelay.assembly import KeepAlive, Relay, utc_now
 from calrelay.config.load import Config, parse_config
 from calrelay.domain.guard import Limits
 from calrelay.engine.order import Reach
@@ -25,6 +25,7 @@ from calrelay.service.rhythm import Health
 from calrelay.service.systemd import Systemd
 from calrelay.state.database import open_database
 from calrelay.state.locks import DaemonLock
+from calrelay.state.opening import open_state
 from calrelay.vendors.registry import VENDORS
 from tests.fakes.memory_source import an_event
 from tests.fakes.memory_target import MemoryTarget
@@ -76,7 +77,7 @@ class Stand:
     @contextlib.asynccontextmanager
     async def assemble(self, config: Config, *, command: str) -> AsyncIterator[Relay]:
         """Open a relay over the ends in memory."""
-        with open_state(config) as state:
+        with open_state(config.state_url(), config.folder) as state:
             self.opened.append(config)
             bench = Bench(source=self.source, target=self.target, ledger=state.ledger, limits=Limits(first_load=100))
             yield Relay(
