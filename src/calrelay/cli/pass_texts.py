@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 from calrelay.cli.output import Block, Table, elapsed
-from calrelay.domain.guard import people_of
-from calrelay.domain.plan import Delete
 from calrelay.engine.report import PassReport, Problem
 
 SHOWN = 20  # problems of one pipeline; JSON has all of them
@@ -23,12 +21,6 @@ def describe_passes(reports: Sequence[PassReport]) -> list[Block]:
 def counted(number: int, one: str, many: str = "") -> str:
     """Say a number of things: `1 event`, `2 events`."""
     return f"{number} {one if number == 1 else many or one + 's'}"
-
-
-def could_be_messaged(report: PassReport) -> int:
-    """Count the people whom the creates and updates that went on could message; what is held reaches nobody."""
-    parked = {id(action) for group in report.parked for action in group.actions}
-    return len(people_of(a for a in report.actions if not isinstance(a, Delete) and id(a) not in parked))
 
 
 def skips(reports: Sequence[PassReport]) -> list[Block]:
@@ -66,7 +58,7 @@ def next_commands(reports: Sequence[PassReport]) -> list[Block]:
 def _summary(report: PassReport) -> tuple[str, str, str]:
     done = [f"{number} {word}" for word, number in _done(report).items() if number]
     words = f"read {report.read}: {', '.join(done) or 'nothing to send'}" if report.read else ", ".join(done) or "nothing was read or sent"
-    if people := could_be_messaged(report) if report.created + report.updated else 0:
+    if people := report.people if report.created + report.updated else 0:
         words += f"; {counted(people, 'person', 'people')} could have been messaged"
     return (
         report.pipeline,

@@ -6,7 +6,7 @@ Titles and names are shown here (rule 23 allows it on stdout), so nothing of thi
 from collections.abc import Mapping, Sequence
 
 from calrelay.cli.output import Block, Table
-from calrelay.cli.pass_texts import could_be_messaged, counted, next_commands, problems, skips
+from calrelay.cli.pass_texts import counted, next_commands, problems, skips
 from calrelay.cli.times import in_place, shift_in_words
 from calrelay.domain.guard import Parked, people_of, shift_of, start_of
 from calrelay.domain.link import CalendarId, Field
@@ -54,7 +54,7 @@ def _summary(report: PassReport) -> str:
 
 
 def _people(report: PassReport) -> list[Block]:
-    now = could_be_messaged(report)
+    now = report.people
     held = len(people_of(a for group in report.parked for a in group.actions if not isinstance(a, Delete)))
     if not now and not held:
         return []

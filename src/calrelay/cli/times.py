@@ -39,8 +39,12 @@ def span_in_words(span: timedelta) -> str:
 
 
 def shift_in_words(shift: timedelta) -> str:
-    """Say by how much an event moves: `1 h later`, `45 min earlier`."""
-    return f"{span_in_words(shift)} {'later' if shift > timedelta() else 'earlier'}"
+    """Say by how much an event moves, to the minute: `1 h 30 min later`, `2 days earlier`."""
+    minutes = round(abs(shift).total_seconds() / 60)
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    parts = [(days, "day" if days == 1 else "days"), (hours, "h"), (minutes, "min")]
+    words = " ".join(f"{number} {unit}" for number, unit in parts if number) or "less than a minute"
+    return f"{words} {'later' if shift > timedelta() else 'earlier'}"
 
 
 def iso(instant: datetime | None) -> str | None:

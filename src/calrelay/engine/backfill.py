@@ -88,6 +88,7 @@ def merge_steps(pipeline: str, started_at: datetime, steps: Sequence[Step]) -> P
         total.seconds += report.seconds
         total.problems.extend(report.problems)
         total.actions.extend(report.actions)
+        total.parked = (*total.parked, *report.parked)
         total.quarantined, total.held = report.quarantined, report.held
         total.worsen(report.outcome)
         for account, number in report.requests.items():

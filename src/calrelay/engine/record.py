@@ -7,7 +7,7 @@ from datetime import datetime
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import Parked, Verdict, count_by_kind
 from calrelay.domain.link import Link, State
-from calrelay.domain.plan import Action, Create
+from calrelay.domain.plan import Action, Create, Delete
 from calrelay.domain.policy import Policy
 from calrelay.engine import holds as holding
 from calrelay.engine.order import Order, Reach
@@ -68,6 +68,7 @@ def count_dry_run(report: PassReport, verdict: Verdict, standing: dict[State, in
     """Fill a dry run's counters with what a sync would do."""
     counts = count_by_kind(verdict.passed)
     report.created, report.updated, report.deleted = (counts.get(k, 0) for k in ("create", "update", "delete"))
+    report.created += sum(isinstance(action, Delete) and action.successor is not None for action in verdict.passed)
     report.held = sum(len(group.actions) for group in verdict.parked)
     fresh = sum(1 for link in survey.changed if link.state is State.QUARANTINED)
     report.quarantined = max(standing.get(State.QUARANTINED, 0), fresh)

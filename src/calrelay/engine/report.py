@@ -75,8 +75,9 @@ class PassReport:
 
     @property
     def people(self) -> int:
-        """Count the distinct people whom the target could message because of this pass's creates and updates."""
-        return len(people_of(a for a in self.actions if not isinstance(a, Delete)))
+        """Count the distinct people whom the target could message: those of creates, updates and moves that are not parked."""
+        parked = {id(action) for group in self.parked for action in group.actions}
+        return len(people_of(a for a in self.actions if id(a) not in parked and not (isinstance(a, Delete) and a.successor is None)))
 
     @property
     def exit_code(self) -> int:
