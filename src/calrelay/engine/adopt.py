@@ -15,9 +15,13 @@ DAY = timedelta(days=1)  # target days and ours may differ by a zone
 
 
 class Holdings:
-    """The target's live entries by the external id of their first generation; of several generations the newest counts."""
+    """The target's live entries by the external id of their first generation; of several generations the newest counts.
 
-    def __init__(self, holdings: Iterable[Holding] = ()) -> None:
+    `span` is where was looked; None means everywhere.
+    """
+
+    def __init__(self, holdings: Iterable[Holding] = (), *, span: Span | None = None) -> None:
+        self.span = span
         self._by_base: dict[ExternalId, tuple[int, Holding]] = {}
         self._used: dict[ExternalId, int] = {}
         self._nameless = 0
@@ -27,7 +31,7 @@ class Holdings:
     @property
     def tells_external_ids(self) -> bool:
         """Whether the list can be relied upon to name our entries: it names one, or there is nothing that it could have left unnamed."""
-        return bool(self._by_base) or self._nameless == 0
+        return bool(self._used) or self._nameless == 0
 
     def add(self, holding: Holding) -> None:
         """Note one entry of the target; a deleted one is nothing to adopt, but its external id is used up."""
@@ -49,6 +53,18 @@ class Holdings:
         """Return the first generation of an event that the target has not seen yet, as far as it tells."""
         return self._used.get(base, 0) + 1
 
+    def says(self, link: Link) -> bool:
+        """Say whether this tells what has become of a link's entry: it is here, or was to be found where was looked."""
+        is_here = link.base_id in self._by_base
+        return is_here or link.accepted is None or self.span is None or link.accepted.start in self.span
+
+    def disown(self, link: Link) -> Link:
+        """Return a link that forgets what the ledger says of the target; an id that is not held any more is used up."""
+        generation = link.generation
+        if link.base_id not in self._by_base:
+            generation = max(generation + (1 if link.is_live else 0), self.next_generation(link.base_id))
+        return dataclasses.replace(link, state=State.READY, accepted=None, target_id=None, generation=generation)
+
     def with_prefix(self, prefix: str) -> dict[ExternalId, tuple[int, Holding]]:
         """Return the entries whose external ids begin like this."""
         return {base: held for base, held in self._by_base.items() if base.startswith(prefix)}
@@ -59,7 +75,7 @@ async def look_at_target(pipeline: Pipeline, span: Span) -> Holdings:
 
     Raises VendorUnavailable where the list has a gap: it could hide what would then be doubled.
     """
-    holdings = Holdings()
+    holdings = Holdings(span=span.padded(DAY))
     async for page in pipeline.target.listing(span.padded(DAY), include_deleted=True):
         if isinstance(page, Flaw):
             raise VendorUnavailable(
@@ -70,6 +86,15 @@ async def look_at_target(pipeline: Pipeline, span: Span) -> Holdings:
         for holding in page:
             holdings.add(holding)
     return holdings
+
+
+async def ask_for_unlisted(pipeline: Pipeline, holdings: Holdings) -> None:
+    """Ask by external id for what the ledger has where was looked and the list does not show: moved since, deleted, or unnamed."""
+    for link in list(pipeline.ledger.live_links(pipeline.name, ending_after=pipeline.clock())):
+        if link.state in (State.IGNORED, State.RELEASED) or holdings.find(link.base_id) is not None or not holdings.says(link):
+            continue
+        if (holding := await pipeline.target.find(link.external_id)) is not None:
+            holdings.add(holding)
 
 
 def adopt(link: Link, generation: int, holding: Holding, entry: Entry, imprint: Imprint) -> Link:

@@ -9,6 +9,7 @@ from calrelay.domain.guard import Approval
 from calrelay.domain.link import Field, Link, State
 from calrelay.domain.plan import Action, Create, Delete, Update
 from calrelay.engine.answers import Answered, match_answers
+from calrelay.engine.generations import next_generation
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport, Problem
 from calrelay.errors import (
@@ -84,7 +85,7 @@ class Applier:
             target_id=None,
             hold=None,
             attempts=0,
-            generation=action.link.generation + 1,
+            generation=next_generation(self._ledger, action.link),
         )
         what = DELETED_AS_APPROVED if self._approval.covers(action) else DELETED
         self._store([gone], [self._happening(action.link, what, action.reason)])

@@ -1,13 +1,18 @@
-"""What the target holds under our ids that no link and no row of the read accounts for: asked for by id before it is taken up again."""
+"""What the target holds, or should hold, and no row of the read accounts for: asked for by id before anything is concluded."""
+
+import dataclasses
 
 from calrelay.domain.event import SourceId
-from calrelay.domain.link import ExternalId, Link
+from calrelay.domain.link import ExternalId, Link, State
 from calrelay.domain.plan import Create
 from calrelay.domain.policy import Policy
 from calrelay.engine.adopt import orphan
+from calrelay.engine.heirs import Legacy, inherit
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.survey import Surveyor
-from calrelay.ports import Holding
+from calrelay.ports import Claim, Holding
+
+_HANDS_OFF = frozenset({State.IGNORED, State.RELEASED})
 
 
 async def adopt_unlisted(pipeline: Pipeline, surveyor: Surveyor) -> None:
@@ -20,26 +25,58 @@ async def adopt_unlisted(pipeline: Pipeline, surveyor: Surveyor) -> None:
             surveyor.adopt(create, create.link.generation, holding)
 
 
-async def adopt_orphans(pipeline: Pipeline, policy: Policy, surveyor: Surveyor) -> None:
+async def adopt_orphans(pipeline: Pipeline, policy: Policy, surveyor: Surveyor, *, anew: bool) -> None:
     """Link entries of ours that the source did not show, so that their deletion at the source is known again.
 
-    An entry that the source does not know at all is taken up only where no other pipeline writes such ids: it could be theirs.
+    An entry that the source does not know at all is taken up where the ledger has it, where a retired pipeline left it, or where no other
+    pipeline writes such ids: else it could be theirs. `anew` says that links are made anew; else live ones are as absent as any other.
     """
     if surveyor.holdings is None:
         return
-    unknown: dict[SourceId, tuple[int, Holding]] = {}
+    unseen: dict[SourceId, tuple[int, Holding]] = {}
     for base, held in surveyor.holdings.with_prefix(policy.id_prefix).items():
         source_id = SourceId(base.removeprefix(policy.id_prefix))
         if source_id not in surveyor.survey.seen:
-            unknown[source_id] = held
-    linked = pipeline.ledger.links(pipeline.name, unknown.keys())
-    links = {source_id: link for source_id, held in unknown.items() if (link := _orphan(policy, source_id, held, linked.get(source_id)))}
-    for link in await surveyor.find(links.keys(), links):
-        if pipeline.owns_prefix:
+            unseen[source_id] = held
+    linked = pipeline.ledger.links(pipeline.name, unseen.keys())
+    claims = pipeline.ledger.claims(policy.target, [policy.base_id(source_id) for source_id in unseen])
+    links, legacies = {}, {}
+    for source_id, held in unseen.items():
+        if not anew and source_id in linked and linked[source_id].is_live:
+            continue
+        known, claim = linked.get(source_id), claims.get(policy.base_id(source_id))
+        if known is None and claim is not None and claim.pipeline != pipeline.name and not claim.is_free:
+            if legacy := _legacy(pipeline, policy, source_id, claim):
+                links[source_id], legacies[source_id] = legacy.taken, legacy
+        elif (known is None or known.state not in _HANDS_OFF) and (link := _orphan(policy, source_id, held, known)):
+            links[source_id] = link
+    for link in await surveyor.find(links.keys(), {source_id: links[source_id] for source_id in links if source_id not in legacies}):
+        if pipeline.owns_prefix or link.source_id in linked:
             surveyor.survey.changed.append(link)
+    for source_id, legacy in legacies.items():  # gone at the source, or it would have been taken over with its row
+        if source_id not in surveyor.survey.seen:
+            surveyor.survey.changed += [legacy.given_up, legacy.taken]
+
+
+def forget_lost(pipeline: Pipeline, surveyor: Surveyor) -> None:
+    """Let go of entries that were deleted at both ends since the ledger was written, so that they are not taken for absent bookings."""
+    if surveyor.holdings is None:
+        return
+    for link in pipeline.ledger.live_links(pipeline.name, ending_after=pipeline.clock()):
+        is_here = surveyor.holdings.find(link.base_id) is not None
+        if link.source_id in surveyor.survey.seen or link.state in _HANDS_OFF or is_here or not surveyor.holdings.says(link):
+            continue
+        gone = surveyor.holdings.disown(link)
+        surveyor.survey.changed.append(dataclasses.replace(gone, state=State.SETTLED, wanted=None, source_hash="", hold=None))
 
 
 def _orphan(policy: Policy, source_id: SourceId, held: tuple[int, Holding], known: Link | None) -> Link | None:
     base = policy.base_id(source_id)
     fresh = Link(pipeline=policy.pipeline, target=policy.target, source_id=source_id, base_id=ExternalId(base), mode=policy.mode)
     return orphan(known or fresh, *held, policy.calendar)
+
+
+def _legacy(pipeline: Pipeline, policy: Policy, source_id: SourceId, claim: Claim) -> Legacy | None:
+    base = policy.base_id(source_id)
+    heir = Link(pipeline=policy.pipeline, target=policy.target, source_id=source_id, base_id=base, mode=policy.mode)
+    return inherit(pipeline.ledger, claim.pipeline, heir)

@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from calrelay.domain.event import Event, Row, SourceId, Unmappable
 from calrelay.domain.link import ExternalId, Link, State
 from calrelay.domain.plan import Action, Create, Decision, Delete, Skipped, Unchanged, Update, plan
-from calrelay.domain.policy import Policy
+from calrelay.domain.policy import Policy, Standing
 from calrelay.domain.window import Span
-from calrelay.engine.adopt import Holdings, adopt
+from calrelay.engine.adopt import Holdings, adopt, orphan
+from calrelay.engine.heirs import inherit
 from calrelay.engine.order import Order
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport, Problem
@@ -17,6 +18,7 @@ from calrelay.errors import MappingError, VendorError
 from calrelay.ports import Claim, Flaw, Holding, Page
 
 FINDS_AT_ONCE = 5
+_HANDS_OFF = frozenset({State.IGNORED, State.RELEASED})
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -61,7 +63,7 @@ class Surveyor:
             self._report.read += 1
             link = links.get(row.source_id)
             if isinstance(row, Unmappable):
-                self._quarantine(row.source_id, link, row.error)
+                self._quarantine(row.source_id, link, row.error, claims)
             else:
                 self._take_event(row, link, claims)
 
@@ -110,17 +112,21 @@ class Surveyor:
         for note in event.notes:
             self._report.notes[note] += 1
         try:
-            if self._order.adopts_only and link is not None and link.state not in (State.IGNORED, State.RELEASED):
+            if self._order.adopts_only and link is not None and link.state not in _HANDS_OFF:
                 link = self._disowned(link)
+            if link is None and (heir := self._inherited(event, claims)):
+                link = heir
             decision: Decision | None = self._plan(event, link)
             if isinstance(decision, Create) and link is None:
                 decision = self._claim(decision, claims)
             if isinstance(decision, Create) and (adopted := self._adopted(decision)):
                 link, decision = adopted, self._plan(event, adopted)
+            elif isinstance(decision, Skipped) and (kept := self._held_unwanted(event.source_id, link, claims)):
+                link, decision = kept, self._plan(event, kept)
             elif self._order.adopts_only and link is not None:
                 self.survey.changed.append(link)
         except MappingError as error:
-            self._quarantine(event.source_id, link, error)
+            self._quarantine(event.source_id, link, error, claims)
             return
         if decision is not None:
             self.add(decision, link)
@@ -158,10 +164,48 @@ class Surveyor:
         return link
 
     def _disowned(self, link: Link) -> Link:
-        """Forget what the ledger says of the target, which is looked at anew; an id the target does not hold any more is used up."""
-        holds_it = self.holdings is not None and self.holdings.find(link.base_id) is not None
-        generation = link.generation + (1 if link.is_live and not holds_it else 0)
-        return dataclasses.replace(link, state=State.READY, accepted=None, target_id=None, generation=generation)
+        """Forget what the ledger says of the target, which is looked at anew; what lies beyond the look stays as the ledger has it."""
+        if self.holdings is None or (link.accepted is not None and not self.holdings.says(link)):
+            return link
+        return self.holdings.disown(link)
+
+    def _held_unwanted(self, source_id: SourceId, link: Link | None, claims: Mapping[ExternalId, Claim]) -> Link | None:
+        """Return a link for an entry that the target holds although it should not, so that it is kept in mind and taken out again.
+
+        None where there is none, where it is over, or where it could be another pipeline's.
+        """
+        base = self._policy.base_id(source_id)
+        held = self.holdings.find(base) if self.holdings else None
+        if held is None or (held[1].end is not None and held[1].end <= self._now):
+            return None
+        claim = claims.get(base)
+        is_theirs = not self._pipeline.owns_prefix or (claim is not None and claim.pipeline != self._policy.pipeline and not claim.is_free)
+        if is_theirs if link is None else link.is_live or link.state in _HANDS_OFF:
+            return None
+        kept = orphan(link or self._fresh(source_id), *held, self._policy.calendar)
+        return self._remembered(kept) if kept else None
+
+    def _inherited(self, event: Event, claims: Mapping[ExternalId, Claim]) -> Link | None:
+        """Take over an event that a retired pipeline left at the target, where this one wants it, or it was cancelled since."""
+        claim = claims.get(self._policy.base_id(event.source_id))
+        if claim is None or claim.is_free or claim.pipeline == self._policy.pipeline:
+            return None
+        if self._policy.judge(event)[0] not in (Standing.WANTED, Standing.CANCELLED):
+            return None
+        legacy = inherit(self._pipeline.ledger, claim.pipeline, self._fresh(event.source_id))
+        if legacy is None:
+            return None
+        self._report.notes[f"taken over from pipeline {claim.pipeline}"] += 1
+        self.survey.changed.append(legacy.given_up)
+        return self._remembered(legacy.taken)
+
+    def _fresh(self, source_id: SourceId) -> Link:
+        base = self._policy.base_id(source_id)
+        return Link(pipeline=self._policy.pipeline, target=self._policy.target, source_id=source_id, base_id=base, mode=self._policy.mode)
+
+    def _remembered(self, link: Link) -> Link:
+        self.survey.changed.append(link)
+        return link
 
     def _claims(self, source_ids: Iterable[SourceId]) -> dict[ExternalId, Claim]:
         bases = [self._policy.base_id(source_id) for source_id in source_ids]
@@ -170,10 +214,9 @@ class Surveyor:
     def _claim(self, create: Create, claims: dict[ExternalId, Claim]) -> Create | None:
         """Take the event's external id, in the generation that is due; None when another pipeline has it (design: one claim at a time)."""
         claim = claims.get(create.link.base_id)
-        if claim is None or claim.pipeline == self._policy.pipeline:
-            return create if claim is None else self._with_generation(create, claim.generation)
-        if claim.is_free:
-            return self._with_generation(create, claim.generation)
+        if claim is None or claim.pipeline == self._policy.pipeline or claim.is_free:
+            seen = self.holdings.next_generation(create.link.base_id) if self.holdings else 1
+            return self._with_generation(create, max(seen, claim.generation if claim else 1))
         self._report.skipped[f"claimed by pipeline {claim.pipeline}"] += 1
         self._report.problems.append(
             Problem(
@@ -188,15 +231,14 @@ class Surveyor:
     def _with_generation(self, create: Create, generation: int) -> Create:
         return dataclasses.replace(create, link=dataclasses.replace(create.link, generation=generation))
 
-    def _quarantine(self, source_id: SourceId, link: Link | None, error: MappingError) -> None:
+    def _quarantine(self, source_id: SourceId, link: Link | None, error: MappingError, claims: Mapping[ExternalId, Claim]) -> None:
         """Keep an event that cannot be mapped, and what the target holds of it, until its row, the mapping or the config changes."""
-        if link is not None and link.state in (State.IGNORED, State.RELEASED):
+        if link is not None and link.state in _HANDS_OFF:
             self._report.skipped[link.reason or link.state.value] += 1
             return
-        base = self._policy.base_id(source_id)
-        link = link or Link(
-            pipeline=self._policy.pipeline, target=self._policy.target, source_id=source_id, base_id=base, mode=self._policy.mode
-        )
+        if self._order.adopts_only and link is not None:
+            link = self._disowned(link)
+        link = self._held_unwanted(source_id, link, claims) or link or self._fresh(source_id)
         quarantined = dataclasses.replace(
             link, state=State.QUARANTINED, reason=error.message, remedy=error.remedy, attempts=0, since=link.since or self._now
         )

@@ -10,11 +10,12 @@ from calrelay.domain.plan import Create, plan_gone
 from calrelay.domain.policy import Policy
 from calrelay.domain.window import Span
 from calrelay.engine.absence import GuardTerms, absences, forget_unsent, settle_absences
-from calrelay.engine.adopt import Holdings, look_at_target
+from calrelay.engine.adopt import Holdings, ask_for_unlisted, look_at_target
 from calrelay.engine.apply import Applier
+from calrelay.engine.heirs import is_retired, revive
 from calrelay.engine.holds import approval_of
 from calrelay.engine.order import Order, Reach
-from calrelay.engine.orphans import adopt_orphans, adopt_unlisted
+from calrelay.engine.orphans import adopt_orphans, adopt_unlisted, forget_lost
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.record import count_dry_run, record_plan, remember_pipeline
 from calrelay.engine.report import Outcome, PassReport, Problem, requests_since
@@ -75,6 +76,7 @@ class _Pass:
     async def run(self) -> None:
         """Fetch, map, plan, guard, apply, record."""
         self._refuse_paused()
+        self._refuse_retired()
         policy = await self._pipeline.policy(remember=not self._order.is_dry_run)
         if not self._order.is_dry_run:
             await resolve_unanswered(self._pipeline)
@@ -111,6 +113,8 @@ class _Pass:
             return
         if self._record.first_complete_at is None or self._order.adopts_only:
             surveyor.holdings = self._holdings or await look_at_target(self._pipeline, self._span)
+        if self._order.adopts_only and surveyor.holdings is not None:
+            await ask_for_unlisted(self._pipeline, surveyor.holdings)
         async for page in self._pipeline.source.read(self._scope()):
             if isinstance(page, Flaw):
                 surveyor.survey.flaws.append(page)
@@ -119,8 +123,10 @@ class _Pass:
             if self._progress:
                 self._progress(self._report)
         await adopt_unlisted(self._pipeline, surveyor)
-        if self._order.adopts_only and not surveyor.survey.flaws:
-            await adopt_orphans(self._pipeline, policy, surveyor)
+        if self._order.reach is Reach.COMPLETE and not self._order.is_load and not surveyor.survey.flaws:
+            await adopt_orphans(self._pipeline, policy, surveyor, anew=self._order.adopts_only)
+            if self._order.adopts_only:
+                forget_lost(self._pipeline, surveyor)
 
     def _scope(self) -> Scope:
         if self._order.reach is not Reach.QUICK:
@@ -186,6 +192,17 @@ class _Pass:
         if self._record.is_paused and not self._order.is_dry_run:
             raise GuardRefused(
                 f"pipeline {self._pipeline.name} is paused; nothing was read or sent", remedy=f"calrelay resume {self._pipeline.name}"
+            )
+
+    def _refuse_retired(self) -> None:
+        """Refuse a pipeline whose events were let go: it would take them up again without being asked; `adopt` asks for it."""
+        if self._order.adopts_only:
+            revive(self._pipeline)
+        elif is_retired(self._ledger, self._pipeline.name):
+            name = self._pipeline.name
+            raise GuardRefused(
+                f"pipeline {name} was retired, and its events were let go; nothing was read or sent",
+                remedy=f"remove it from the config, set `enabled = false`, or take its events up again with `calrelay adopt {name}`",
             )
 
     def _refuse_first_load(self, verdict: Verdict) -> None:

@@ -1,0 +1,60 @@
+"""What becomes of a retired pipeline's events: they stay claimed, so that whoever relays them next takes them over."""
+
+import dataclasses
+
+from calrelay.domain.link import Basis, Link, State
+from calrelay.engine.pipeline import Pipeline
+from calrelay.ports import Ledger
+
+MEMO_RETIRED = "retired:{pipeline}"
+RETIRED = "let go: its pipeline was retired"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Legacy:
+    """An event handed over; stored in this order, because the claim has to be free before it is taken."""
+
+    given_up: Link
+    taken: Link
+
+
+def is_retired(ledger: Ledger, pipeline: str) -> bool:
+    """Say whether a pipeline was ended by `retire`."""
+    return ledger.memo(MEMO_RETIRED.format(pipeline=pipeline)) is not None
+
+
+def inherit(ledger: Ledger, owner: str, heir: Link) -> Legacy | None:
+    """Return what a retired pipeline left behind of an event; None when it was not retired, or the target holds nothing of its.
+
+    The heir knows what the target accepted, field by field, so that only what it wants otherwise is sent; an event the operator ignored
+    stays ignored.
+    """
+    if not is_retired(ledger, owner):
+        return None
+    left = next((link for link in ledger.link_by_external_id(heir.base_id) if link.pipeline == owner and link.target == heir.target), None)
+    if left is None or left.accepted is None:
+        return None
+    reason = f"taken over by pipeline {heir.pipeline}"
+    given_up = dataclasses.replace(left, state=State.RELEASED, wanted=None, accepted=None, target_id=None, hold=None, reason=reason)
+    taken = dataclasses.replace(
+        left,
+        pipeline=heir.pipeline,
+        source_id=heir.source_id,
+        state=State.IGNORED if left.state is State.IGNORED else State.SETTLED,
+        source_hash="",
+        basis=Basis(zone_data="", mapping="", config=""),
+        wanted=left.accepted,
+        reason=f"taken over from pipeline {owner}",
+        remedy="",
+        hold=None,
+    )
+    return Legacy(given_up=given_up, taken=taken)
+
+
+def revive(pipeline: Pipeline) -> None:
+    """Take up a retired pipeline's own events again, as they were; does nothing for any other pipeline."""
+    if not is_retired(pipeline.ledger, pipeline.name):
+        return
+    released = [link for link in pipeline.ledger.links_in(pipeline.name, {State.RELEASED}) if link.reason == RETIRED]
+    pipeline.ledger.store([dataclasses.replace(link, state=State.SETTLED, reason="") for link in released])
+    pipeline.ledger.save_memo(MEMO_RETIRED.format(pipeline=pipeline.name), None, pipeline.clock())
