@@ -19,6 +19,7 @@ from sqlalchemy.pool import StaticPool
 from calrelay.errors import StateError
 from calrelay.state import schema
 from calrelay.state.failures import damaged, explain
+from calrelay.state.ownership import give_to_owner
 from calrelay.state.tables import HEAD
 
 PATIENCE = timedelta(seconds=10)  # how long a transaction waits for another process's
@@ -179,6 +180,7 @@ def _make_private(path: Path) -> None:
         raise StateError(f"the state database {path} is not a file", remedy=_EXAMPLE)
     if path.stat().st_mode & 0o777 != 0o600 and path.stat().st_uid == os.geteuid():
         path.chmod(0o600)
+    give_to_owner(path)
 
 
 def _open_server(url: URL, access: Access) -> Database:

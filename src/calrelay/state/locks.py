@@ -16,6 +16,7 @@ from typing import Self
 
 from calrelay.errors import Busy, StateError
 from calrelay.state.database import Database
+from calrelay.state.ownership import give_to_owner
 
 _RESERVED = frozenset({"daemon", "tokens"})
 _GLANCE = timedelta(milliseconds=100)  # somebody who only looks at a lock holds it for less than this
@@ -120,9 +121,11 @@ def safe_name(name: str) -> str:
 
 def _open(path: Path, what: str) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise _unusable(path, what, error) from error
+    give_to_owner(path)
+    return descriptor
 
 
 def _try(descriptor: int, kind: int) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from calrelay.errors import Busy, ExitCode, StateError
-from calrelay.state.database import Database, open_in_memory
+from calrelay.state.database import Database, open_database, open_in_memory
 from calrelay.state.locks import DaemonLock, PipelineLock, safe_name
 
 HOLD_UNTIL_KILLED = """
@@ -137,3 +137,15 @@ def test_a_folder_that_has_gone_is_a_state_error(database: Database) -> None:
 def test_a_database_that_is_no_file_has_no_locks_yet() -> None:
     with open_in_memory() as database, pytest.raises(StateError, match="yet"):
         PipelineLock(database, "venue", command="sync")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can hand files over")
+def test_what_root_creates_belongs_to_the_owner_of_the_folder(tmp_path: Path) -> None:
+    """An administrator's `calrelay sync` must not shut the daemon's user out."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    with open_database("sqlite:///calrelay.db", folder) as made, PipelineLock(made, "venue", command="sync"):
+        assert {path.name: path.stat().st_uid for path in folder.iterdir()} == dict.fromkeys(
+            (path.name for path in folder.iterdir()), 65534
+        )
