@@ -117,9 +117,10 @@ class MemoryTarget:
         """Change an event behind our back, as a person at the vendor's screen would; `fields` are those of Holding."""
         self._events[ExternalId(external_id)] = replace(self.held(external_id), **fields)  # type: ignore[arg-type] # the test's own risk
 
-    def double(self, external_id: str, **fields: object) -> Holding:
+    def double(self, of: str, **fields: object) -> Holding:
         """Put a second event beside one of ours, the same but for its id and `fields`; no external id leads to it."""
-        second = replace(self.held(external_id), target_id=TargetId(str(next(self._ids))), **fields)  # type: ignore[arg-type] # the same
+        fields = {"target_id": TargetId(str(next(self._ids))), "is_deleted": False} | fields
+        second = replace(self.held(of), **fields)  # type: ignore[arg-type] # the test's own risk
         self.others.append(second)
         return second
 

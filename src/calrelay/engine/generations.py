@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from calrelay.domain.link import ExternalId, Link
+from calrelay.domain.link import Link
 from calrelay.ports import Ledger
 
 
@@ -18,8 +18,3 @@ def next_generation(ledger: Ledger, link: Link, *, seen: int = 0) -> int:
 def used_up(link: Link, generation: int) -> list[Link]:
     """Return links that, stored in this order, leave the link as it is and have its claim remember that a generation was used."""
     return [dataclasses.replace(link, generation=max(link.generation, generation + 1)), link]
-
-
-def numbered(base: ExternalId, generation: int) -> ExternalId:
-    """Return the external id of a generation."""
-    return base if generation == 1 else ExternalId(f"{base}.{generation}")

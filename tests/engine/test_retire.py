@@ -1,0 +1,251 @@
+"""`retire` and `rename` over in-memory ends: a pipeline ends or changes its name, and no event is lost, doubled or messaged by it."""
+
+import dataclasses
+from datetime import timedelta
+from typing import cast
+
+import pytest
+
+from calrelay.domain.link import CalendarId, ExternalId, State
+from calrelay.domain.policy import CalendarRef, Route
+from calrelay.engine import decisions
+from calrelay.engine.order import Order
+from calrelay.engine.pipeline import Pipeline
+from calrelay.engine.report import Outcome, PassReport
+from calrelay.engine.retire import WholeLedger, delete_all, doomed, end, release, rename
+from calrelay.engine.sync import run_pass
+from calrelay.engine.verify import verify
+from calrelay.errors import ConfigError, ExitCode, RequestRejected, StateError, VendorUnavailable
+from calrelay.ports import DELETED_AS_APPROVED
+from tests.fakes.memory_source import an_event, moved, with_status
+from tests.fakes.memory_target import Applied, Call
+from tests.fakes.pipelines import MAIN_HALL, TERRACE, Bench, a_bench
+
+HOUR = timedelta(hours=1)
+
+
+async def a_loaded_bench(number: int = 30) -> Bench:
+    bench = a_bench(*(an_event(i) for i in range(1, number + 1)))
+    await bench.sync()
+    forget_calls(bench)
+    return bench
+
+
+def forget_calls(bench: Bench) -> None:
+    bench.target.upserts.clear()
+    bench.target.deletes.clear()
+
+
+def writes(bench: Bench) -> int:
+    return len(bench.target.upserts) + len(bench.target.deletes)
+
+
+def whole(bench: Bench) -> WholeLedger:
+    return cast("WholeLedger", bench.ledger)
+
+
+def released(bench: Bench) -> int:
+    return release(whole(bench), "venue", clock=lambda: bench.now)
+
+
+def another(bench: Bench, name: str = "hall", calendar: CalendarId = MAIN_HALL) -> Pipeline:
+    """A pipeline of another name over the same two accounts."""
+
+    def make_policy(found: CalendarId, routes: tuple[Route, ...]):  # type: ignore[no-untyped-def] # a Policy
+        return dataclasses.replace(bench._policy(found, routes), pipeline=name)
+
+    return dataclasses.replace(bench.pipeline, name=name, calendar=CalendarRef(id=calendar), make_policy=make_policy)
+
+
+async def run(pipeline: Pipeline, command: str = "sync") -> PassReport:
+    return await run_pass(pipeline, Order(command=command, adopts_only=command == "adopt"))
+
+
+# --- retire ---
+
+
+async def test_a_retired_pipeline_leaves_the_target_as_it_is_and_runs_no_more() -> None:
+    bench = await a_loaded_bench()
+    assert released(bench) == 30
+    bench.source.put(moved(an_event(1), HOUR))
+    bench.source.remove(2)
+    report = await bench.sync()
+    assert (report.outcome, report.exit_code, writes(bench), len(bench.target.live)) == (Outcome.REFUSED, ExitCode.GUARD, 0, 30)
+    assert "calrelay adopt venue" in report.problems[0].remedy
+
+
+async def test_its_successor_takes_the_events_over_without_a_single_write() -> None:
+    bench = await a_loaded_bench()
+    released(bench)
+    report = await run(another(bench))
+    assert (report.created, report.updated, writes(bench)) == (0, 0, 0)
+    assert report.notes["taken over from pipeline venue"] == 30
+    assert (bench.ledger.count_live("hall"), bench.ledger.count_live("venue")) == (30, 0)
+    assert (await run(another(bench))).sent == 0
+    assert (await verify(another(bench))).drifts == []
+
+
+async def test_a_successor_that_runs_already_takes_them_over_too() -> None:
+    """Not only a first load looks for them: a filter may be widened later."""
+    bench = await a_loaded_bench(5)
+    successor = another(bench)
+    await run(successor)
+    assert bench.ledger.count_live("hall") == 0
+    released(bench)
+    bench.source.put(dataclasses.replace(an_event(3), title="Renamed"))
+    report = await run(successor)
+    assert (report.created, report.updated, len(bench.target.live)) == (0, 1, 5)
+    assert [put.external_id for put in bench.target.sent] == ["ms-3"]
+
+
+async def test_a_successor_for_another_calendar_moves_them_and_doubles_nothing() -> None:
+    bench = await a_loaded_bench(5)
+    released(bench)
+    report = await run(another(bench, calendar=TERRACE))
+    assert (report.deleted, report.created) == (5, 5)
+    assert {holding.calendar for holding in bench.target.live.values()} == {TERRACE}
+    assert sorted(bench.target.live) == [f"ms-{number}.2" for number in range(1, 6)]
+
+
+async def test_a_booking_cancelled_in_between_is_deleted_by_the_successor() -> None:
+    bench = await a_loaded_bench()
+    released(bench)
+    bench.source.put(with_status(an_event(1), "LOST"))
+    report = await run(another(bench))
+    assert (report.created, report.deleted, len(bench.target.live)) == (0, 1, 29)
+
+
+async def test_a_booking_gone_in_between_is_taken_over_by_adopting_and_deleted() -> None:
+    bench = await a_loaded_bench()
+    released(bench)
+    bench.source.remove(1)
+    await run(another(bench), "adopt")
+    assert (writes(bench), bench.ledger.count_live("hall")) == (0, 30)
+    assert (await run(another(bench))).deleted == 1
+
+
+async def test_ignored_events_are_handed_over_as_ignored() -> None:
+    bench = await a_loaded_bench()
+    decisions.ignore(bench.ledger, "ms-1", clock=lambda: bench.now)
+    released(bench)
+    bench.source.put(moved(an_event(1), HOUR))
+    report = await run(another(bench))
+    assert (report.sent, writes(bench)) == (0, 0)
+    assert bench.ledger.links("hall", [an_event(1).source_id])[an_event(1).source_id].state is State.IGNORED
+
+
+async def test_adopting_a_retired_pipeline_takes_its_events_up_again() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(*(an_event(i) for i in range(40, 80)))
+    assert (await bench.sync()).held == 40
+    released(bench)
+    assert bench.ledger.holds() == []
+    forget_calls(bench)
+    assert (await bench.sync(adopts_only=True)).exit_code == 0
+    report = await bench.sync()
+    assert (report.unchanged, report.held, writes(bench)) == (30, 40, 0)
+
+
+async def test_what_was_in_flight_when_it_was_retired_is_not_created_twice() -> None:
+    bench = a_bench(an_event(1))
+    bench.target.fail_next(VendorUnavailable("timeout"), call=Call.UPSERT, times=9, applied=Applied.ALL)
+    await bench.sync()
+    bench.target._failing.clear()
+    released(bench)
+    await run(another(bench))
+    assert list(bench.target.live) == [ExternalId("ms-1")]
+
+
+async def test_deleting_a_pipeline_shows_first_what_it_would_take_with_it() -> None:
+    bench = await a_loaded_bench()
+    decisions.ignore(bench.ledger, "ms-1", clock=lambda: bench.now)
+    found = await doomed(bench.pipeline)
+    assert (len(found.links), found.left_alone, found.people, writes(bench)) == (29, 1, 29, 0)
+
+
+async def test_people_are_not_known_where_the_target_cannot_be_read() -> None:
+    bench = await a_loaded_bench(3)
+    bench.target.fail_next(VendorUnavailable("504"), call=Call.LISTING)
+    assert (await doomed(bench.pipeline)).people is None
+
+
+async def test_a_pipeline_that_was_deleted_leaves_nothing_and_its_ids_are_not_used_again() -> None:
+    bench = await a_loaded_bench(40)
+    report = await delete_all(bench.pipeline)
+    assert (report.deleted, report.exit_code, bench.target.live, bench.ledger.holds()) == (40, 0, {}, [])
+    assert [line.what for line in bench.ledger.history("venue", ExternalId("ms-1"))][-1] == DELETED_AS_APPROVED
+    assert end(whole(bench), "venue", clock=lambda: bench.now) == 0
+    assert bench.ledger.count_states("venue") == {}
+    report = await run(another(bench))
+    assert (report.created, min(bench.target.live)) == (40, "ms-1.2")
+
+
+async def test_events_that_have_ended_are_not_deleted() -> None:
+    bench = await a_loaded_bench(3)
+    bench.now = an_event(1).end + timedelta(minutes=1)
+    assert (await delete_all(bench.pipeline)).deleted == 2
+
+
+async def test_what_could_not_be_deleted_stays_claimed() -> None:
+    bench = await a_loaded_bench(3)
+    bench.target.fail_next(RequestRejected("409"), call=Call.DELETE)
+    report = await delete_all(bench.pipeline)
+    assert (report.deleted, report.outcome) == (2, Outcome.PARTIAL)
+    assert end(whole(bench), "venue", clock=lambda: bench.now) == 1
+    report = await run(another(bench))
+    assert [put.external_id for put in bench.target.sent if put.external_id == "ms-1"] == []
+    assert len(bench.target.live) == 3
+
+
+async def test_a_vendor_that_goes_away_in_the_middle_stops_it_and_it_can_be_run_again() -> None:
+    bench = await a_loaded_bench(3)
+    bench.target.fail_next(VendorUnavailable("502"), call=Call.DELETE)
+    report = await delete_all(bench.pipeline)
+    assert (report.deleted, report.exit_code) == (0, ExitCode.VENDOR)
+    assert (await delete_all(bench.pipeline)).deleted == 3
+    assert bench.target.live == {}
+
+
+# --- rename ---
+
+
+async def test_a_sync_under_the_new_name_sends_nothing() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(*(an_event(i) for i in range(40, 80)))
+    await bench.sync()
+    forget_calls(bench)
+    assert rename(whole(bench), "venue", "hall", clock=lambda: bench.now) == 30
+    report = await run(another(bench))
+    assert (report.unchanged, report.held, writes(bench)) == (30, 40, 0)
+    assert bench.ledger.count_states("venue") == {}
+
+
+async def test_renaming_after_the_config_was_edited_first_is_as_good() -> None:
+    bench = await a_loaded_bench(5)
+    assert (await run(another(bench))).created == 0
+    rename(whole(bench), "venue", "hall", clock=lambda: bench.now)
+    assert (await run(another(bench))).sent == 0
+
+
+async def test_a_name_with_events_of_its_own_is_not_taken() -> None:
+    bench = await a_loaded_bench(5)
+    other = dataclasses.replace(a_bench(), ledger=bench.ledger)
+    other.source.put(an_event(90))
+    await run(another(other))
+    with pytest.raises(StateError):
+        rename(whole(bench), "venue", "hall", clock=lambda: bench.now)
+    assert bench.ledger.count_live("venue") == 5
+
+
+async def test_an_unknown_name_is_not_renamed() -> None:
+    with pytest.raises(ConfigError, match="nowhere"):
+        rename(whole(a_bench()), "nowhere", "hall", clock=lambda: a_bench().now)
+
+
+async def test_a_load_that_was_stopped_resumes_under_the_new_name() -> None:
+    bench = await a_loaded_bench(2)
+    bench.ledger.save_memo("backfill:venue:a:b", "done", bench.now)
+    bench.ledger.save_memo("far:venue-two", "7", bench.now)
+    rename(whole(bench), "venue", "hall", clock=lambda: bench.now)
+    assert (bench.ledger.memo("backfill:venue:a:b"), bench.ledger.memo("backfill:hall:a:b")) == (None, ("done", bench.now))
+    assert bench.ledger.memo("far:venue-two") == ("7", bench.now)
