@@ -12,14 +12,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.vendors import cassettes_apptoto, cassettes_timetap, cassettes_tripleseat
+from tests.vendors import cassettes_apptoto, cassettes_timetap, cassettes_timetap_messages, cassettes_tripleseat
 from tests.vendors.cassettes_scrub import Scrubber
 from tests.vendors.cassettes_tape import FOLDER, Deck, NothingToAskFor, Origin, Stage, Tape, recording
 
 _BEGIN = "<!-- origins -->"
 _END = "<!-- end of origins -->"
 
-DECKS: dict[str, Deck[Any]] = {deck.vendor: deck for deck in (cassettes_tripleseat.DECK, cassettes_timetap.DECK, cassettes_apptoto.DECK)}
+DECKS: dict[str, Deck[Any]] = {
+    deck.vendor: deck
+    for deck in (cassettes_tripleseat.DECK, cassettes_timetap.DECK, cassettes_timetap_messages.DECK, cassettes_apptoto.DECK)
+}
 
 
 async def record(deck: Deck[Any], env: Mapping[str, str], folder: Path = FOLDER) -> list[str]:

@@ -21,6 +21,7 @@ _DIGITS: Final = re.compile(r"\d+")
 _NUMBERS: Final = re.compile(r"\d+(?:,\d+)*")
 _OUR_ID: Final = re.compile(r"(ts|tt)-(\d+)(\.\d+)?")
 _NOT_FOUND: Final = re.compile(r"Appointment for Id (\d+) not found!")
+_INVITATION: Final = re.compile(r"ivt[0-9a-f]{32}")
 _KEY: Final = re.compile(r"[a-z_][A-Za-z0-9_]{0,39}")  # no vendor begins one with a capital, people do
 
 
@@ -135,6 +136,7 @@ class Scrubber:
             (re.compile(r"-?\d+\.\d+"), lambda _: "0.0"),
             (_NUMBERS, lambda found: ",".join(self._digits(part) for part in found[0].split(","))),
             (_OUR_ID, lambda found: f"{found[1]}-{self._digits(found[2])}{found[3] or ''}"),
+            (_INVITATION, lambda found: f"ivt{self._nth('invitation', found[0])}"),
             (_NOT_FOUND, lambda found: f"Appointment for Id {self._digits(found[1])} not found!"),
         )
 

@@ -43,6 +43,8 @@ _SENTENCES: Final = (
 _WORDS: Final = (
     *("Main", "Work", "Home", "Mobile", "Fax", "Pager", "Skype"),  # Tripleseat's types of phone numbers
     *("SERVICE", "CLASS", "Active", "WebClient", "event_trigger", "api", "Office", "business"),
+    *("SEND_EMAIL", "CALENDAR", "INVITATION", "INVITATION_CAMPAIGN", "CLASS_SCHEDULE", "RECALL", "CLIENT", "STAFF"),  # TimeTap's messages
+    *("APPT_CREATED", "APPT_CHANGED", "APPT_REMINDER", "INVITE_REMINDER", "REMINDER", "SENT", "OPENED", "CLICKED"),
     *("Bearer", "read", "write", "refresh_token", "authorization_code", "client_credentials"),
     *("tripleseat", "timetap", "USD", "CAD", "GBP", "true", "false", "#skip"),
 )
@@ -67,7 +69,7 @@ PLACEHOLDER: Final = re.compile(
       (?:Name|Text|<p>Text)\ \d+(?:</p>)?
     | scrubbed | key_\d+ | external-\d+ | guest\d+@example\.com | https://example\.com/\d+
     | 212-555-01\d\d | \+121255501\d\d
-    | 10*\d{3}
+    | 10*\d{3} | ivt\d{1,4}
     | (?:ts|tt)-10*\d{3}(?:\.\d+)?
     | Appointment\ for\ Id\ 10*\d{3}\ not\ found!
     """,

@@ -11,10 +11,11 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
-from calrelay.errors import NotFound, RequestRejected, ResponseInvalid, VendorError
-from calrelay.http.client import Answer, Params, VendorClient
-from calrelay.http.failures import failure_of_status, invalid
+from calrelay.errors import NotFound, RequestRejected, ResponseInvalid
+from calrelay.http.client import Params, VendorClient
+from calrelay.http.failures import invalid
 from calrelay.ports import Clock
+from calrelay.vendors.timetap.asking import get, get_one
 from calrelay.vendors.timetap.auth import utc_now
 from calrelay.vendors.timetap.wire import AppointmentPage, AppointmentRow, Count, OneAppointment, Staff, Zones, parse_row
 
@@ -23,7 +24,6 @@ REQUESTS_PER_SECOND: Final = 2.0  # no limit is documented (TimeTap: 7)
 PAGE_SIZE: Final = 25  # the documented default; what is allowed at most is unknown
 
 _STAFF_KEPT: Final = timedelta(hours=1)
-_LONGEST_SENTENCE: Final = 500
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,14 +76,14 @@ class TimeTapClient:
     async def search(self, search: Search, page: int = 1) -> list[AppointmentRow | None]:
         """Return a page of the report, counted from 1; the first empty one is the end. None stands for a row without an id."""
         params = {**search.params(), "pageNumber": page, "pageSize": self._page_size}
-        answer = await self._get("/appointmentList/report", "appointmentList/report", params)
+        answer = await get(self.http, "/appointmentList/report", "appointmentList/report", params)
         return [parse_row(item) for item in answer.parse(AppointmentPage).root]
 
     async def count(self, search: Search) -> int | None:
         """Return how many rows the report has over all pages, or None where this account is not told (TimeTap: 11, reportCount)."""
         path = "/appointmentList/reportCount"
         try:
-            answer = await self._get(path, "appointmentList/reportCount", search.params(), accept=(HTTPStatus.FORBIDDEN,))
+            answer = await get(self.http, path, "appointmentList/reportCount", search.params(), accept=(HTTPStatus.FORBIDDEN,))
         except RequestRejected:
             return None
         try:
@@ -103,9 +103,9 @@ class TimeTapClient:
         """
         path, endpoint = f"/appointments/{quote(calendar_id, safe='')}", "appointments/{id}"
         try:
-            answer = await self._get_one(path, endpoint)
+            answer = await get_one(self.http, path, endpoint, now=self._now)
         except ResponseInvalid:  # after all attempts: look once more what it is that comes
-            answer = await self._get_one(path, endpoint, retry_invalid=False)
+            answer = await get_one(self.http, path, endpoint, now=self._now, retry_invalid=False)
             if not answer.body.strip():
                 return None
         row = answer.parse(OneAppointment).root
@@ -117,7 +117,7 @@ class TimeTapClient:
 
     async def staff(self, staff_id: str) -> Staff:
         """Return one staff member. Raises NotFound as `show` does."""
-        return (await self._get_one(f"/staff/{quote(staff_id, safe='')}", "staff/{id}")).parse(Staff)
+        return (await get_one(self.http, f"/staff/{quote(staff_id, safe='')}", "staff/{id}", now=self._now)).parse(Staff)
 
     async def remembered_staff_zone(self, staff_id: str) -> str | None:
         """Return the name of a staff member's zone as it was at most an hour ago, or None; many may ask at once for one request."""
@@ -133,36 +133,5 @@ class TimeTapClient:
 
     async def timezones(self) -> tuple[str, ...]:
         """Return the names of all zones that a staff member can be given."""
-        answer = await self._get("/timezones", "timezones")
+        answer = await get(self.http, "/timezones", "timezones")
         return tuple(zone.time_zone_code for zone in answer.parse(Zones).root if zone.time_zone_code)
-
-    async def _get(
-        self, path: str, endpoint: str, params: Params | None = None, *, accept: Sequence[int] = (), retry_invalid: bool = True
-    ) -> Answer:
-        return await self.http.request(
-            "GET", path, endpoint=endpoint, idempotent=True, params=params, accept=accept, retry_invalid=retry_invalid
-        )
-
-    async def _get_one(self, path: str, endpoint: str, *, retry_invalid: bool = True) -> Answer:
-        accept = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)
-        answer = await self._get(path, endpoint, accept=accept, retry_invalid=retry_invalid)
-        if answer.status in accept:
-            raise self._refusal(answer)
-        return answer
-
-    def _refusal(self, answer: Answer) -> VendorError:
-        """Tell "there is no such thing" from everything else that a 400 or 404 may mean."""
-        if answer.is_html:
-            return invalid(answer.where, answer.status, "a page for people instead of JSON")
-        status = HTTPStatus.NOT_FOUND if _says_not_found(answer) else answer.status
-        failure = failure_of_status(answer.where, status, answer.headers, now=self._now())
-        return failure.error if failure else invalid(answer.where, answer.status, "something else than promised")
-
-
-def _says_not_found(answer: Answer) -> bool:
-    """Recognise the bare JSON string `"Appointment for Id 123 not found!"`, which comes with a 400 (TimeTap: 7)."""
-    try:
-        sentence = answer.json()
-    except ResponseInvalid:
-        return False
-    return isinstance(sentence, str) and "not found" in sentence[:_LONGEST_SENTENCE].casefold()

@@ -120,7 +120,7 @@ class TimeTapSource:
         elif not walk.is_flawed:
             self._remember(walk)
 
-    async def find(self, source_id: SourceId) -> Event | Unmappable | None:
+    async def find(self, source_id: SourceId, *, is_missing: bool = False) -> Event | Unmappable | None:
         """Ask for one appointment by id; None is proof that it is gone. Raises VendorError when nothing is proven.
 
         TimeTap's "not found" is proof. Nothing but empty answers are it only together with a whole read that does not show the appointment
@@ -131,7 +131,7 @@ class TimeTapSource:
         except NotFound:
             return None
         if row is None:
-            if self._listed is not None and source_id not in self._listed:
+            if is_missing:
                 return None
             raise ResponseInvalid(
                 f"{VENDOR} (account {self.account}) answers with nothing when asked for an appointment, which proves nothing.",
