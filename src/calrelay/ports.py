@@ -67,9 +67,10 @@ class Source(Protocol):
         Rows may start outside the span (vendors pad); rows are never filtered by status. Order is the vendor's.
         """
 
-    async def find(self, source_id: SourceId) -> Event | Unmappable | None:
+    async def find(self, source_id: SourceId, *, is_missing: bool = False) -> Event | Unmappable | None:
         """Ask for one event by id. None is proof that it is gone (404, deleted, the vendor's "not found").
 
+        `is_missing` says that a complete read of its days has just failed to show it, so that weaker evidence is enough.
         Raises VendorError when nothing is proven: 401, 403, 5xx, timeouts, an answer that is not JSON.
         """
 
@@ -275,6 +276,9 @@ class Ledger(Protocol):
 
     def count_live(self, pipeline: str) -> int:
         """Count the links with an accepted entry, or in SENDING."""
+
+    def live_targets(self, pipeline: str, *, ending_after: datetime) -> set[str]:
+        """Return the target accounts at which this pipeline has entries that end after this instant, released ones left out."""
 
     def count_states(self, pipeline: str) -> dict[State, int]:
         """Count the links by state."""

@@ -85,6 +85,13 @@ class MemoryLedger:
     def count_live(self, pipeline: str) -> int:
         return sum(link.is_live for link in self._of(pipeline))
 
+    def live_targets(self, pipeline: str, *, ending_after: datetime) -> set[str]:
+        return {
+            link.target
+            for link in self._of(pipeline)
+            if link.accepted is not None and link.accepted.end > ending_after and link.state is not State.RELEASED
+        }
+
     def count_states(self, pipeline: str) -> dict[State, int]:
         return dict(Counter(link.state for link in self._of(pipeline)))
 

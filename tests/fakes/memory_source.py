@@ -112,7 +112,7 @@ class MemorySource:
             return row.source_id in self.changed
         return isinstance(row, Unmappable) or row.start in scope.span.padded(timedelta(days=1))
 
-    async def find(self, source_id: SourceId) -> Event | Unmappable | None:
+    async def find(self, source_id: SourceId, *, is_missing: bool = False) -> Event | Unmappable | None:
         """Return an event by id."""
         self.requests += 1
         self.found.append(source_id)

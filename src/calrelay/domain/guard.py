@@ -131,7 +131,7 @@ def guard(
 def _over_limit(
     actions: Sequence[Action], *, limits: Limits, live: int, recent_deletes: int, guard_creates: bool
 ) -> dict[HoldKind, list[Action]]:
-    creates: list[Action] = [a for a in actions if isinstance(a, Create)]
+    creates: list[Action] = [a for a in actions if isinstance(a, Create) and not a.ends_move]
     deletes: list[Action] = [a for a in actions if isinstance(a, Delete)]
     shifted = _same_shift([a for a in actions if isinstance(a, Update)], limits.same_shift, live)
     moved = {id(a) for a in shifted}

@@ -31,6 +31,7 @@ class Create:
     event: Event
     entry: Entry
     cause: Cause = Cause.SOURCE
+    ends_move: bool = False  # the delete before it was accepted: it was decided with it
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +110,8 @@ def _plan_live(event: Event, link: Link, source_hash: str, policy: Policy, hashe
     if is_over and _ended(link, now):  # over means over (rule 17)
         return Unchanged(link=_seen(link, source_hash, policy, "over"), reason="over")
     match standing:
-        case Standing.CANCELLED:
-            return _delete(event, link, source_hash, policy, reason)
+        case Standing.CANCELLED:  # by the source, whatever else changed since
+            return _delete(event, link, source_hash, policy, reason, by_source=True)
         case Standing.OUTSIDE:  # moved out of the filter, or the filter moved away from it
             return _delete(event, link, source_hash, policy, reason)
         case Standing.KEPT:  # NO_SHOW: the reminder has gone out, the entry is history
@@ -176,8 +177,11 @@ def _create(event: Event, link: Link | None, source_hash: str, policy: Policy, h
     if link is None:
         base = policy.base_id(event.source_id)
         link = Link(pipeline=policy.pipeline, target=policy.target, source_id=event.source_id, base_id=base, mode=policy.mode)
+    elif link.target != policy.target:  # nothing of it is anywhere, and generations are counted per target account
+        link = dataclasses.replace(link, target=policy.target, generation=1)
     entry = policy.entry_of(event, link.mode, backfilled=link.backfilled)
-    return Create(link=_wanting(link, hasher.of_entry(entry), source_hash, policy), event=event, entry=entry)
+    ends_move = link.state is State.READY and link.wanted is not None and link.generation > 1
+    return Create(link=_wanting(link, hasher.of_entry(entry), source_hash, policy), event=event, entry=entry, ends_move=ends_move)
 
 
 def _update(event: Event, link: Link, source_hash: str, policy: Policy, hasher: Hasher, *, may_move: bool) -> Decision:
@@ -198,8 +202,8 @@ def _update(event: Event, link: Link, source_hash: str, policy: Policy, hasher: 
             return Unchanged(link=_seen(wanting, source_hash, policy, ""))
 
 
-def _delete(event: Event, link: Link, source_hash: str, policy: Policy, reason: str) -> Delete:
-    cause = _cause(link, source_hash, policy, frozenset(), nobody=Cause.FILTER)
+def _delete(event: Event, link: Link, source_hash: str, policy: Policy, reason: str, *, by_source: bool = False) -> Delete:
+    cause = Cause.SOURCE if by_source else _cause(link, source_hash, policy, frozenset(), nobody=Cause.FILTER)
     return Delete(link=_wanting(link, None, source_hash, policy, reason), event=event, reason=reason, cause=cause)
 
 

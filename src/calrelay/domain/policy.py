@@ -12,6 +12,8 @@ from calrelay.domain.rendering import Texts
 from calrelay.domain.window import Hours, Window
 from calrelay.domain.zones import resolve_zone, with_offset
 
+LOAD_KEY, LOAD_VALUE = "calrelay_load", "backfill"  # custom data of events that a backfill created, for a condition of the operator's
+
 
 class Standing(StrEnum):
     """What a pipeline makes of an event (rule 13)."""
@@ -138,7 +140,7 @@ class Policy:
             location=texts.location,
             content=content,
             participants=event.participants,
-            custom_data=texts.custom_data | ({"calrelay_load": "backfill"} if backfilled else {}),
+            custom_data=texts.custom_data | ({LOAD_KEY: LOAD_VALUE} if backfilled else {}),
         )
 
     def may_create_at(self, now: datetime, zone: str) -> bool:

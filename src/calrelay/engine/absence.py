@@ -33,7 +33,7 @@ class GuardTerms:
     recent_deletes: int
 
 
-def absences(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datetime) -> Absences:
+def absences(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datetime, *, remember: bool) -> Absences:
     """Compare the live links with what was seen; only whoever knows that the read was complete may ask this."""
     expected, missing, far = 0, [], []
     for link in pipeline.ledger.live_links(pipeline.name, ending_after=now):
@@ -46,12 +46,18 @@ def absences(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datetime) 
         expected += 1
         if link.source_id not in surveyor.survey.seen:
             missing.append(link)
-    return Absences(expected=expected, missing=missing, far=_next_far(pipeline, far))
+    return Absences(expected=expected, missing=missing, far=_next_far(pipeline, far, remember=remember))
 
 
-def forget_unsent(pipeline: Pipeline, surveyor: Surveyor, span: Span) -> None:
-    """Let go of events that were never sent and that a complete read does not show any more: nothing of them is at the target."""
+def forget_unsent(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datetime) -> None:
+    """Let go of events that were never sent and that a complete read does not show any more, and of what waits for those that are over."""
     for link in pipeline.ledger.links_in(pipeline.name, {State.QUARANTINED, State.HELD, State.WAITING, State.READY}):
+        if link.accepted is not None and link.accepted.end <= now and (link.wanted is None or link.wanted.end <= now):
+            surveyor.survey.seen.add(link.source_id)
+            surveyor.survey.changed.append(
+                dataclasses.replace(link, state=State.SETTLED, wanted=link.accepted, reason="over", remedy="", hold=None)
+            )
+            continue
         is_expected = link.wanted is None or link.wanted.start in span
         if link.accepted is None and is_expected and link.source_id not in surveyor.survey.seen:
             surveyor.survey.seen.add(link.source_id)
@@ -67,7 +73,7 @@ async def settle_absences(surveyor: Surveyor, found: Absences, terms: GuardTerms
     kind = _too_much(found, len(undecided), terms)
     asked = [link for link in found.missing if kind is None or link.source_id in approved]
     before = {link.source_id: link for link in (*asked, *found.far)}
-    for link in await surveyor.find(before.keys(), before):
+    for link in await surveyor.find(before.keys(), before, missing={link.source_id for link in asked}):
         surveyor.add(plan_gone(link, now=now), link)
     if kind is None:
         return None
@@ -88,7 +94,7 @@ def _too_much(found: Absences, undecided: int, terms: GuardTerms) -> HoldKind | 
     return None
 
 
-def _next_far(pipeline: Pipeline, far: Sequence[Link]) -> Sequence[Link]:
+def _next_far(pipeline: Pipeline, far: Sequence[Link], *, remember: bool) -> Sequence[Link]:
     """Take the next few of them in turn, so that each is asked for sooner or later however many they are."""
     if len(far) <= FAR_FINDS:
         return far
@@ -96,5 +102,6 @@ def _next_far(pipeline: Pipeline, far: Sequence[Link]) -> Sequence[Link]:
     ordered = sorted(far, key=lambda link: link.source_id)
     after = [link for link in ordered if memo is None or link.source_id > memo[0]]
     chosen = (after + ordered)[:FAR_FINDS]
-    pipeline.ledger.save_memo(MEMO_FAR.format(pipeline=pipeline.name), chosen[-1].source_id, pipeline.clock())
+    if remember:
+        pipeline.ledger.save_memo(MEMO_FAR.format(pipeline=pipeline.name), chosen[-1].source_id, pipeline.clock())
     return chosen

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from calrelay.domain.entry import Entry
-from calrelay.domain.link import CalendarId, ExternalId, Field, Imprint, Link, State, external_id_parts, mode_of_content
+from calrelay.domain.link import CalendarId, ExternalId, Field, Imprint, Link, MessageMode, State, external_id_parts, mode_of_content
+from calrelay.domain.policy import LOAD_KEY, LOAD_VALUE
 from calrelay.domain.window import Span
 from calrelay.engine.pipeline import Pipeline
 from calrelay.errors import VendorUnavailable
@@ -106,17 +107,16 @@ def adopt(link: Link, generation: int, holding: Holding, entry: Entry, imprint: 
         end=holding.end or imprint.end,
         hashes={field: imprint.hashes[field] for field in same},
     )
-    mode = mode_of_content(holding.content or "") or link.mode
     return dataclasses.replace(
-        link,
-        generation=generation,
-        target_id=holding.target_id,
-        accepted=accepted,
-        state=State.SETTLED,
-        mode=mode,
-        hold=None,
-        reason="adopted",
+        link, generation=generation, target_id=holding.target_id, accepted=accepted, state=State.SETTLED, hold=None, reason="adopted"
     )
+
+
+def as_marked(link: Link, holding: Holding) -> Link:
+    """Return the link with the message mode and the load mark that the target's entry shows; what it does not tell stays."""
+    mode = mode_of_content(holding.content or "") or (link.mode if holding.content is None else MessageMode.SEND)
+    is_loaded = link.backfilled if holding.custom_data is None else holding.custom_data.get(LOAD_KEY) == LOAD_VALUE
+    return dataclasses.replace(link, mode=mode, backfilled=is_loaded)
 
 
 def orphan(link: Link, generation: int, holding: Holding, calendar: CalendarId) -> Link | None:
@@ -125,13 +125,12 @@ def orphan(link: Link, generation: int, holding: Holding, calendar: CalendarId) 
         return None
     accepted = Imprint(calendar=holding.calendar or calendar, start=holding.start, end=holding.end, hashes={})
     return dataclasses.replace(
-        link,
+        as_marked(link, holding),
         generation=generation,
         target_id=holding.target_id,
         accepted=accepted,
         wanted=accepted,
         state=State.SETTLED,
-        mode=mode_of_content(holding.content or "") or link.mode,
         reason="adopted",
     )
 

@@ -2,11 +2,12 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from calrelay.domain.guard import Approval
-from calrelay.domain.link import Field, Link, State
+from calrelay.domain.link import CalendarId, Field, Link, State
 from calrelay.domain.plan import Action, Create, Delete, Update
 from calrelay.engine.answers import Answered, match_answers
 from calrelay.engine.generations import next_generation
@@ -15,6 +16,7 @@ from calrelay.engine.report import PassReport, Problem
 from calrelay.errors import (
     AuthFailed,
     ExitCode,
+    GuardRefused,
     NotFound,
     RateLimited,
     RequestRejected,
@@ -25,6 +27,7 @@ from calrelay.errors import (
 from calrelay.ports import DELETED, DELETED_AS_APPROVED, Happening, Put
 
 Upsert = Create | Update
+T = TypeVar("T")
 FAR_FUTURE = datetime.max.replace(tzinfo=UTC)
 ALIKE = 3  # refused one by one, all of them: then it may be the calendar (rule 20)
 
@@ -46,18 +49,38 @@ class Applier:
         self._report = report
         self._approval = approval or Approval()
         self._progress = progress
-        self._calendars_checked: set[str] = set()
+        self._sound_calendars: set[CalendarId] = set()  # looked at, or seen to take an event in this pass
         self._refused: list[tuple[Upsert, RequestRejected]] = []
 
     async def apply(self, actions: Sequence[Action]) -> None:
-        """Send all of it. Raises VendorError when the target does not take anything any more; what was sent stays recorded."""
-        deletes = [a for a in actions if isinstance(a, Delete)]
+        """Send all of it. Raises VendorError when the target does not take anything any more; what was sent stays recorded.
+
+        Raises GuardRefused when the operator paused the pipeline meanwhile.
+        """
+        moves = [a for a in actions if isinstance(a, Delete) and a.successor is not None]
         upserts: list[Upsert] = [a for a in actions if not isinstance(a, Delete)]
-        successors = [moved for delete in deletes if (moved := await self._delete(delete)) is not None]
-        queue = sorted([*successors, *upserts], key=_urgency)
-        for round_ in _rounds(queue, self._target.batch_size, self._target.max_in_flight):
+        try:
+            for delete in (a for a in actions if isinstance(a, Delete) and a.successor is None):
+                await self._delete(delete)
+            for group in _groups(moves, self._target.batch_size):  # a guest is without an entry for one request, not for all of them
+                self._check_pause()
+                await self._send_all([moved for move in group if (moved := await self._delete(move)) is not None])
+            await self._send_all(sorted(upserts, key=_urgency))
+        finally:
+            self._quarantine_accused()
+        await self._quarantine_refused()
+
+    async def _send_all(self, queue: Sequence[Upsert]) -> None:
+        for round_ in _groups(_groups(queue, self._target.batch_size), self._target.max_in_flight):
+            self._check_pause()
             await self._send_round(round_)
-        self._quarantine_refused()
+
+    def _check_pause(self) -> None:
+        if self._ledger.pipeline(self._pipeline.name).is_paused:
+            raise GuardRefused(
+                f"pipeline {self._pipeline.name} was paused while it was being worked on; the rest was not sent",
+                remedy=f"calrelay resume {self._pipeline.name}",
+            )
 
     # --- deletes ---
 
@@ -148,6 +171,7 @@ class Applier:
             happenings.append(self._happening(link, *_told(answer.action)))
             self._report.problems.extend(answer.problems)
             self._count(answer.action)
+            self._sound_calendars.add(answer.action.entry.calendar)
         self._store(accepted, happenings)
         self._tell_progress()
         if silent and len(batch) == 1:
@@ -161,23 +185,36 @@ class Applier:
     # --- refusals ---
 
     async def _refuse(self, action: Upsert, error: RequestRejected) -> None:
-        """Note a refused event; before it is blamed, its calendar is looked at once."""
+        """Note a refused event. When the first three of a calendar fail and none was taken, the calendar is looked at (rule 20)."""
         self._store([dataclasses.replace(action.link, state=State.READY)])
-        calendar = action.entry.calendar
-        if calendar not in self._calendars_checked:
-            self._calendars_checked.add(calendar)
-            if not await self._target.calendar_is_sound(calendar):
-                self._pipeline.forget_calendars()
-                raise VendorUnavailable(
-                    f"account {self._target.account}: calendar {calendar} does not answer any more; nothing was quarantined",
-                    remedy="see `calrelay check`: was the calendar removed or renamed at the target?",
-                    account=self._target.account,
-                    status=error.status,
-                )
         self._refused.append((action, error))
+        calendar = action.entry.calendar
+        if sum(other.entry.calendar == calendar for other, _ in self._refused) == ALIKE:
+            await self._look_at(calendar)
 
-    def _quarantine_refused(self) -> None:
-        for action, error in self._refused:
+    async def _look_at(self, calendar: CalendarId) -> None:
+        """Ask once whether a calendar answers well, unless it has taken an event; it is to blame before its events are."""
+        if calendar in self._sound_calendars:
+            return
+        if not await self._target.calendar_is_sound(calendar):
+            self._pipeline.forget_calendars()
+            raise VendorUnavailable(
+                f"account {self._target.account}: calendar {calendar} does not answer any more; nothing was quarantined",
+                remedy="see `calrelay check`: was the calendar removed or renamed at the target?",
+                account=self._target.account,
+            )
+        self._sound_calendars.add(calendar)
+
+    async def _quarantine_refused(self) -> None:
+        for calendar in dict.fromkeys(action.entry.calendar for action, _ in self._refused):
+            await self._look_at(calendar)
+        self._quarantine_accused()
+
+    def _quarantine_accused(self) -> None:
+        """Quarantine what was refused in calendars that are known to be sound; the others' events stay as they are."""
+        accused = [(action, error) for action, error in self._refused if action.entry.calendar in self._sound_calendars]
+        self._refused = [(action, error) for action, error in self._refused if action.entry.calendar not in self._sound_calendars]
+        for action, error in accused:
             self._quarantine(action, error)
 
     def _quarantine(self, action: Action, error: VendorError) -> None:
@@ -235,7 +272,5 @@ def _urgency(action: Upsert) -> tuple[int, datetime]:
     return (0 if moves else 1, action.link.wanted.start if action.link.wanted else FAR_FUTURE)
 
 
-def _rounds(queue: Sequence[Upsert], batch_size: int, in_flight: int) -> Iterator[list[Sequence[Upsert]]]:
-    batches = [queue[i : i + batch_size] for i in range(0, len(queue), batch_size)]
-    for i in range(0, len(batches), in_flight):
-        yield batches[i : i + in_flight]
+def _groups(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    return [items[i : i + size] for i in range(0, len(items), size)]

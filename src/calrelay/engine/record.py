@@ -14,7 +14,8 @@ from calrelay.engine.order import Order, Reach
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import Outcome, PassReport
 from calrelay.engine.survey import Survey
-from calrelay.ports import Happening, Hold, PipelineRecord
+from calrelay.errors import ExitCode
+from calrelay.ports import Happening, Hold
 
 
 def record_plan(
@@ -47,12 +48,16 @@ def record_plan(
     return ready
 
 
-def remember_pipeline(pipeline: Pipeline, order: Order, record: PipelineRecord, report: PassReport, *, now: datetime) -> None:
-    """Note how far the pipeline has come; a first load ends with its first complete pass."""
+def remember_pipeline(pipeline: Pipeline, order: Order, report: PassReport, *, now: datetime) -> None:
+    """Note how far the pipeline has come; a first load ends with its first complete pass.
+
+    The record is read anew: the operator may have paused the pipeline while the pass was at work.
+    """
     if report.outcome is Outcome.FAILED or order.reach is Reach.IDS or order.is_load:
         return
-    if any(problem.exit_code == 3 for problem in report.problems):
+    if any(problem.exit_code == ExitCode.VENDOR for problem in report.problems):
         return
+    record = pipeline.ledger.pipeline(pipeline.name)
     complete = now if report.is_complete else None
     pipeline.ledger.save_pipeline(
         dataclasses.replace(

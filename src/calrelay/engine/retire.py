@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Protocol
 
 from calrelay.domain.event import SourceId
@@ -26,7 +27,7 @@ class WholeLedger(Ledger, Protocol):
     def all_links(self, pipeline: str) -> Iterator[Link]:
         """Yield every link of a pipeline."""
 
-    def memos(self, prefix: str) -> dict[str, tuple[str, object]]:
+    def memos(self, prefix: str) -> dict[str, tuple[str, datetime]]:
         """Return the remembered facts whose keys begin like this."""
 
     def forget_pipeline(self, name: str) -> None:
@@ -54,7 +55,7 @@ def release(ledger: WholeLedger, pipeline: str, *, clock: Clock) -> int:
     released = [_released(link) for link in ledger.all_links(pipeline) if link.state is not State.RELEASED]
     now = clock()
     told = [Happening(at=now, pipeline=pipeline, external_id=link.external_id, what="let go", detail=RETIRED) for link in released]
-    ledger.save_memo(MEMO_RETIRED.format(pipeline=pipeline), now.isoformat(), now)
+    _note_retired(ledger, pipeline, clock)
     ledger.save_holds(pipeline, [])
     ledger.store(released, told)
     return sum(link.accepted is not None and link.accepted.end > now for link in released)
@@ -64,7 +65,7 @@ async def doomed(pipeline: Pipeline) -> Doomed:
     """Return what `delete_all` would delete. Writes nothing; ignored events and released ones are the operator's and stay."""
     now = pipeline.clock()
     live = list(pipeline.ledger.live_links(pipeline.name, ending_after=now))
-    chosen = tuple(link for link in live if link.state not in _HANDS_OFF)
+    chosen = tuple(link for link in live if link.state not in _HANDS_OFF or link.reason == RETIRED)
     return Doomed(links=chosen, left_alone=len(live) - len(chosen), people=await _count_people(pipeline, chosen))
 
 
@@ -72,9 +73,10 @@ async def delete_all(pipeline: Pipeline) -> PassReport:
     """Delete every live event of a pipeline at its target, soonest first; never raises for what a vendor does.
 
     What was in flight at a crash is asked for first. Somebody has confirmed it: no guard, and it counts as approved. What could not be
-    deleted stays linked, so that it can be run again. The caller holds the pipeline's lock.
+    deleted stays linked, so that it can be run again; no pass runs any more from the first delete on. The caller holds the lock.
     """
     before = pipeline.request_counts()
+    _note_retired(pipeline.ledger, pipeline.name, pipeline.clock)
     report = PassReport(pipeline=pipeline.name, command="retire", started_at=pipeline.clock())
     try:
         await resolve_unanswered(pipeline)
@@ -94,11 +96,13 @@ async def delete_all(pipeline: Pipeline) -> PassReport:
 
 
 def end(ledger: WholeLedger, pipeline: str, *, clock: Clock) -> int:
-    """Forget a pipeline whose events were deleted; where the target still holds some, let those go instead. Return how many those are."""
-    if ledger.count_live(pipeline):
+    """Forget a pipeline whose events were deleted; where the target still holds some, let those go instead. Return how many those are.
+
+    That it was retired stays remembered, so that a config that still has it does not begin anew.
+    """
+    if any(ledger.live_links(pipeline, ending_after=clock())):
         return release(ledger, pipeline, clock=clock)
     ledger.forget_pipeline(pipeline)
-    ledger.save_memo(MEMO_RETIRED.format(pipeline=pipeline), None, clock())
     return 0
 
 
@@ -109,8 +113,7 @@ def rename(ledger: WholeLedger, old: str, new: str, *, clock: Clock) -> int:
     Raises ConfigError when nothing is known under the old name, StateError when the new one has events of its own. The caller holds the
     locks of both.
     """
-    known = ledger.count_states(old)
-    if not known and not ledger.passes(old, 1):
+    if not is_known(ledger, old):
         raise ConfigError(f"nothing is remembered of a pipeline {old}", remedy="`calrelay status` lists the pipelines there are")
     if not ledger.count_live(new):
         ledger.forget_pipeline(new)
@@ -118,6 +121,15 @@ def rename(ledger: WholeLedger, old: str, new: str, *, clock: Clock) -> int:
     for prefix in ("backfill:{}:", "far:{}", "retired:{}"):
         _rename_memos(ledger, prefix.format(old), prefix.format(new), clock)
     return ledger.count_live(new)
+
+
+def is_known(ledger: Ledger, pipeline: str) -> bool:
+    """Say whether anything is remembered of a pipeline."""
+    return bool(ledger.count_states(pipeline) or ledger.passes(pipeline, 1))
+
+
+def _note_retired(ledger: Ledger, pipeline: str, clock: Clock) -> None:
+    ledger.save_memo(MEMO_RETIRED.format(pipeline=pipeline), clock().isoformat(), clock())
 
 
 def _rename_memos(ledger: WholeLedger, old: str, new: str, clock: Clock) -> None:

@@ -9,7 +9,7 @@ from calrelay.domain.link import ExternalId, Link, State
 from calrelay.domain.plan import Action, Create, Decision, Delete, Skipped, Unchanged, Update, plan
 from calrelay.domain.policy import Policy, Standing
 from calrelay.domain.window import Span
-from calrelay.engine.adopt import Holdings, adopt, orphan
+from calrelay.engine.adopt import Holdings, adopt, as_marked, orphan
 from calrelay.engine.heirs import inherit
 from calrelay.engine.order import Order
 from calrelay.engine.pipeline import Pipeline
@@ -55,7 +55,7 @@ class Surveyor:
 
     def take_rows(self, rows: Sequence[Row], links: dict[SourceId, Link]) -> None:
         """Plan rows whose links are at hand."""
-        claims = self._claims(row.source_id for row in rows if row.source_id not in links)
+        claims = self._claims(row.source_id for row in rows if row.source_id not in links or not links[row.source_id].is_live)
         for row in rows:
             if row.source_id in self.survey.seen:
                 continue
@@ -67,15 +67,20 @@ class Surveyor:
             else:
                 self._take_event(row, link, claims)
 
-    async def find(self, source_ids: Collection[SourceId], links: Mapping[SourceId, Link]) -> list[Link]:
-        """Ask the source for events by id and plan what it answers; return the links proven gone. What is not proven is a flaw."""
+    async def find(
+        self, source_ids: Collection[SourceId], links: Mapping[SourceId, Link], *, missing: Collection[SourceId] = ()
+    ) -> list[Link]:
+        """Ask the source for events by id and plan what it answers; return the links proven gone. What is not proven is a flaw.
+
+        `missing` are those that a complete read of their days has just failed to show.
+        """
         gone: list[Link] = []
         gate = asyncio.Semaphore(FINDS_AT_ONCE)
 
         async def ask(source_id: SourceId) -> None:
             async with gate:
                 try:
-                    row = await self._pipeline.source.find(source_id)
+                    row = await self._pipeline.source.find(source_id, is_missing=source_id in missing)
                 except VendorError as error:
                     self.survey.flaws.append(Flaw(what=f"event {source_id} could not be asked for by its id", error=error))
                     self.survey.seen.add(source_id)
@@ -117,7 +122,7 @@ class Surveyor:
             if link is None and (heir := self._inherited(event, claims)):
                 link = heir
             decision: Decision | None = self._plan(event, link)
-            if isinstance(decision, Create) and link is None:
+            if isinstance(decision, Create) and (link is None or not link.is_live):
                 decision = self._claim(decision, claims)
             if isinstance(decision, Create) and (adopted := self._adopted(decision)):
                 link, decision = adopted, self._plan(event, adopted)
@@ -133,7 +138,7 @@ class Surveyor:
 
     def _plan(self, event: Event, link: Link | None) -> Decision:
         decision = plan(event, link, policy=self._policy, hasher=self._pipeline.hasher, now=self._now)
-        if self._order.is_load and isinstance(decision, Create) and not decision.link.backfilled:
+        if self._order.is_load and isinstance(decision, Create):  # marked as typed now, whatever an earlier attempt was told
             return self._as_backfilled(decision)
         if self._order.is_load and isinstance(decision, Delete):  # a load creates and updates only
             self.survey.undecided.add(event.source_id)
@@ -149,19 +154,20 @@ class Surveyor:
     def adopt(self, create: Create, generation: int, holding: Holding) -> None:
         """Replace a planned create by what is left to do for an entry that the target turned out to hold."""
         self.survey.actions.remove(create)
-        link = adopt(create.link, generation, holding, create.entry, self._pipeline.hasher.of_entry(create.entry))
-        self._report.notes["adopted from the target"] += 1
-        self.survey.changed.append(link)
+        link = self._taken_over(create, generation, holding)
         self.add(self._plan(create.event, link), link)
 
     def _adopted(self, create: Create) -> Link | None:
         held = self.holdings.find(create.link.base_id) if self.holdings else None
-        if held is None or create.link.wanted is None:
-            return None
+        return self._taken_over(create, *held) if held else None
+
+    def _taken_over(self, create: Create, generation: int, holding: Holding) -> Link:
+        """Adopt an entry as it was marked at the target: mode and load are told from it before it is compared."""
         self._report.notes["adopted from the target"] += 1
-        link = adopt(create.link, *held, create.entry, create.link.wanted)
-        self.survey.changed.append(link)
-        return link
+        marked = as_marked(create.link, holding)
+        entry = self._policy.entry_of(create.event, marked.mode, backfilled=marked.backfilled)
+        imprint = self._pipeline.hasher.of_entry(entry)
+        return self._remembered(adopt(dataclasses.replace(marked, wanted=imprint), generation, holding, entry, imprint))
 
     def _disowned(self, link: Link) -> Link:
         """Forget what the ledger says of the target, which is looked at anew; what lies beyond the look stays as the ledger has it."""
@@ -216,7 +222,7 @@ class Surveyor:
         claim = claims.get(create.link.base_id)
         if claim is None or claim.pipeline == self._policy.pipeline or claim.is_free:
             seen = self.holdings.next_generation(create.link.base_id) if self.holdings else 1
-            return self._with_generation(create, max(seen, claim.generation if claim else 1))
+            return self._with_generation(create, max(create.link.generation, seen, claim.generation if claim else 1))
         self._report.skipped[f"claimed by pipeline {claim.pipeline}"] += 1
         self._report.problems.append(
             Problem(

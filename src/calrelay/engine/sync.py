@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from calrelay.domain.guard import Approval, Parked, Verdict, guard
 from calrelay.domain.link import State
-from calrelay.domain.plan import Create, plan_gone
+from calrelay.domain.plan import Create, Delete, plan_gone
 from calrelay.domain.policy import Policy
 from calrelay.domain.window import Span
 from calrelay.engine.absence import GuardTerms, absences, forget_unsent, settle_absences
@@ -21,7 +21,7 @@ from calrelay.engine.record import count_dry_run, record_plan, remember_pipeline
 from calrelay.engine.report import Outcome, PassReport, Problem, requests_since
 from calrelay.engine.survey import Surveyor
 from calrelay.engine.unanswered import resolve_unanswered
-from calrelay.errors import CalrelayError, ExitCode, GuardRefused
+from calrelay.errors import CalrelayError, ConfigError, ExitCode, GuardRefused
 from calrelay.ports import Flaw, Scope
 
 CLOCK_SKEW = timedelta(minutes=5)
@@ -77,6 +77,7 @@ class _Pass:
         """Fetch, map, plan, guard, apply, record."""
         self._refuse_paused()
         self._refuse_retired()
+        self._refuse_another_target()
         policy = await self._pipeline.policy(remember=not self._order.is_dry_run)
         if not self._order.is_dry_run:
             await resolve_unanswered(self._pipeline)
@@ -100,7 +101,7 @@ class _Pass:
         )
         if not self._order.adopts_only:
             await Applier(self._pipeline, self._report, approval=approval, progress=self._progress).apply(ready)
-            remember_pipeline(self._pipeline, self._order, self._record, self._report, now=self._now)
+            remember_pipeline(self._pipeline, self._order, self._report, now=self._now)
 
     # --- fetch, map, plan ---
 
@@ -140,8 +141,8 @@ class _Pass:
         parked = []
         if self._order.reach is Reach.COMPLETE and not self._order.is_load and not surveyor.survey.flaws:
             self._report.is_complete = True
-            forget_unsent(self._pipeline, surveyor, self._span)
-            found = absences(self._pipeline, surveyor, self._span, self._now)
+            forget_unsent(self._pipeline, surveyor, self._span, self._now)
+            found = absences(self._pipeline, surveyor, self._span, self._now, remember=not self._order.is_dry_run)
             group = await settle_absences(surveyor, found, self._guard_terms(live), approval, now=self._now)
             parked = [group] if group else []
         if self._order.reach is not Reach.IDS and not self._order.is_load:
@@ -201,15 +202,26 @@ class _Pass:
         elif is_retired(self._ledger, self._pipeline.name):
             name = self._pipeline.name
             raise GuardRefused(
-                f"pipeline {name} was retired, and its events were let go; nothing was read or sent",
-                remedy=f"remove it from the config, set `enabled = false`, or take its events up again with `calrelay adopt {name}`",
+                f"pipeline {name} was retired; nothing was read or sent",
+                remedy=f"remove it from the config, set `enabled = false`, or take it up again with `calrelay adopt {name}`",
+            )
+
+    def _refuse_another_target(self) -> None:
+        """Refuse to go on where the ledger's entries are at another account: their ids mean nothing, or something else, at this one."""
+        name, target = self._pipeline.name, self._pipeline.target.account
+        if others := sorted(self._ledger.live_targets(name, ending_after=self._now) - {target}):
+            raise ConfigError(
+                f"pipeline {name} has events at account {others[0]}, and its config names {target} as the target; nothing was read or sent",
+                remedy=f"set `target` back, or give the pipeline for {target} another name; `calrelay retire {name}` ends the one at {others[0]}",
             )
 
     def _refuse_first_load(self, verdict: Verdict) -> None:
         """Refuse a first load of more events than `first_load`: each create can message its guest at once (rule 16)."""
         if self._order.is_load or self._order.adopts_only or self._record.first_complete_at is not None:
             return
-        creates = sum(isinstance(action, Create) for action in verdict.passed)
+        creates = sum(
+            isinstance(action, Create) or (isinstance(action, Delete) and action.successor is not None) for action in verdict.passed
+        )
         if creates <= self._pipeline.limits.first_load:
             return
         name, (begin, end) = self._pipeline.name, (self._span.begin.date(), self._span.end.date())

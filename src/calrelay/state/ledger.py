@@ -120,6 +120,13 @@ class SqlLedger:
         with self._database.reading() as connection:  # two counts, because an index answers each by itself
             return _count(connection, pipeline, accepted) + _count(connection, pipeline, sending)
 
+    def live_targets(self, pipeline: str, *, ending_after: datetime) -> set[str]:
+        """Return the target accounts at which this pipeline has entries that end after this instant, released ones left out."""
+        query = select(_LINK.c.target).distinct()
+        query = query.where(_LINK.c.pipeline == pipeline, _LINK.c.accepted_end > ending_after, _LINK.c.state != State.RELEASED.value)
+        with self._database.reading() as connection:
+            return set(connection.scalars(query))
+
     def count_states(self, pipeline: str) -> dict[State, int]:
         """Count the links by state."""
         query = select(_LINK.c.state, func.count()).where(_LINK.c.pipeline == pipeline).group_by(_LINK.c.state)

@@ -117,7 +117,7 @@ class TripleseatSource:
         if again.is_doubtful and again.ids != walk.ids:
             yield Flaw(what="events moved from page to page while the list was read, twice; one may have slipped through")
 
-    async def find(self, source_id: SourceId) -> Event | Unmappable | None:
+    async def find(self, source_id: SourceId, *, is_missing: bool = False) -> Event | Unmappable | None:  # noqa: ARG002 - a 404 is proof enough
         """Ask for one event by id; None is proof that it is gone (404 or `deleted_at`). Raises VendorError when nothing is proven."""
         try:
             row = await self._client.show(source_id)
