@@ -127,6 +127,13 @@ COMMANDS: tuple[Row, ...] = (
     Row(SYNC, "run", "calrelay.cli.run:run", "The daemon: keeps every pipeline in step until it is stopped.", ("calrelay run",)),
     Row(LOOK, "status", "calrelay.cli.inspect:status", "Pipelines, freshness, last passes, what waits.", ("calrelay status",)),
     Row(LOOK, "show", "calrelay.cli.inspect:show", "Everything known of one event.", ("calrelay show ts-55120",)),
+    Row(
+        LOOK,
+        "verify",
+        "calrelay.cli.verify:verify",
+        "Compare what the target holds with what it accepted; repair on request.",
+        ("calrelay verify", "calrelay verify venue --repair"),
+    ),
     Row(LOOK, "holds", "calrelay.cli.decide:holds", "What is parked until you decide.", ("calrelay holds",)),
     Row(
         LOOK,
@@ -158,6 +165,20 @@ COMMANDS: tuple[Row, ...] = (
         "calrelay.cli.decide:retag",
         "Change how events are marked for messages.",
         ("calrelay retag venue --messages skip", "calrelay retag ts-55120 --messages send"),
+    ),
+    Row(
+        DECIDE,
+        "retire",
+        "calrelay.cli.retire:retire",
+        "End a pipeline without losing or doubling its events.",
+        ("calrelay retire venue", "calrelay retire venue --delete"),
+    ),
+    Row(
+        DECIDE,
+        "rename",
+        "calrelay.cli.retire:rename",
+        "Give a pipeline another name, with all that is remembered of it.",
+        ("calrelay rename venue main-hall",),
     ),
     Row(
         DECIDE,

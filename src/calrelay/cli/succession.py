@@ -1,0 +1,149 @@
+"""Carries out `retire` and `rename`: takes the locks, asks before anything is deleted, and says what to do in the config."""
+
+import sys
+from contextlib import ExitStack
+from typing import Any
+
+import typer
+
+from calrelay.assembly import assemble
+from calrelay.cli.output import Block, Output
+from calrelay.cli.pass_texts import counted, describe_passes
+from calrelay.cli.session import Session
+from calrelay.config.load import Config
+from calrelay.config.section import check_name
+from calrelay.engine.report import PassReport
+from calrelay.engine.retire import Doomed, delete_all, doomed, end, is_known, release
+from calrelay.engine.retire import rename as rename_in
+from calrelay.errors import ConfigError
+from calrelay.state.database import Access
+from calrelay.state.locks import DaemonLock, PipelineLock
+
+
+def retire(session: Session, output: Output, name: str, *, is_delete: bool, is_confirmed: bool) -> int:
+    """End a pipeline."""
+    if not is_delete:
+        return _let_go(session, output, name)
+    config = session.load()
+    if name not in _names(config):
+        raise ConfigError(
+            f"{config.path} has no pipeline {name}, so its target cannot be reached",
+            remedy="put its [[pipelines]] table back until it is retired, or retire it without --delete: the target keeps its events",
+        )
+    if not is_confirmed and not sys.stdin.isatty():
+        raise ConfigError("--delete asks before it deletes, and there is no terminal to ask on", remedy="confirm it with --yes")
+    report, found, kept = session.run(_delete(config, output, name, is_confirmed=is_confirmed))
+    if report is None:
+        output.answer(_retired(config, name, found=found, is_retired=False), ["Nothing was deleted."])
+        return 0
+    is_retired = not report.problems
+    document = _retired(config, name, found=found, report=report, kept=kept, is_retired=is_retired)
+    output.answer(document, _told(config, name, report, kept, is_retired=is_retired))
+    return report.exit_code
+
+
+def rename(session: Session, output: Output, old: str, new: str) -> int:
+    """Give a pipeline another name. Raises Busy while the daemon or a pass is at work."""
+    try:
+        check_name(new)
+    except ValueError as error:
+        raise ConfigError(f"the name {new} {error}", remedy="choose another name") from None
+    with session.state(Access.WRITE) as (config, state), ExitStack() as locks:
+        if {old, new} <= _names(config) or old == new:
+            raise ConfigError(f"{config.path} has a pipeline {new} already", remedy="choose another name")
+        locks.enter_context(DaemonLock(state.database, command="rename"))
+        for name in (old, new):
+            locks.enter_context(PipelineLock(state.database, name, command="rename"))
+        live = rename_in(state.ledger, old, new, clock=session.now)
+    document = {
+        "from": old,
+        "to": new,
+        "live": live,
+        "config_has": new if new in _names(config) else old if old in _names(config) else None,
+    }
+    output.answer(document, [f"pipeline {old} is called {new} now, with its {counted(live, 'event')} at the target.", *_steps(config, new)])
+    return 0
+
+
+def _let_go(session: Session, output: Output, name: str) -> int:
+    with session.state(Access.WRITE) as (config, state):
+        if name not in _names(config) and not is_known(state.ledger, name):
+            raise ConfigError(f"there is no pipeline {name}, in the config or in the state", remedy="`calrelay status` lists them")
+        with PipelineLock(state.database, name, command="retire"):
+            kept = release(state.ledger, name, clock=session.now)
+    words = (
+        f"pipeline {name} is retired: {counted(kept, 'coming event')} of it stay at the target as they are; nobody touches them any more."
+    )
+    output.answer(
+        _retired(config, name, kept=kept, is_retired=True),
+        [words, "A pipeline that relays the same events takes them over and creates none of them again.", *_farewell(config, name)],
+    )
+    return 0
+
+
+async def _delete(config: Config, output: Output, name: str, *, is_confirmed: bool) -> tuple[PassReport | None, Doomed, int]:
+    """Delete under the lock, from before the question on: what is shown is what is deleted."""
+    async with assemble(config, command="retire", pipelines=[name]) as relay:
+        pipeline = relay.pipelines[name]
+        with relay.lock(name):
+            found = await doomed(pipeline)
+            if found.links and not is_confirmed and not _is_agreed(output, name, pipeline.target.account, found):
+                return None, found, 0
+            report = await delete_all(pipeline)
+            kept = 0 if report.problems else end(relay.ledger, name, clock=relay.clock)
+    return report, found, kept
+
+
+def _is_agreed(output: Output, name: str, account: str, found: Doomed) -> bool:
+    people = "an unknown number of people" if found.people is None else counted(found.people, "person", "people")
+    output.message(
+        f"This deletes {counted(len(found.links), 'coming event')} of pipeline {name} at account {account}, with {people} on them; "
+        "their reminders will not be sent."
+    )
+    return typer.confirm("Delete them?", default=False, err=True)
+
+
+def _told(config: Config, name: str, report: PassReport, kept: int, *, is_retired: bool) -> list[Block]:
+    blocks = describe_passes([report])
+    if not is_retired:
+        return [*blocks, "", f"Not all of it could be deleted. Run `calrelay retire {name} --delete` again; until then no pass of it runs."]
+    rest = [f"{counted(kept, 'event')} that you had ignored or let go stay at the target."] if kept else []
+    return [*blocks, "", f"pipeline {name} is retired.", *rest, *_farewell(config, name)]
+
+
+def _farewell(config: Config, name: str) -> list[str]:
+    if name not in _names(config):
+        return []
+    return [
+        f'Now remove the [[pipelines]] table of "{name}" from {config.path}; until then its passes are refused.',
+        f"`calrelay adopt {name}` takes it up again.",
+    ]
+
+
+def _steps(config: Config, new: str) -> list[str]:
+    if new in _names(config):
+        return [f"{config.path} has the new name already: `calrelay plan {new}` shows that nothing is sent."]
+    return [
+        f'1. In {config.path} write `name = "{new}"` under [[pipelines]].',
+        f"2. `calrelay plan {new}` shows that nothing is sent.",
+        "3. Start the daemon again.",
+    ]
+
+
+def _retired(
+    config: Config, name: str, *, found: Doomed | None = None, report: PassReport | None = None, kept: int = 0, is_retired: bool
+) -> dict[str, Any]:
+    """Return the answer as `retire.json` has it."""
+    return {
+        "pipeline": name,
+        "retired": is_retired,
+        "deleted": report.deleted if report else 0,
+        "kept": kept,
+        "people": found.people if found else None,
+        "in_config": name in _names(config),
+        "problems": [problem.to_json() for problem in report.problems] if report else [],
+    }
+
+
+def _names(config: Config) -> set[str]:
+    return {pipeline.name for pipeline in config.pipelines}
