@@ -40,6 +40,7 @@ def world(tmp_path: Path) -> Iterator[dict[str, dict[str, str]]]:
         "apptoto": {"CALRELAY_RECORD_APPTOTO_USERNAME": "ops@example.com", "CALRELAY_RECORD_APPTOTO_API_KEY": "apptoto-key"},
         "tripleseat": tripleseat_variables(made.tripleseat, tmp_path),
     }
+    env["timetap_messages"] = env["timetap"]
     # Below httpx's transport, which vcr replaces while it records.
     with respx.mock(using="httpcore", assert_all_called=False) as router:
         simulators: tuple[Simulator, ...] = (made.tripleseat, made.timetap, made.apptoto)
