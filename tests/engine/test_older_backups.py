@@ -207,3 +207,13 @@ async def test_another_pipeline_s_entries_are_not_adopted() -> None:
     report = await run_pass(other, Order(command="adopt", adopts_only=True))
     assert all(problem.kind == "MappingError" for problem in report.problems)
     assert bench.ledger.count_live("other") == 0
+
+
+async def test_many_that_are_gone_from_the_target_are_held_before_they_are_created_again() -> None:
+    _, restored = await a_backed_up_bench(120)
+    for number in range(1, 41):
+        await restored.target.delete(restored.target.held(f"ms-{number}").target_id)
+    forget_calls(restored)
+    await restored.sync(adopts_only=True)
+    report = await restored.sync()
+    assert (report.created, report.held, report.exit_code, restored.target.upserts) == (0, 40, ExitCode.GUARD, [])

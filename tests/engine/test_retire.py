@@ -18,7 +18,7 @@ from calrelay.engine.verify import verify
 from calrelay.errors import ConfigError, ExitCode, RequestRejected, StateError, VendorUnavailable
 from calrelay.ports import DELETED_AS_APPROVED
 from tests.fakes.memory_source import an_event, moved, with_status
-from tests.fakes.memory_target import Applied, Call
+from tests.fakes.memory_target import Applied, Call, MemoryTarget
 from tests.fakes.pipelines import MAIN_HALL, TERRACE, Bench, a_bench
 
 HOUR = timedelta(hours=1)
@@ -204,6 +204,15 @@ async def test_a_vendor_that_goes_away_in_the_middle_stops_it_and_it_can_be_run_
     assert (report.deleted, report.exit_code) == (0, ExitCode.VENDOR)
     assert (await delete_all(bench.pipeline)).deleted == 3
     assert bench.target.live == {}
+
+
+async def test_nothing_is_deleted_at_another_account_than_the_events_are_at() -> None:
+    bench = await a_loaded_bench(3)
+    elsewhere = dataclasses.replace(bench.pipeline, target=MemoryTarget(account="another"))
+    with pytest.raises(ConfigError, match="reminders"):
+        await doomed(elsewhere)
+    report = await delete_all(elsewhere)
+    assert (report.deleted, report.exit_code) == (0, ExitCode.CONFIG)
 
 
 # --- rename ---

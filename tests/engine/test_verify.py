@@ -17,7 +17,7 @@ from calrelay.engine.verify import Verification, verify
 from calrelay.errors import ExitCode, VendorUnavailable
 from calrelay.ports import HeldPerson
 from tests.fakes.memory_source import an_event, moved, with_status
-from tests.fakes.memory_target import Call
+from tests.fakes.memory_target import Call, MemoryTarget
 from tests.fakes.pipelines import MAIN_HALL, TERRACE, Bench, a_bench
 
 HOUR = timedelta(hours=1)
@@ -348,6 +348,12 @@ async def test_a_paused_pipeline_is_verified_and_not_repaired() -> None:
     forget_calls(bench)
     found = await repaired(bench)
     assert (told(found), found.exit_code, writes(bench), bench.ledger.count_live("venue")) == ({"ms-3": "lost"}, ExitCode.GUARD, 0, 30)
+
+
+async def test_another_account_than_the_events_are_at_is_not_compared() -> None:
+    bench = await a_loaded_bench(3)
+    found = await verify(dataclasses.replace(bench.pipeline, target=MemoryTarget(account="another")))
+    assert (found.drifts, found.is_whole, found.exit_code) == ([], False, ExitCode.CONFIG)
 
 
 async def test_a_repair_sends_nothing_that_nobody_asked_for() -> None:

@@ -12,6 +12,7 @@ from calrelay.engine.pipeline import Pipeline
 from calrelay.errors import VendorUnavailable
 from calrelay.ports import Flaw, HeldPerson, Holding
 
+LOST = "not at the target any more"
 DAY = timedelta(days=1)  # target days and ours may differ by a zone
 
 
@@ -64,7 +65,8 @@ class Holdings:
         generation = link.generation
         if link.base_id not in self._by_base:
             generation = max(generation + (1 if link.is_live else 0), self.next_generation(link.base_id))
-        return dataclasses.replace(link, state=State.READY, accepted=None, target_id=None, generation=generation)
+        # Waiting, not ready: what is created again is no move under way, so the guards look at it.
+        return dataclasses.replace(link, state=State.WAITING, accepted=None, target_id=None, generation=generation, reason=LOST)
 
     def with_prefix(self, prefix: str) -> dict[ExternalId, tuple[int, Holding]]:
         """Return the entries whose external ids begin like this."""

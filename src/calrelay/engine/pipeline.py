@@ -53,6 +53,15 @@ class Pipeline:
         routes = tuple(Route(match=route.match, calendar=id_of(route.calendar)) for route in self.routes)
         return self.make_policy(id_of(self.calendar), routes)
 
+    def check_target(self) -> None:
+        """Raise ConfigError where coming events are at another account than the config names: their ids mean something else at this one."""
+        others = self.ledger.live_targets(self.name, ending_after=self.clock()) - {self.target.account}
+        if others:
+            raise ConfigError(
+                f"pipeline {self.name} has events at account {min(others)}, and its config names {self.target.account} as the target",
+                remedy=f"set `target` back, or `calrelay retire {self.name}` without --delete ends the one at {min(others)}",
+            )
+
     def forget_calendars(self) -> None:
         """Look calendar names up again next time: one of them does not answer any more."""
         for name in self._calendar_refs():

@@ -121,8 +121,8 @@ def _marked(pipeline: Pipeline, policy: Policy, drift: Drift, found: Verificatio
             return _as_held(drift)
         case DriftKind.LOST if drift.link is not None:
             generation = next_generation(pipeline.ledger, drift.link, seen=found.used.get(drift.link.base_id, 0))
-            return dataclasses.replace(
-                drift.link, state=State.READY, accepted=None, target_id=None, generation=generation, attempts=0, hold=None
+            return dataclasses.replace(  # waiting, not ready: it is no move under way, so the guards look at it
+                drift.link, state=State.WAITING, accepted=None, target_id=None, generation=generation, attempts=0, hold=None
             )
         case DriftKind.UNKNOWN if drift.holding is not None:
             return _adopted(policy, drift)

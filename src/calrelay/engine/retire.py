@@ -62,10 +62,15 @@ def release(ledger: WholeLedger, pipeline: str, *, clock: Clock) -> int:
 
 
 async def doomed(pipeline: Pipeline) -> Doomed:
-    """Return what `delete_all` would delete. Writes nothing; ignored events and released ones are the operator's and stay."""
+    """Return what `delete_all` would delete. Writes nothing; ignored events and released ones are the operator's and stay.
+
+    Raises ConfigError where the events are at another account.
+    """
+    pipeline.check_target()
     now = pipeline.clock()
     live = list(pipeline.ledger.live_links(pipeline.name, ending_after=now))
-    chosen = tuple(link for link in live if link.state not in _HANDS_OFF or link.reason == RETIRED)
+    here = [link for link in live if link.target == pipeline.target.account]
+    chosen = tuple(link for link in here if link.state not in _HANDS_OFF or link.reason == RETIRED)
     return Doomed(links=chosen, left_alone=len(live) - len(chosen), people=await _count_people(pipeline, chosen))
 
 
