@@ -185,7 +185,11 @@ class _Builder:
             routes=routes,
             texts=to_domain.to_texts(table),
             mode=table.messages,
-            basis=Basis(zone_data=ZONE_DATA_VERSION, mapping=source.mapping_version, config=to_domain.config_fingerprint(table, account)),
+            basis=Basis(
+                zone_data=ZONE_DATA_VERSION,
+                mapping=f"{source.mapping_version} {to_domain.reading_fingerprint(table, account)}",
+                config=to_domain.config_fingerprint(table),
+            ),
             window=to_domain.to_window(table.window),
             send_without_contact=to_domain.sends_without_contact(table),
             settle=table.settle,

@@ -303,29 +303,14 @@ async def test_an_appointment_with_an_unknown_status_is_found(bench: TimeTapAcco
     assert event.lifecycle is Lifecycle.UNKNOWN
 
 
-async def test_an_empty_answer_is_proof_only_after_a_whole_read_without_the_appointment(bench: TimeTapAccount) -> None:
+async def test_an_empty_answer_is_proof_only_where_a_complete_read_misses_the_appointment(bench: TimeTapAccount) -> None:
     source_id, other = bench.add(NOW + 60 * DAY), bench.add(NOW + DAY)
     bench.sim.settings.unknown_id = UnknownId.EMPTY
-    await read(bench)
     bench.delete(source_id)
     with pytest.raises(ResponseInvalid, match="proves nothing"):
-        await bench.source.find(source_id)  # the last whole read showed it
-    await read(bench, days=14)
-    with pytest.raises(ResponseInvalid):
-        await bench.source.find(source_id)  # a near read says nothing about it
-    await read(bench)
-    assert await bench.source.find(source_id) is None
-    assert await bench.source.find(other) is not None
-
-
-async def test_an_empty_answer_proves_nothing_before_the_first_whole_read(bench: TimeTapAccount) -> None:
-    source_id = bench.add(NOW + DAY)
-    bench.sim.settings.unknown_id = UnknownId.EMPTY
-    bench.delete(source_id)
-    bench.sim.settings.count_offset = 1
-    await read(bench)
-    with pytest.raises(ResponseInvalid):
         await bench.source.find(source_id)
+    assert await bench.source.find(source_id, is_missing=True) is None
+    assert await bench.source.find(other, is_missing=True) is not None
 
 
 # --- the account ---

@@ -1,7 +1,8 @@
 """Carries the operator's decisions to the state and tells what they will mean; the next pass acts on them."""
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from calrelay.cli.output import Block, Output, Table
@@ -14,8 +15,11 @@ from calrelay.engine import decisions as engine
 from calrelay.errors import ConfigError
 from calrelay.ports import Hold, HoldItem, Ledger
 from calrelay.state.database import Access
+from calrelay.state.locks import PipelineLock
+from calrelay.state.opening import State as OpenState
 
 ITEMS_SHOWN = 20
+PATIENCE = timedelta(seconds=15)  # how long a decision waits for a pass to end
 
 
 def holds(session: Session, output: Output) -> int:
@@ -32,7 +36,7 @@ def approve(session: Session, output: Output, name: str) -> int:
     """Approve a hold, or all holds of a pipeline."""
     with session.state(Access.WRITE) as (_, state):
         approved = engine.approve(state.ledger, name, clock=session.now)
-    lines = [f"approved {hold.id}: {hold.words}" for hold in approved]
+    lines = [f"approved {hold.id}: {hold.words}; {counted(hold.people, 'person', 'people')} touched" for hold in approved]
     output.answer(holds_document(approved), [*lines, *_next_pass(sorted({hold.pipeline for hold in approved}))])
     return 0
 
@@ -40,9 +44,11 @@ def approve(session: Session, output: Output, name: str) -> int:
 def reject(session: Session, output: Output, hold_id: str) -> int:
     """Reject one hold."""
     with session.state(Access.WRITE) as (_, state):
-        if not any(hold.id == hold_id for hold in state.ledger.holds()):
+        pipelines = [hold.pipeline for hold in state.ledger.holds() if hold.id == hold_id]
+        if not pipelines:
             raise ConfigError(f"no hold {hold_id}", remedy="`calrelay holds` lists what waits for a decision, with ids")
-        rejected = engine.reject(state.ledger, hold_id, clock=session.now)
+        with at_rest(state, pipelines, "reject"):
+            rejected = engine.reject(state.ledger, hold_id, clock=session.now)
     lines = [f"rejected {hold.id}: the target keeps what it has of {counted(len(hold.items), 'event')}" for hold in rejected]
     output.answer(holds_document(rejected), list(lines))
     return 0
@@ -61,14 +67,14 @@ def quarantine_list(session: Session, output: Output) -> int:
 
 def quarantine_retry(session: Session, output: Output, external_ids: Sequence[str]) -> int:
     """Let quarantined events be tried again."""
-    with session.state(Access.WRITE) as (config, state):
+    with session.state(Access.WRITE) as (config, state), at_rest(state, _names(config), "quarantine retry"):
         retried = engine.retry(state.ledger, _names(config), external_ids, clock=session.now)
     return _answer(output, retried, "to be tried again", is_due=bool(retried))
 
 
 def quarantine_drop(session: Session, output: Output, external_id: str) -> int:
     """Leave a quarantined event alone until its row changes."""
-    with session.state(Access.WRITE) as (config, state):
+    with session.state(Access.WRITE) as (config, state), at_rest(state, _names(config), "quarantine drop"):
         dropped = engine.drop(state.ledger, _names(config), external_id, clock=session.now)
     return _answer(output, dropped, "left alone until the source row changes")
 
@@ -88,7 +94,9 @@ def set_paused(session: Session, output: Output, name: str, *, is_paused: bool) 
 def ignore(session: Session, output: Output, external_id: str) -> int:
     """Leave an event alone for good."""
     with session.state(Access.WRITE) as (_, state):
-        ignored = engine.ignore(state.ledger, external_id, clock=session.now)
+        pipelines = [link.pipeline for link in engine.find_links(state.ledger, external_id)]
+        with at_rest(state, pipelines, "ignore"):
+            ignored = engine.ignore(state.ledger, external_id, clock=session.now)
     return _answer(output, ignored, "ignored from now on; the target keeps what it has")
 
 
@@ -96,9 +104,23 @@ def retag(session: Session, output: Output, name: str, mode: MessageMode) -> int
     """Give an event, or all coming events of a pipeline, another message mode."""
     with session.state(Access.WRITE) as (config, state):
         is_pipeline = name in _names(config)
-        links = list(_coming(state.ledger, name, session.now())) if is_pipeline else engine.find_links(state.ledger, name)
-        changed = engine.retag(state.ledger, links, mode, clock=session.now)
+        pipelines = [name] if is_pipeline else [link.pipeline for link in engine.find_links(state.ledger, name)]
+        with at_rest(state, pipelines, "retag"):
+            links = list(_coming(state.ledger, name, session.now())) if is_pipeline else engine.find_links(state.ledger, name)
+            changed = engine.retag(state.ledger, links, mode, clock=session.now)
     return _answer(output, changed, f"marked {mode.value}", is_due=bool(changed))
+
+
+@contextlib.contextmanager
+def at_rest(state: OpenState, pipelines: Iterable[str], command: str) -> Iterator[None]:
+    """Keep passes of these pipelines away while links are changed, so that neither overwrites the other; a pass under way is waited for.
+
+    Raises Busy when it takes longer than a moment.
+    """
+    with contextlib.ExitStack() as stack:
+        for name in sorted(set(pipelines)):
+            stack.enter_context(PipelineLock(state.database, name, command=command, patience=PATIENCE))
+        yield
 
 
 def describe_hold(hold: Hold, now: datetime) -> list[Block]:

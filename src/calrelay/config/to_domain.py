@@ -76,23 +76,32 @@ def sends_without_contact(pipeline: Pipeline) -> bool:
     return pipeline.without_contact is WithoutContact.SEND
 
 
-def config_fingerprint(pipeline: Pipeline, source: AccountModel) -> str:
-    """Return a hash over all that changes what events become, and nothing else: the `config` of a `Basis` (rule 14).
+def reading_fingerprint(pipeline: Pipeline, source: AccountModel) -> str:
+    """Return a hash over what changes how a row is read: people, region, zones. Part of the `mapping` of a `Basis` (rule 14).
 
-    Stable over restarts, key order, letter case of facets and the spelling of zones. Rates, intervals, guards, modes and names do not
-    count: they change when and how much is sent, not what.
+    A change of these alters the event itself, so that it cannot be told from a change at the source afterwards.
     """
     zones: Mapping[str, str] = getattr(source, "zones", {})
+    return _hash({"people": sorted(pipeline.people), "region": pipeline.region, "zones": dict(zones)})
+
+
+def config_fingerprint(pipeline: Pipeline) -> str:
+    """Return a hash over what changes which events are wanted and what their entries hold: the `config` of a `Basis` (rule 14).
+
+    Stable over restarts, key order and letter case of facets. Rates, intervals, guards, modes and names do not count: they change when and
+    how much is sent, not what.
+    """
     meaning = {
         "filter": _filter_words(to_filter(pipeline.filter)),
         "calendar": _calendar_words(to_calendar(pipeline)),
         "routes": [[_match_words(route.match), _calendar_words(route.calendar)] for route in to_routes(pipeline)],
         "event": pipeline.event.model_dump(mode="json"),
-        "people": sorted(pipeline.people),
-        "region": pipeline.region,
         "without_contact": pipeline.without_contact,
-        "zones": dict(zones),
     }
+    return _hash(meaning)
+
+
+def _hash(meaning: Mapping[str, object]) -> str:
     text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 

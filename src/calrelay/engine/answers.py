@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from calrelay.domain.link import ExternalId, Field, TargetId
+from calrelay.domain.link import ExternalId, TargetId
 from calrelay.domain.plan import Create, Update
 from calrelay.engine.report import Problem
 from calrelay.ports import Holding, Target
@@ -31,17 +31,13 @@ async def _answer(
     link = action.link
     holding = by_id.get(link.target_id) if link.target_id else None
     holding = holding or by_external.get(link.external_id)
-    if holding is None and not (is_told and by_external):  # the answer names nobody: ask
+    # An answer always names the target's own ids, so one that is known and not named was left out. Otherwise nobody can be told apart: ask.
+    is_left_out = link.target_id is not None or (is_told and bool(by_external))
+    if holding is None and not is_left_out:
         holding = await target.find(link.external_id)
-        if isinstance(action, Update) and holding is not None and not _is_at(action, holding):
-            holding = None  # it is there, but as it was: the update was left out
     if holding is None:
         return Answered(action=action, holding=None)
     return Answered(action=action, holding=holding, problems=tuple(_complaints(action, holding)))
-
-
-def _is_at(action: Update, holding: Holding) -> bool:
-    return Field.START not in action.fields or holding.start is None or holding.start == action.entry.start
 
 
 def _complaints(action: Create | Update, holding: Holding) -> list[Problem]:

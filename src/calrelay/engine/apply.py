@@ -143,9 +143,11 @@ class Applier:
         except (AuthFailed, RateLimited):
             self._store([dataclasses.replace(a.link, state=State.READY) for a in batch])  # refused at the door: nothing was applied
             raise
-        except (VendorUnavailable, ResponseInvalid):  # nobody knows whether it was applied
-            if len(batch) == 1 or halvings:  # the same PUT was repeated, and a smaller one as well; what was applied is asked for next time
+        except (VendorUnavailable, ResponseInvalid) as error:  # nobody knows whether it was applied
+            if len(batch) == 1 or (halvings and error.status is None):  # what was applied is asked for next time
                 raise
+            # The same PUT was repeated. One that got no answer may take minutes (240 s, Apptoto: 7), so a single smaller one follows;
+            # a 502 comes at once, and batches down to five events were seen to get one: halving goes on.
             await self._halve(batch, halvings)
         else:
             await self._record(batch, await match_answers(self._target, batch, holdings))

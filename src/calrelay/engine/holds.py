@@ -1,6 +1,7 @@
 """Holds between passes: what is parked stays as it was shown, dissolves when the source changes its mind, and is approved by item."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from calrelay.domain.event import SourceId
@@ -24,15 +25,28 @@ def approval_of(holds: Iterable[Hold], now: datetime) -> Approval:
 
 
 def merge(
-    pipeline: str, before: Sequence[Hold], parked: Sequence[Parked], *, planned: frozenset[SourceId] | set[SourceId], now: datetime
+    pipeline: str,
+    before: Sequence[Hold],
+    parked: Sequence[Parked],
+    *,
+    planned: Collection[SourceId],
+    going: Mapping[SourceId, str],
+    now: datetime,
 ) -> list[Hold]:
-    """Return the open holds after a pass: one of each kind, with what it parked, and with older items it said nothing about."""
+    """Return the open holds after a plan: one of each kind, with what it parked, and with older items it said nothing about.
+
+    `going` are the digests of what is about to be sent: items approved as exactly that stay until it has been.
+    """
     kept: Mapping[HoldKind, Hold] = {hold.kind: hold for hold in before}
     fresh = {group.kind: group for group in parked}
     merged = []
     for kind in dict.fromkeys([*kept, *fresh]):
         older, group = kept.get(kind), fresh.get(kind)
-        silent = [item for item in (older.items if older else ()) if item.source_id not in planned]
+        silent = [
+            item
+            for item in (older.items if older else ())
+            if item.source_id not in planned or (item.approved_at is not None and going.get(item.source_id) == item.digest)
+        ]
         items = [*silent, *(_item(action, older) for action in (group.actions if group else ()))]
         if items:
             merged.append(_hold(pipeline, kind, older, group, items, now))
@@ -98,3 +112,8 @@ def words_of(kind: HoldKind, items: Sequence[HoldItem]) -> str:
         counted[item.action] = counted.get(item.action, 0) + 1
     what = ", ".join(f"{number} to {word}" for word, number in counted.items())
     return f"{what}: {_WHY[kind]}"
+
+
+def without(hold: Hold, source_ids: Collection[SourceId]) -> Hold:
+    """Return the hold without these items."""
+    return dataclasses.replace(hold, items=tuple(item for item in hold.items if item.source_id not in source_ids))

@@ -1,11 +1,11 @@
 """Writes a plan into the ledger before anything is sent: what is parked, what waits; and a pipeline's progress after it."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from calrelay.domain.event import SourceId
-from calrelay.domain.guard import Parked, Verdict, count_by_kind
+from calrelay.domain.guard import Parked, Verdict, count_by_kind, digest_of
 from calrelay.domain.link import Link, State
 from calrelay.domain.plan import Action, Create, Delete
 from calrelay.domain.policy import Policy
@@ -38,7 +38,9 @@ def record_plan(
         pipeline.ledger.store(survey.changed, happenings)
         return []
     planned = (survey.seen - survey.undecided) | {action.link.source_id for group in verdict.parked for action in group.actions}
-    open_holds = holding.merge(pipeline.name, before, verdict.parked, planned=planned, now=now)
+    # What was approved stays in its hold until it is done: a pass that is interrupted must not ask again.
+    going = {action.link.source_id: digest_of(action) for action in verdict.passed}
+    open_holds = holding.merge(pipeline.name, before, verdict.parked, planned=planned, going=going, now=now)
     hold_ids = {item.source_id: hold.id for hold in open_holds for item in hold.items}
     parked = [_parked(action, group, survey, hold_ids, now) for group in verdict.parked for action in group.actions]
     ready, waiting = _split_waiting(verdict.passed, policy, survey, now)
@@ -46,6 +48,14 @@ def record_plan(
     pipeline.ledger.save_holds(pipeline.name, open_holds)
     pipeline.ledger.store([*survey.changed, *parked, *waiting], happenings)
     return ready
+
+
+def close_done(pipeline: Pipeline, sent: Collection[SourceId]) -> None:
+    """Close what was approved and has been sent, once all of it has gone out."""
+    holds = pipeline.ledger.holds(pipeline.name)
+    left = [holding.without(hold, sent) for hold in holds]
+    if left != holds:
+        pipeline.ledger.save_holds(pipeline.name, [hold for hold in left if hold.items])
 
 
 def remember_pipeline(pipeline: Pipeline, order: Order, report: PassReport, *, now: datetime) -> None:

@@ -17,7 +17,7 @@ from calrelay.engine.holds import approval_of
 from calrelay.engine.order import Order, Reach
 from calrelay.engine.orphans import adopt_orphans, adopt_unlisted, forget_lost
 from calrelay.engine.pipeline import Pipeline
-from calrelay.engine.record import count_dry_run, record_plan, remember_pipeline
+from calrelay.engine.record import close_done, count_dry_run, record_plan, remember_pipeline
 from calrelay.engine.report import Outcome, PassReport, Problem, requests_since
 from calrelay.engine.survey import Surveyor
 from calrelay.engine.unanswered import resolve_unanswered
@@ -101,6 +101,7 @@ class _Pass:
         )
         if not self._order.adopts_only:
             await Applier(self._pipeline, self._report, approval=approval, progress=self._progress).apply(ready)
+            close_done(self._pipeline, {action.link.source_id for action in ready})
             remember_pipeline(self._pipeline, self._order, self._report, now=self._now)
 
     # --- fetch, map, plan ---
@@ -212,7 +213,7 @@ class _Pass:
         if others := sorted(self._ledger.live_targets(name, ending_after=self._now) - {target}):
             raise ConfigError(
                 f"pipeline {name} has events at account {others[0]}, and its config names {target} as the target; nothing was read or sent",
-                remedy=f"set `target` back, or give the pipeline for {target} another name; `calrelay retire {name}` ends the one at {others[0]}",
+                remedy=f"set `target` back; or name the pipeline for {target} anew, and end this one with `calrelay retire {name}`",
             )
 
     def _refuse_first_load(self, verdict: Verdict) -> None:

@@ -89,9 +89,9 @@ class FileLock:
 class PipelineLock(FileLock):
     """The right to work on one pipeline, of one process at a time; `command` is what others are told we are doing."""
 
-    def __init__(self, database: Database, pipeline: str, *, command: str) -> None:
+    def __init__(self, database: Database, pipeline: str, *, command: str, patience: timedelta = _GLANCE) -> None:
         path = lock_path(database, safe_name(pipeline))
-        super().__init__(path, what=f"pipeline {pipeline}", command=command)
+        super().__init__(path, what=f"pipeline {pipeline}", command=command, patience=patience)
 
 
 class DaemonLock(FileLock):

@@ -8,6 +8,7 @@ from calrelay.config.load import Config
 from calrelay.config.to_domain import (
     CalendarRef,
     config_fingerprint,
+    reading_fingerprint,
     sends_without_contact,
     to_calendar,
     to_filter,
@@ -40,9 +41,9 @@ def an_event(**facets: str) -> Event:
     )
 
 
-def fingerprint(config: Config) -> str:
+def fingerprint(config: Config) -> tuple[str, str]:
     pipeline = config.pipelines[0]
-    return config_fingerprint(pipeline, config.accounts[pipeline.source])
+    return config_fingerprint(pipeline), reading_fingerprint(pipeline, config.accounts[pipeline.source])
 
 
 @pytest.mark.parametrize("written", ["Terrace", "TERRACE", " terrace ", 90002])
@@ -180,4 +181,11 @@ def test_the_order_of_routes_counts(load: Load) -> None:
 
 def test_the_fingerprint_outlives_a_release(load: Load) -> None:
     """It stands in ledgers: when it changes for a config that did not, every pipeline there is holds a mapping change."""
-    assert fingerprint(load({})) == "66aff6d5a59c5e896206933a"
+    assert fingerprint(load({})) == ("e55c298aa132c2651cd4fd90", "ee7e2585c47ac1cb3bd1b239")
+
+
+@pytest.mark.parametrize("path", [f"{P}/people", f"{P}/region", "accounts/venue/zones"])
+def test_what_changes_how_a_row_is_read_is_told_apart(load: Load, path: str) -> None:
+    """It alters the event itself, so it must not pass as a change at the source."""
+    changed, before = fingerprint(load({path: CHANGES_THE_MAPPING[path]})), fingerprint(load({}))
+    assert (changed[0] == before[0], changed[1] == before[1]) == (True, False)

@@ -80,7 +80,6 @@ class TimeTapSource:
         self._client = client
         self._context = Context(people=frozenset(people), region=region, zones=dict(zones or {}))
         self._now = now
-        self._listed: dict[str, date] | None = None  # what whole reads last showed, and on which day; None before the first
         self._has_told_of_filter = False
 
     @property
@@ -117,14 +116,12 @@ class TimeTapSource:
         doubt = None if walk.is_flawed else await self._doubt(search, walk, promised)
         if doubt is not None:
             yield doubt
-        elif not walk.is_flawed:
-            self._remember(walk)
 
     async def find(self, source_id: SourceId, *, is_missing: bool = False) -> Event | Unmappable | None:
         """Ask for one appointment by id; None is proof that it is gone. Raises VendorError when nothing is proven.
 
-        TimeTap's "not found" is proof. Nothing but empty answers are it only together with a whole read that does not show the appointment
-        either: an empty body may be one of TimeTap's bad moments (TimeTap: 11, GET of a deleted id).
+        TimeTap's "not found" is proof. Nothing but empty answers are it only where a complete read has just failed to show the appointment:
+        an empty body may be one of TimeTap's bad moments (TimeTap: 11, GET of a deleted id).
         """
         try:
             row = await self._client.show(source_id)
@@ -189,11 +186,6 @@ class TimeTapSource:
         if not self._has_told_of_filter:
             _log.warning("TimeTap lists appointments of other days than asked for", account=self.account, rows=walk.outside)
         self._has_told_of_filter = True
-
-    def _remember(self, walk: _Walk) -> None:
-        """Note what a whole read shows; what it does not show within its days is not listed any more."""
-        elsewhere = {found: day for found, day in (self._listed or {}).items() if day not in walk.asked}
-        self._listed = elsewhere | walk.days
 
     async def _mapped_page(self, rows: Sequence[AppointmentRow]) -> list[Page | Flaw]:
         """Map a page; a row whose staff member was asked for its zone in vain is left out and makes the read incomplete."""

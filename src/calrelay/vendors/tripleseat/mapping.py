@@ -30,6 +30,9 @@ _LONGEST: Final = timedelta(hours=24)  # Tripleseat: Time and zones; longer busi
 _TOLERANCE: Final = timedelta(minutes=1)  # the wall clock has no seconds
 
 
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)  # when something takes place whose time neither can be read nor matters
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What a row does not say itself.
@@ -72,16 +75,14 @@ class _Reading:
 
 
 def to_canonical(row: EventRow, context: Context) -> Event:
-    """Return the canonical event of a row.
+    """Return the canonical event of a row. A cancelled one needs no time that can be read: it will only ever be taken out.
 
     Raises:
         MappingError: no time can be read, the event ends before it starts, or nobody says which zone it is in.
     """
     log = _Log()
     status, lifecycle = _status(row, log)
-    place = _place(row, context, log)
-    start = _instant(row, "start", place, log)
-    end = _end(start, _instant(row, "end", place, log), lifecycle, log)
+    place, start, end = _when(row, context, log, lifecycle)
     return Event(
         source_id=SourceId(row.id),
         status=status,
@@ -101,8 +102,23 @@ def to_canonical(row: EventRow, context: Context) -> Event:
     )
 
 
+def _when(row: EventRow, context: Context, log: _Log, lifecycle: Lifecycle) -> tuple[_Place, datetime, datetime]:
+    """Find place, start and end; a LOST or deleted row whose times are gone keeps its cancellation, at a time that is over."""
+    try:
+        place = _place(row, context, log)
+        start = _instant(row, "start", place, log)
+        return place, start, _end(start, _instant(row, "end", place, log), lifecycle, log)
+    except MappingError:
+        if lifecycle is not Lifecycle.CANCELLED:
+            raise
+    log.reasoning.append("times: none can be read, and none is needed for a cancellation")
+    return _Place(zone=resolve_zone("UTC"), told_by="nobody"), _NEVER, _NEVER
+
+
 def lacks_zone(row: EventRow, context: Context) -> bool:
     """Say whether a row needs its site's zone, because neither the config nor the row itself names one."""
+    if _status(row, _Log())[1] is Lifecycle.CANCELLED:
+        return False
     return _overriding_place(row, context) is None and _told_place(row, dataclasses.replace(context, site_zones={}), _Log()) is None
 
 
