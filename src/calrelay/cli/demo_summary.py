@@ -165,7 +165,17 @@ def _next(ending: Ending) -> list[Block]:
         "",
         "  Or nothing: here both are mistakes at the source. Once they are mended there, the next pass finds nothing to hold.",
         "",
-        f"This took {ending.seconds:.0f} s. `calrelay demo --serve` goes on with the daemon; `calrelay init` begins with your accounts.",
+        f"This took {ending.seconds:.0f} s, and the demo's accounts are gone again. To type these commands yourself, without accounts:",
+        "",
+        Table(
+            rows=[
+                (". .venv/bin/activate", "where calrelay was installed by make"),
+                ("calrelay simulate", "in one terminal"),
+                ("calrelay init --simulate", "in another, then check, plan, backfill, run"),
+                ("calrelay init", "begins with your own accounts"),
+            ],
+            indent=2,
+        ),
     ]
 
 

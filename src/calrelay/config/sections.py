@@ -53,11 +53,12 @@ class WebSection(Section):
     """What the daemon listens on."""
 
     listen: ListenAddress = Field(
-        default=Address(host="127.0.0.1", port=8642), description='Status page, /healthz, /readyz and /metrics; "" switches them off.'
+        default=Address(host="127.0.0.1", port=8642),
+        description='Status page, /healthz, /readyz and /metrics, which this release does not serve yet; "" switches them off.',
     )
     hooks: ListenAddress = Field(
         default=None,
-        description='Receiver of the vendors\' webhooks, such as "127.0.0.1:8643"; "" switches it off.',
+        description='Receiver of the vendors\' webhooks, such as "127.0.0.1:8643", which this release does not have yet; "" switches it off.',
         json_schema_extra={"default": ""},
     )
 
