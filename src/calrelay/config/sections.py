@@ -58,7 +58,7 @@ class WebSection(Section):
     )
     hooks: ListenAddress = Field(
         default=None,
-        description='Receiver of the vendors\' webhooks, such as "127.0.0.1:8643", which this release does not have yet; "" switches it off.',
+        description='Receiver of the vendors\' webhooks, such as "127.0.0.1:8643"; not in this release yet. "" is off.',
         json_schema_extra={"default": ""},
     )
 
