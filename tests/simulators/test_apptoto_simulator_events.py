@@ -8,9 +8,9 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.simulators.apptoto_account import JANE, MAX, Account, open_account
 
 from calrelay.simulators.apptoto_settings import AfterDelete, BadEvents, CalendarChange, CalendarList, Race
+from tests.simulators.apptoto_account import JANE, MAX, Account, open_account
 
 
 @pytest.fixture

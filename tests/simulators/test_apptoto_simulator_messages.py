@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.simulators.apptoto_account import JANE, MAX, START, Account, open_account
 
 from calrelay.simulators.apptoto import ApptotoSimulator
 from calrelay.simulators.apptoto_messages import AutoMessage, Channel, Purpose, read_rule
 from calrelay.simulators.apptoto_settings import AfterDelete
 from calrelay.simulators.faults import SimulatedClock
+from tests.simulators.apptoto_account import JANE, MAX, START, Account, open_account
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 
 import pytest
-from tests.simulators.apptoto_account import JANE, MAX, START, Account, open_account
 
 from calrelay.simulators.apptoto_settings import Extraction
+from tests.simulators.apptoto_account import JANE, MAX, START, Account, open_account
 
 
 @pytest.fixture
