@@ -128,14 +128,15 @@ def without_privileges() -> None:
 
 @pytest.mark.parametrize("what", ["file", "folder"])
 def test_a_database_that_cannot_be_written_is_no_crash(small_stage: Stage, what: str) -> None:
-    """The folder is where SQLite keeps its journal; a file of our own would be given its rights back."""
+    """The folder is where SQLite keeps its journal; a file that is ours, or lies in a folder that is, would be given its rights back."""
     small_stage.sync()
     small_stage.forget_requests()
     if what == "folder":
         small_stage.folder.chmod(0o500)
     elif os.geteuid() == 0:
-        os.chown(small_stage.database, NOBODY, NOBODY)
-        small_stage.database.chmod(0o644)
+        for path, mode in ((small_stage.folder, 0o777), (small_stage.database, 0o644)):
+            os.chown(path, NOBODY, NOBODY)
+            path.chmod(mode)
     else:
         pytest.skip("only root can give a file away")
     try:

@@ -1,6 +1,7 @@
 """The installed command as processes: two at once, killed, ended; events are neither doubled nor lost."""
 
 import contextlib
+import json
 import signal
 import threading
 from collections.abc import Iterator
@@ -86,7 +87,7 @@ def test_ended_in_the_middle_it_says_so_and_the_next_one_goes_on(full_stage: Sta
         out, err = process.communicate(timeout=30)
         assert process.returncode == 128 + number
     assert "Traceback" not in out + err
-    assert out.count("\n{") == 0
+    assert json.loads(out).keys() <= {"passes", "error"}
     again = full_stage.type(*SYNC)
     assert again.code == 0, again
     assert_complete(full_stage)
