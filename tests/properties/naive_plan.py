@@ -1,0 +1,127 @@
+"""A second opinion on what to do about an event, written from rules 9, 13, 14, 17 and 18 on plain values; slow, and without hashes."""
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+
+from calrelay.domain.event import Event, Lifecycle
+from calrelay.domain.link import Basis, MessageMode
+
+Values = Mapping[str, object]
+TIMES = {"start", "end", "time_zone"}
+MINUS_FIVE = timezone(timedelta(hours=-5))  # New York in the winter of these histories
+TAGS = {MessageMode.SEND: "", MessageMode.AUTO: "#auto", MessageMode.NO_BOOKING: "#nobooking", MessageMode.SKIP: "#skip"}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """The config, in plain words."""
+
+    statuses: frozenset[str] = frozenset({"DEFINITE", "CLOSED"})
+    room: str = ""  # only this one; "" is all
+    terrace_apart: bool = False
+    prefix: str = ""  # of titles
+    mode: MessageMode = MessageMode.SEND
+    basis: Basis = Basis(zone_data="a", mapping="a", config="a")
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Memory:
+    """What we know of one event. `there` is what the target holds, and the end of it as an instant; `doubtful` fields may be otherwise."""
+
+    there: Values | None = None
+    there_ends: datetime | None = None
+    doubtful: frozenset[str] = frozenset()
+    generation: int = 1
+    mode: MessageMode | None = None
+    seen: Event | None = None
+    seen_basis: Basis | None = None
+    refused: tuple[Event, Basis] | None = None
+    left_alone: str = ""  # "for good", or "until changed"
+    left_at: Event | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Opinion:
+    """What is to be done: "create", "update", "delete", "move" or nothing."""
+
+    what: str = ""
+    fields: frozenset[str] = frozenset()
+    cause: str = ""
+    values: Values | None = None
+
+
+def values_of(event: Event, wishes: Wishes, mode: MessageMode) -> dict[str, object]:
+    """What the target is to hold of an event."""
+    return {
+        "title": wishes.prefix + event.title,
+        "start": event.start.astimezone(MINUS_FIVE).isoformat(),
+        "end": event.end.astimezone(MINUS_FIVE).isoformat(),
+        "time_zone": event.zone,
+        "location": event.location,
+        "content": "\n".join(part for part in (f"{event.custom['guest_count']} guests", TAGS[mode]) if part),
+        "participants": {(p.name, p.email, p.phone) for p in event.participants},
+        "custom_data": dict(event.custom),
+        "calendar": "terrace" if wishes.terrace_apart and "terrace" in event.facets["rooms"] else "hall",
+    }
+
+
+def judge(event: Event | None, memory: Memory, wishes: Wishes, now: datetime) -> Opinion:
+    """Say what is to be done about an event as its source shows it now; None is one that is proven gone."""
+    if event is None:
+        return _judge_gone(memory, now)
+    if memory.left_alone == "for good" or (memory.left_alone == "until changed" and memory.left_at in (None, event)):
+        return Opinion()
+    if memory.refused == (event, wishes.basis) and event.end > now:
+        return Opinion()
+    mode = memory.mode or wishes.mode
+    wanted = values_of(event, wishes, mode)
+    standing, over = _standing(event, wishes), event.end <= now
+    if memory.there is None:
+        is_due = standing == "wanted" and not over
+        return Opinion(what="create", cause="source", values=wanted) if is_due else Opinion()
+    if over and memory.there_ends is not None and memory.there_ends <= now:
+        return Opinion()
+    if standing == "cancelled":
+        return Opinion(what="delete", cause="source")
+    if standing == "outside" or (standing == "wanted" and over):
+        return Opinion(what="delete", cause=_cause(event, memory, wishes, frozenset(), "filter"))
+    if standing == "kept" or over:
+        return Opinion()
+    if standing == "unknown":
+        wanted["calendar"] = memory.there["calendar"]
+    if wanted["calendar"] != memory.there["calendar"]:
+        return Opinion(what="move", cause=_cause(event, memory, wishes, frozenset(), "route"), values=wanted)
+    fields = frozenset(name for name, value in wanted.items() if name in memory.doubtful or memory.there[name] != value)
+    if not fields:
+        return Opinion()
+    return Opinion(what="update", fields=fields, cause=_cause(event, memory, wishes, fields, "mapping"), values=wanted)
+
+
+def _judge_gone(memory: Memory, now: datetime) -> Opinion:
+    is_history = memory.there_ends is not None and memory.there_ends <= now
+    if memory.there is None or is_history or memory.left_alone:
+        return Opinion()
+    return Opinion(what="delete", cause="absence")
+
+
+def _standing(event: Event, wishes: Wishes) -> str:
+    if event.lifecycle is Lifecycle.CANCELLED:
+        return "cancelled"
+    if event.status not in wishes.statuses:
+        return {Lifecycle.KEPT: "kept", Lifecycle.UNKNOWN: "unknown"}.get(event.lifecycle, "outside")
+    if wishes.room and wishes.room not in event.facets["rooms"]:
+        return "outside"
+    return "wanted" if event.participants else "outside"
+
+
+def _cause(event: Event, memory: Memory, wishes: Wishes, fields: frozenset[str], ours: str) -> str:
+    """Who made it necessary: somebody at the source, or a change of ours (rules 9, 13, 14)."""
+    known, basis = memory.seen_basis, wishes.basis
+    if known is None:
+        return "source"
+    if fields and fields <= TIMES and known.zone_data != basis.zone_data:
+        return "zone data"
+    if known.mapping != basis.mapping:  # a release may read the same row otherwise, so nobody can tell
+        return ours
+    return ours if memory.seen == event and known.config != basis.config else "source"
