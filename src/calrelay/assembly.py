@@ -17,7 +17,7 @@ from calrelay.errors import ConfigError
 from calrelay.http.client import AsyncBaseTransport, Auth, Observer, VendorClient
 from calrelay.http.pacing import Pacer
 from calrelay.log import register_secret
-from calrelay.ports import Clock, Source, Target
+from calrelay.ports import Clock, Messenger, Source, Target
 from calrelay.state.database import Access
 from calrelay.state.ledger import SqlLedger
 from calrelay.state.locks import PipelineLock
@@ -28,6 +28,8 @@ from calrelay.vendors.apptoto.settings import ApptotoAccount
 from calrelay.vendors.apptoto.target import ApptotoTarget
 from calrelay.vendors.timetap.auth import TimeTapAuth
 from calrelay.vendors.timetap.client import TimeTapClient
+from calrelay.vendors.timetap.messages import TimeTapMessenger
+from calrelay.vendors.timetap.messages_client import TimeTapMessagesClient
 from calrelay.vendors.timetap.settings import TimeTapAccount
 from calrelay.vendors.timetap.source import TimeTapSource
 from calrelay.vendors.tripleseat.auth import OAuthApp, TripleseatAuth
@@ -39,6 +41,9 @@ Transports = Mapping[str, AsyncBaseTransport]
 MakeSource = Callable[[model.Pipeline], Source]
 KeepAlive = Callable[[], Awaitable[object]]
 CONSENT_REFRESH = timedelta(days=1)  # a refresh token's life when unused is unknown (Tripleseat: unknowns)
+
+
+SPEAKING = frozenset({"timetap"})  # vendors of sources that message people by themselves
 
 
 def utc_now() -> datetime:
@@ -57,6 +62,7 @@ class Relay:
     pipelines: Mapping[str, Pipeline]
     ends: Mapping[str, Source | Target]  # by account, for `check`
     keep_alive: Sequence[KeepAlive]  # to be called about daily, so that a consent does not lapse
+    messengers: Mapping[str, Messenger] = dataclasses.field(default_factory=dict)  # by account: sources that message people by themselves
 
     @property
     def ledger(self) -> SqlLedger:
@@ -104,6 +110,7 @@ async def assemble(
                 clock=clock,
                 pipelines={one.name: builder.pipeline(one) for one in chosen},
                 ends=builder.ends(),
+                messengers=builder.messengers,
                 keep_alive=tuple(builder.keep_alive),
             )
 
@@ -129,6 +136,7 @@ class _Builder:
         self._sources: dict[str, MakeSource] = {}
         self._targets: dict[str, Target] = {}
         self._plain_sources: dict[str, Source] = {}
+        self.messengers: dict[str, Messenger] = {}
         self.keep_alive: list[KeepAlive] = []
 
     async def open(self, name: str) -> None:
@@ -241,6 +249,8 @@ class _Builder:
         http = await self._http(name, "TimeTap", account.base_url, account.rate, auth)
         client = TimeTapClient(http, page_size=account.page_size, now=self._clock)
         self._plain_sources[name] = TimeTapSource(account=name, client=client, zones=account.zones, now=self._clock)
+        messages = TimeTapMessagesClient(http, now=self._clock)
+        self.messengers[name] = TimeTapMessenger(account=name, client=messages, now=self._clock)
 
         def source(table: model.Pipeline) -> Source:
             return TimeTapSource(

@@ -10,6 +10,8 @@ from calrelay.domain.entry import Entry
 from calrelay.domain.event import Event, Row, SourceId, Unmappable
 from calrelay.domain.guard import HoldKind
 from calrelay.domain.link import CalendarId, ExternalId, Field, Link, State, TargetId
+from calrelay.domain.messages import Rules
+from calrelay.domain.switches import Occurrence, Switch, SwitchKind
 from calrelay.domain.window import Span
 from calrelay.errors import VendorError
 
@@ -83,6 +85,28 @@ class Source(Protocol):
     @property
     def clock_skew_seconds(self) -> float | None:
         """The vendor's Date header minus our clock at the last answer, or None."""
+
+
+class Messenger(Protocol):
+    """A source account that messages people by itself. Never edits a booking, never sends a message. Raises nothing but `VendorError`."""
+
+    account: str
+    vendor: str
+
+    async def rules(self) -> Rules:
+        """Return everything that is set up to message people, built-in reminders excepted, which come with each event."""
+
+    async def occurrences(self, source_id: SourceId) -> Sequence[Occurrence]:
+        """Return what went off for one event and what is scheduled to, in one request."""
+
+    async def switch(self, kind: SwitchKind, identity: str) -> Switch:
+        """Return something that sends messages, as it is now. Raises NotFound where there is none, or it is off already."""
+
+    async def silence(self, switch: Switch) -> str:
+        """Switch something off, read it back, and say how it took. Idempotent. Raises RequestRejected when it does not take."""
+
+    async def restore(self, switch: Switch) -> str:
+        """Switch something on again as it was, read it back, and say how it took. Idempotent. Raises as `silence` does."""
 
 
 # --- what a target takes ---

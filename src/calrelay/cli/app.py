@@ -134,6 +134,19 @@ COMMANDS: tuple[Row, ...] = (
         "Compare what the target holds with what it accepted; repair on request.",
         ("calrelay verify", "calrelay verify venue --repair"),
     ),
+    Row(
+        LOOK,
+        "messages",
+        "calrelay.cli.messages:app",
+        "What TimeTap itself sends to people Apptoto also messages; switch it off.",
+        (
+            "calrelay messages",
+            "calrelay messages studio --json",
+            "calrelay messages --event tt-70000001",
+            "calrelay messages silence action:41901 --apply",
+            "calrelay messages restore",
+        ),
+    ),
     Row(LOOK, "holds", "calrelay.cli.decide:holds", "What is parked until you decide.", ("calrelay holds",)),
     Row(
         LOOK,

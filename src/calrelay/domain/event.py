@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NewType
 
 from calrelay.domain.people import Participant
+from calrelay.domain.reminders import OwnMessages
 from calrelay.errors import MappingError
 
 SourceId = NewType("SourceId", str)
@@ -27,7 +28,8 @@ class Event:
 
     `start` and `end` are aware and in UTC; `zone` is the canonical IANA id of the place. `facets` are what filters and routes match: facet
     name to case-folded names and ids. `group` ties the events of one booking together. `exempt` says why a row is nobody's booking
-    (time off, a hold), or is empty. `notes` and `reasoning` explain the mapping to people and do not count as content.
+    (time off, a hold), or is empty. `own` is what the source's own messages depend on, where it sends some. `notes` and `reasoning` explain
+    the mapping to people; like `own` they do not count as content.
     """
 
     source_id: SourceId
@@ -44,6 +46,7 @@ class Event:
     custom: Mapping[str, str] = dataclasses.field(default_factory=dict)
     group: str = ""
     exempt: str = ""
+    own: OwnMessages | None = None
     notes: tuple[str, ...] = ()
     reasoning: tuple[str, ...] = ()
 

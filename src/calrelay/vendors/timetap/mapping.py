@@ -7,6 +7,7 @@ from typing import Final
 
 from calrelay.domain.event import Event, Lifecycle, SourceId
 from calrelay.domain.people import Participant, PhoneField, Role, contactable, person_name
+from calrelay.domain.reminders import Channel, Guest, OwnMessages, Recipient, Reminder
 from calrelay.domain.text import title
 from calrelay.domain.zones import Resolution, Zone, hhmm, offset_at, parse_wall_clock, resolve_zone, to_instant, with_offset
 from calrelay.errors import MappingError
@@ -113,6 +114,7 @@ def to_canonical(row: AppointmentRow, context: Context) -> Event:
         custom=_custom(row, status),
         group=_group(row, when.start),
         exempt=exempt,
+        own=_own(row, status),
         notes=tuple(log.notes),
         reasoning=tuple(log.reasoning),
     )
@@ -415,6 +417,32 @@ def _group(row: AppointmentRow, start: datetime) -> str:
     if row.reason and (row.reason.reason_type or "").upper() == "CLASS":
         return f"class-{row.reason.reason_id}-{_staff_id(row)}-{start.isoformat()}"
     return row.id
+
+
+def _own(row: AppointmentRow, status: str) -> OwnMessages | None:
+    """Return what TimeTap's own messages depend on. Null and 0 hours mean no reminder (TimeTap: 3.1 and 11, a guess)."""
+    client = _client(row)
+    if client is None:
+        return None
+    kept = (
+        (Recipient.GUEST, Channel.EMAIL, row.client_reminder_hours),
+        (Recipient.STAFF, Channel.EMAIL, row.staff_reminder_hours),
+        (Recipient.GUEST, Channel.SMS, row.remind_client_sms_hrs),
+        (Recipient.STAFF, Channel.SMS, row.remind_staff_sms_hrs),
+    )
+    due = () if status == "COMPLETED" else kept  # nobody is reminded of what is marked as done
+    return OwnMessages(
+        guest=Guest(id=client.client_id, email=client.email_address or "", phone=client.cell_phone or ""),
+        booked_at=_millis(row.created_date),
+        reminders=tuple(Reminder(recipient=who, channel=how, before=timedelta(hours=hours)) for who, how, hours in due if hours),
+    )
+
+
+def _millis(value: int | None) -> datetime | None:
+    try:
+        return None if value is None else datetime.fromtimestamp(value / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _staff_id(row: AppointmentRow) -> str | None:

@@ -44,6 +44,12 @@ def _to_clock(value: object) -> int | None:
     return int(text) if text is not None and text.isdecimal() and text.isascii() and len(text) <= 4 else None
 
 
+def _to_count(value: object) -> int | None:
+    """Read hours or milliseconds, which are whole and not negative; also out of text."""
+    text = _to_id(value)
+    return int(text) if text is not None and text.isdecimal() and text.isascii() and len(text) <= 15 else None
+
+
 def _to_object(value: object) -> object:
     """Read a nested object; anything else is none."""
     return value if isinstance(value, Mapping) else None
@@ -71,6 +77,7 @@ def fold_keys(value: Mapping[str, Any]) -> dict[str, Any]:
 Text = Annotated[str | None, BeforeValidator(_to_text)]
 Id = Annotated[str | None, BeforeValidator(_to_id)]
 Clock = Annotated[int | None, BeforeValidator(_to_clock)]
+Whole = Annotated[int | None, BeforeValidator(_to_count)]
 ZoneCode = Annotated[str | None, BeforeValidator(_to_zone_code)]
 
 
@@ -130,6 +137,12 @@ class AppointmentRow(Wire):
     id: Annotated[str, BeforeValidator(_to_id)] = Field(validation_alias="calendarid")
     status: Text = None
     recurring_appointment_id: Id = None
+    created_date: Whole = None  # milliseconds; webhooks have text, which is not needed there
+
+    client_reminder_hours: Whole = None
+    staff_reminder_hours: Whole = None
+    remind_client_sms_hrs: Whole = None
+    remind_staff_sms_hrs: Whole = None
 
     start_date_time_utc: Text = None
     end_date_time_utc: Text = None
