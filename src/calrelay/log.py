@@ -65,7 +65,9 @@ def configure(*, format: Format = "auto", level: Level = "info", stream: TextIO 
     root.addHandler(handler)
     root.setLevel(level.upper())
     for name in _NOISY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.WARNING)
+        logger.propagate, logger.disabled = True, False  # uvicorn brings a log config of its own, which would keep its warnings from ours
 
 
 def register_secret(value: str) -> None:

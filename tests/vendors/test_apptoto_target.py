@@ -306,7 +306,8 @@ class TestProbe:
         assert "make one" in facts["calendars"].warning
 
     async def test_how_far_the_clocks_are_apart_is_known_after_an_answer(self, world: ApptotoWorld) -> None:
-        assert world.target.clock_skew_seconds is None
+        before: float | None = world.target.clock_skew_seconds
+        assert before is None
         world.simulator.faults.add(
             Fault(kind=Kind.STATUS, path="/v1/events", status=200, body='{"events": []}', headers={"Date": "Tue, 01 Jan 2030 00:00:00 GMT"})
         )

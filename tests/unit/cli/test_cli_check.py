@@ -145,7 +145,9 @@ def test_a_calendar_id_that_is_not_there_is_refused_and_one_that_is_passes(house
 
 def test_the_calendars_of_routes_are_looked_up_too(house: House) -> None:
     route = '\n[[pipelines.routes]]\nmatch = { rooms = ["Terrace"] }\ncalendar = "Terasse"\n'
-    change(house, 'calendar = "Main Hall"\n', f'calendar = "Main Hall"\n{route}')
+    text = house.config.read_text()
+    table, _, rest = text.partition('window = { future = "60d" }\n')
+    house.config.write_text(f'{table}window = {{ future = "60d" }}\n{route}{rest}')
     assert "pipelines[0].routes[0].calendar" in house.type("check").out
 
 

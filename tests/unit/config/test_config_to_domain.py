@@ -6,7 +6,6 @@ import pytest
 
 from calrelay.config.load import Config
 from calrelay.config.to_domain import (
-    CalendarRef,
     config_fingerprint,
     reading_fingerprint,
     sends_without_contact,
@@ -21,7 +20,7 @@ from calrelay.domain.event import Event, Lifecycle, SourceId
 from calrelay.domain.guard import Limit, Limits
 from calrelay.domain.link import CalendarId
 from calrelay.domain.people import Role
-from calrelay.domain.policy import Standing
+from calrelay.domain.policy import CalendarRef, Standing
 
 Load = Callable[[dict[str, Any]], Config]
 
