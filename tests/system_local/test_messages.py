@@ -2,7 +2,7 @@
 
 import copy
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from calrelay.simulators.timetap_settings import ActionPost
 from calrelay.simulators.timetap_templates import TRIGGER, Recipient, a_template_body
 from calrelay.state.database import open_database
 from calrelay.state.ledger import SqlLedger
+from calrelay.vendors.timetap.mapping import STATUSES
 from tests.system_local.stage import Stage
 from tests.unit.cli.schemas import assert_fits
 
@@ -390,3 +391,35 @@ def test_it_writes_nothing_to_its_own_state_either(business: Business) -> None:
     business.stage.database.unlink()
     ask(business)
     assert not business.stage.database.exists()
+
+
+# --- a business as it grows ---
+
+
+def test_a_lively_business_is_told_as_its_own_ledger_has_it(full_stage: Stage) -> None:
+    """Seventy appointments with classes, series, every odd status, three zones, triggers of every sort, and campaigns."""
+    sim = full_stage.world.timetap
+    now = sim.clock.now()
+    sim.stores.events.fired.clear()  # what went off before is only known appointment by appointment
+    document = full_stage.type("messages", "--json").document
+    assert_fits(document, "messages")
+    future = {f"tt-{number}" for number, booking in sim.book.bookings.items() if is_listed(booking.row, now)}
+    due = [message for message in sim.messages_due(now, now + timedelta(days=400)) if f"tt-{message.calendar_id}" in future]
+    expected = sorted(
+        (
+            f"tt-{message.calendar_id}",
+            "guest" if message.recipient is Recipient.CLIENT else "staff",
+            message.channel.value,
+            f"{message.at:%Y-%m-%dT%H:%M:%SZ}",
+            WHY[message.origin],
+        )
+        for message in due
+    )
+    told = sorted(tuple(one[key] for key in ("external_id", "recipient", "channel", "at", "why")) for one in document["messages"])
+    assert len(expected) > 50
+    assert told == expected
+
+
+def is_listed(row: dict[str, Any], now: datetime) -> bool:
+    """Tell whether a row is not over, and of a status that the report is asked for: others it never shows (rule 2)."""
+    return row["status"] in STATUSES and datetime.fromisoformat(row["endDateTimeUTC"]) > now
