@@ -121,7 +121,7 @@ def _print_block(block: Block, stream: TextIO) -> None:
         from calrelay.cli.terminal import print_table  # noqa: PLC0415 - loads rich, on terminals only
 
         rows = [[_printable(cell) for cell in row] for row in block.rows]
-        print_table(dataclasses.replace(block, rows=rows), stream)
+        print_table(rows, block.columns, indent=block.indent, stream=stream)
     else:
         for line in plain_table(block):
             _write(stream, line)
