@@ -85,8 +85,9 @@ class Venue:
         self.terrace = CalendarId(str(self.apptoto.add_calendar("Terrace")))
         self.fate = Fate()
         self._batch_size = batch_size
+        self._loop = VirtualTimeLoop()
         self._open_database()
-        self._start()
+        self.restart()
 
     # --- our process ---
 
@@ -185,7 +186,7 @@ class Venue:
         SqlTokenStore(self.database).save("venue", known)
 
     def _start(self) -> None:
-        self._loop = VirtualTimeLoop()
+        self._loop = VirtualTimeLoop(begins_at=self._loop.time() + 60.0)
         self.ledger = SqlLedger(self.database)
         self.fate.arm(None)
         self._loop.run(self._open_clients())

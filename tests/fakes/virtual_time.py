@@ -4,6 +4,8 @@ import asyncio
 import selectors
 from typing import Any
 
+STEP = 1e-6  # seconds that each turn of the loop takes, so that sums of small numbers come out above what they are compared with
+
 
 class _Skipping(selectors.DefaultSelector):
     """Looks at the sockets without waiting for them, and counts the time that would have passed."""
@@ -15,7 +17,7 @@ class _Skipping(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> Any:
         if timeout is None:
             raise RuntimeError("everybody waits for something that will never happen")
-        self.skipped += max(timeout, 0.0)
+        self.skipped += max(timeout, 0.0) + STEP
         return super().select(0)
 
 
@@ -25,12 +27,13 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     Its time stands still but for those waits, so that the same run always is the same. Threads and sockets cannot be waited for.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, begins_at: float = 0.0) -> None:
         self._skipping = _Skipping()
+        self._begins_at = begins_at
         super().__init__(self._skipping)
 
     def time(self) -> float:
-        return 1000.0 + self._skipping.skipped
+        return self._begins_at + self._skipping.skipped
 
     def run(self, work: Any) -> Any:
         """Run a coroutine to its end; what it left behind is ended as well when it raises."""
