@@ -120,6 +120,19 @@ def test_the_mode_of_a_load_stays_with_its_events(small_stage: Stage) -> None:
     assert small_stage.world.apptoto.messages.sent == []
 
 
+def test_a_load_marks_what_was_waiting_for_the_hours_of_creation_already(small_stage: Stage) -> None:
+    """A sync at night would have sent it in the morning; a load the same night says skip, and skip it is."""
+    closed = (datetime.now(UTC) + timedelta(hours=12)).hour  # far from now on the clocks of New York and Vancouver, too
+    small_stage.configure(venue=f'create_hours = "{closed:02}:00-{(closed + 1) % 24:02}:00"')
+    small_stage.sync("venue")
+    load(small_stage, "skip")
+    assert small_stage.writes() == []
+    small_stage.configure(venue="")
+    assert small_stage.sync("venue").code == 0
+    assert small_stage.held().keys() == {entry.external_id for entry in wanted(small_stage, "ts-")}
+    assert small_stage.world.apptoto.messages.sent == []
+
+
 def test_changes_message_nobody_again(small_stage: Stage) -> None:
     small_stage.sync("venue")
     before = told(small_stage)

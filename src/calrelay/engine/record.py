@@ -130,7 +130,9 @@ def _split_waiting(actions: Sequence[Action], policy: Policy, survey: Survey, no
             continue
         same = before.state is State.WAITING and _wants_the_same(before, action)
         since = before.since if same and before.since else now
-        waiting.append(dataclasses.replace(before, state=State.WAITING, wanted=action.link.wanted, reason=wait, since=since, hold=None))
+        # A load may mark an event that waits already in another way: the marks are the action's, or its guests would be messaged after all.
+        marked = dataclasses.replace(before, mode=action.link.mode, backfilled=action.link.backfilled)
+        waiting.append(dataclasses.replace(marked, state=State.WAITING, wanted=action.link.wanted, reason=wait, since=since, hold=None))
     return ready, waiting
 
 
