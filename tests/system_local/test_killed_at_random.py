@@ -47,12 +47,12 @@ class Hand:
 
     def kill_a_sync(self) -> None:
         """Let it come to its n-th write, and a little further, and kill it there; some passes are over before."""
-        writes, last = len(self.stage.writes()), self.rng.randrange(1, 6)
+        writes, last = len(self.stage.writes()), self.rng.randrange(1, 3)
         with self.stage.spawn(*SYNC) as process:
             until = time.monotonic() + PATIENCE
             while process.poll() is None and len(self.stage.writes()) < writes + last and time.monotonic() < until:
                 threading.Event().wait(0.002)
-            threading.Event().wait(self.rng.random() * 0.06)
+            threading.Event().wait(self.rng.random() * 0.05)
             process.kill()
             process.communicate(timeout=PATIENCE)
         self.killed += process.returncode == -signal.SIGKILL
