@@ -57,7 +57,7 @@ def test_a_cassette_is_small_enough_to_be_read(path: Path) -> None:
 RECORD = """
 import asyncio, sys
 from pathlib import Path
-from tests.record import DECKS
+from tests.record import DECKS, record
 asyncio.run(record(DECKS[sys.argv[1]], {}, Path(sys.argv[2])))
 """
 
