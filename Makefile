@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SOAK   ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-system lint fix bench record requirements clean
+.PHONY: help demo install test test-system soak lint fix bench record requirements clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ test: $(VENV)/.test lint ## lint, types, walls and every test that needs neither
 
 test-system: $(VENV)/.test ## what needs root or Debian packages
 	$(BIN)/pytest -m system tests/system
+
+soak: $(VENV)/.test ## the daemon for SOAK seconds against vendors that misbehave, killed on the way; SEED=… repeats a run
+	$(BIN)/python -m tests.soak --seconds $(SOAK) $(if $(SEED),--seed $(SEED))
 
 lint: $(VENV)/.test ## ruff, mypy --strict and the import walls
 	$(BIN)/ruff format --check src tests
