@@ -150,7 +150,7 @@ class Link:
     @property
     def external_id(self) -> ExternalId:
         """`ts-55120`, and `ts-55120.2` from the second generation on."""
-        return self.base_id if self.generation == 1 else ExternalId(f"{self.base_id}.{self.generation}")
+        return external_id_of(self.base_id, self.generation)
 
     @property
     def is_live(self) -> bool:
@@ -167,6 +167,11 @@ class Link:
         if self.accepted.calendar != self.wanted.calendar:
             return Owed.MOVE
         return Owed.UPDATE if self.wanted.differs_from(self.accepted) else Owed.NOTHING
+
+
+def external_id_of(base: ExternalId, generation: int) -> ExternalId:
+    """Return the external id of one generation."""
+    return base if generation == 1 else ExternalId(f"{base}.{generation}")
 
 
 def external_id_parts(external_id: str) -> tuple[ExternalId, int]:

@@ -3,7 +3,7 @@
 import dataclasses
 
 from calrelay.domain.event import SourceId
-from calrelay.domain.link import ExternalId, Link, State
+from calrelay.domain.link import ExternalId, Link, State, external_id_of
 from calrelay.domain.plan import Create
 from calrelay.domain.policy import Policy
 from calrelay.engine.adopt import orphan
@@ -15,14 +15,30 @@ from calrelay.ports import Claim, Holding
 _HANDS_OFF = frozenset({State.IGNORED, State.RELEASED})
 
 
-async def adopt_unlisted(pipeline: Pipeline, surveyor: Surveyor) -> None:
-    """Ask for each event about to be created, where the target's list does not tell external ids (a guess of the vendor page)."""
+async def adopt_unlisted(pipeline: Pipeline, policy: Policy, surveyor: Surveyor) -> None:
+    """Ask for events without a link one by one, where the target's list does not tell external ids (a guess of the vendor page).
+
+    Asked for are those about to be created, and those that should not be there and may be. What the source does not show any more, and a
+    later generation where deleted ones are not shown, cannot be found so.
+    """
     if surveyor.holdings is None or surveyor.holdings.tells_external_ids:
         return
     for create in [action for action in surveyor.survey.actions if isinstance(action, Create)]:
-        holding = await pipeline.target.find(create.link.external_id)
-        if holding is not None and not holding.is_deleted:
-            surveyor.adopt(create, create.link.generation, holding)
+        if found := await _find_live(pipeline, create.link.base_id, create.link.generation):
+            surveyor.adopt(create, *found)
+    for event in surveyor.survey.unwanted:
+        base = policy.base_id(event.source_id)
+        if found := await _find_live(pipeline, base, 1):
+            surveyor.adopt_unwanted(event, external_id_of(base, found[0]), found[1])
+
+
+async def _find_live(pipeline: Pipeline, base: ExternalId, generation: int) -> tuple[int, Holding] | None:
+    """Ask for a generation, and for the next one as long as the target shows deleted ones."""
+    while (holding := await pipeline.target.find(external_id_of(base, generation))) is not None:
+        if not holding.is_deleted:
+            return generation, holding
+        generation += 1
+    return None
 
 
 async def adopt_orphans(pipeline: Pipeline, policy: Policy, surveyor: Surveyor, *, anew: bool) -> None:

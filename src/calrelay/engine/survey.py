@@ -30,6 +30,7 @@ class Survey:
     changed: list[Link] = dataclasses.field(default_factory=list)  # to be stored though nothing is owed
     seen: set[SourceId] = dataclasses.field(default_factory=set)
     undecided: set[SourceId] = dataclasses.field(default_factory=set)  # seen, and left to another pass
+    unwanted: list[Event] = dataclasses.field(default_factory=list)  # without a link, where the target does not tell what it holds
     flaws: list[Flaw] = dataclasses.field(default_factory=list)
 
 
@@ -135,6 +136,8 @@ class Surveyor:
             return
         if decision is not None:
             self.add(decision, link)
+        if isinstance(decision, Skipped) and decision.link is None and self._is_in_the_dark and event.end > self._now:
+            self.survey.unwanted.append(event)
 
     def _plan(self, event: Event, link: Link | None) -> Decision:
         decision = plan(event, link, policy=self._policy, hasher=self._pipeline.hasher, now=self._now)
@@ -156,6 +159,20 @@ class Surveyor:
         self.survey.actions.remove(create)
         link = self._taken_over(create, generation, holding)
         self.add(self._plan(create.event, link), link)
+
+    def adopt_unwanted(self, event: Event, external_id: ExternalId, holding: Holding) -> None:
+        """Plan an event again that was skipped, now that the target turned out to hold it."""
+        if self.holdings is None:
+            return
+        self.holdings.add(dataclasses.replace(holding, external_id=external_id))
+        link = self._held_unwanted(event.source_id, None, self._claims([event.source_id]))
+        if link is not None:
+            self.add(self._plan(event, link), link)
+
+    @property
+    def _is_in_the_dark(self) -> bool:
+        """Whether the target was looked at in vain, because it does not say which entry is which event's."""
+        return self.holdings is not None and not self.holdings.tells_external_ids
 
     def _adopted(self, create: Create) -> Link | None:
         held = self.holdings.find(create.link.base_id) if self.holdings else None

@@ -124,7 +124,7 @@ class _Pass:
                 surveyor.take_page(page, self._span)
             if self._progress:
                 self._progress(self._report)
-        await adopt_unlisted(self._pipeline, surveyor)
+        await adopt_unlisted(self._pipeline, policy, surveyor)
         if self._order.reach is Reach.COMPLETE and not self._order.is_load and not surveyor.survey.flaws:
             await adopt_orphans(self._pipeline, policy, surveyor, anew=self._order.adopts_only)
             if self._order.adopts_only:
