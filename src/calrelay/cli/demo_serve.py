@@ -7,7 +7,7 @@ from calrelay.cli.demo_changes import Sources
 from calrelay.cli.demo_stage import Stage
 from calrelay.cli.output import Output
 from calrelay.service.daemon import Daemon, obeying_signals
-from calrelay.service.upkeep import SERVICES
+from calrelay.service.services import SERVICES
 
 PACE = 15.0
 

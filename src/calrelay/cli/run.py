@@ -24,7 +24,7 @@ def run(ctx: typer.Context) -> int:
 
 async def _serve(session: Session, config: "Config") -> None:
     from calrelay.service.daemon import Daemon, obeying_signals  # noqa: PLC0415 - heavy, as is the next
-    from calrelay.service.upkeep import SERVICES  # noqa: PLC0415
+    from calrelay.service.services import SERVICES  # noqa: PLC0415
 
     daemon = Daemon(config, reload=session.load, services=SERVICES)
     with obeying_signals(daemon):

@@ -6,7 +6,7 @@ from datetime import timedelta
 from calrelay.assembly import KeepAlive
 from calrelay.errors import CalrelayError
 from calrelay.log import get_logger
-from calrelay.service.daemon import Daemon, Service
+from calrelay.service.daemon import Daemon
 
 CONSENTS_EVERY = timedelta(hours=12)  # what is due is a day old (assembly); asked twice as often, none gets much older
 CONSENTS_FIRST = timedelta(minutes=5)
@@ -49,7 +49,3 @@ async def _refusal(renew: KeepAlive) -> CalrelayError | None:
     except CalrelayError as error:
         return error
     return None
-
-
-SERVICES: tuple[Service, ...] = (feed_watchdog, keep_consents)
-"""What every daemon runs beside its passes."""
