@@ -15,8 +15,8 @@ from calrelay.assembly import Relay, assemble
 from calrelay.cli.output import Block, Output, Table
 from calrelay.cli.redirect import Awaited, await_answer
 from calrelay.cli.session import Session
-from calrelay.cli.times import iso
 from calrelay.config.load import Config
+from calrelay.domain.words import iso
 from calrelay.errors import AuthFailed, ConfigError, VendorError
 from calrelay.log import register_secret
 from calrelay.ports import Fact

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from calrelay.cli import times
 from calrelay.cli.output import Output, Table, plain_table, prepare_streams
+from calrelay.domain import words as times
 
 NOW = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
 

@@ -1,4 +1,4 @@
-"""Times as people read them: an event's in its place, a pass's on this machine's clock, ages in round words. JSON has ISO instead."""
+"""Times and numbers as people read them: an event's in its place, a pass's on this machine's clock, ages in round words. JSON has ISO."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +16,11 @@ def in_place(instant: datetime, zone: str | None) -> str:
 def on_this_machine(instant: datetime) -> str:
     """Show when something happened to us, on this machine's clock."""
     return f"{instant.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Say a number of things: `1 event`, `2 events`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def ago(instant: datetime | None, now: datetime) -> str:

@@ -1,0 +1,101 @@
+"""How each pipeline stands, from the state alone: what `status`, the web page and metrics tell. Words for it are theirs; no HTTP here."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from calrelay.config.load import Config
+from calrelay.config.model import Pipeline
+from calrelay.domain.link import State
+from calrelay.ports import Hold, Ledger, PassRecord, PipelineRecord
+
+HOUR = timedelta(hours=1)
+_LATE = 2  # complete reads missed before a pipeline is called late
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How one pipeline stands."""
+
+    table: Pipeline
+    record: PipelineRecord
+    live: int
+    counts: Mapping[State, int]
+    holds: Sequence[Hold]
+    passes: Sequence[PassRecord]  # newest first
+    now: datetime
+
+    @property
+    def word(self) -> str:
+        """Say in a word or two whether somebody has to look."""
+        if not self.table.enabled:
+            return "disabled"
+        if self.record.is_paused:
+            return "paused"
+        if self.record.first_complete_at is None:
+            return "first load waits" if self.passes else "never run"
+        if self.passes and self.passes[0].outcome in ("failed", "refused"):
+            return self.passes[0].outcome
+        if self.is_late:
+            return "late"
+        if self.holds:
+            return "waits for you"
+        return "in step" if self.record.last_complete_at else "loaded"
+
+    @property
+    def is_late(self) -> bool:
+        """Whether complete reads have failed to come."""
+        last = self.record.last_complete_at
+        return last is not None and self.now - last > _LATE * self.table.full_every
+
+    @property
+    def held(self) -> int:
+        """How many actions are parked."""
+        return sum(len(hold.items) for hold in self.holds)
+
+    @property
+    def quarantined(self) -> int:
+        """How many events are in quarantine."""
+        return self.counts.get(State.QUARANTINED, 0)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What an account was asked in the last hour, and what an hour allows at the configured rate."""
+
+    account: str
+    vendor: str
+    used: int
+    allowed: float
+
+
+def standing_of(table: Pipeline, ledger: Ledger, now: datetime) -> Standing:
+    """Gather what the ledger knows of a pipeline."""
+    return Standing(
+        table=table,
+        record=ledger.pipeline(table.name),
+        live=ledger.count_live(table.name),
+        counts=ledger.count_states(table.name),
+        holds=ledger.holds(table.name),
+        passes=ledger.passes(table.name),
+        now=now,
+    )
+
+
+def standings_of(config: Config, ledger: Ledger, now: datetime) -> list[Standing]:
+    """Gather what the ledger knows of every pipeline of the config, in its order."""
+    return [standing_of(table, ledger, now) for table in config.pipelines]
+
+
+def requests_by_account(config: Config, standings: Sequence[Standing], now: datetime) -> list[Budget]:
+    """Return the budget of each account: the requests of the last hour's passes against the configured rate."""
+    recent = [one for standing in standings for one in standing.passes if now - one.started_at <= HOUR]
+    return [
+        Budget(
+            account=name,
+            vendor=account.vendor,
+            used=sum(one.requests.get(name, 0) for one in recent),
+            allowed=account.rate * HOUR.total_seconds(),
+        )
+        for name, account in config.accounts.items()
+    ]
