@@ -6,11 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from calrelay.cli.output import Block, Output, Table
-from calrelay.cli.pass_texts import counted
 from calrelay.cli.session import Session
-from calrelay.cli.times import ago, in_place, iso
 from calrelay.config.load import Config
 from calrelay.domain.link import Link, MessageMode, State
+from calrelay.domain.words import ago, counted, in_place, iso
 from calrelay.engine import decisions as engine
 from calrelay.errors import ConfigError
 from calrelay.ports import Hold, HoldItem, Ledger

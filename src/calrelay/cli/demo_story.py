@@ -13,9 +13,9 @@ from calrelay.cli.demo_stage import STUDIO, VENUE, Stage, set_stage
 from calrelay.cli.demo_summary import AHEAD, PEOPLE, Ending, describe, document_of
 from calrelay.cli.demo_voice import Ran, Voice
 from calrelay.cli.output import Output, Table
-from calrelay.cli.pass_texts import counted
 from calrelay.cli.session import Session, run_interruptibly
 from calrelay.domain.link import ExternalId, MessageMode
+from calrelay.domain.words import counted
 from calrelay.ports import Ledger
 from calrelay.state.database import Access
 

@@ -7,8 +7,7 @@ from typing import Any
 from calrelay.cli.demo_stage import Stage
 from calrelay.cli.demo_voice import Ran
 from calrelay.cli.output import Block, Table
-from calrelay.cli.pass_texts import counted
-from calrelay.cli.times import iso
+from calrelay.domain.words import counted, iso
 from calrelay.ports import Hold
 
 PLAN, SYNC, LOAD = "calrelay plan", "calrelay sync", "calrelay backfill"

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from calrelay.assembly import assemble
 from calrelay.cli.failures import lines_of, trouble_of
 from calrelay.cli.output import Block, Output, Progress, Table, elapsed
-from calrelay.cli.pass_texts import counted, describe_passes
+from calrelay.cli.pass_texts import describe_passes
 from calrelay.cli.passes import Running
 from calrelay.cli.session import Interrupted, Session
-from calrelay.cli.times import in_place
 from calrelay.config.load import Config
+from calrelay.domain.words import counted, in_place
 from calrelay.engine.drift import Drift, DriftKind
 from calrelay.engine.repair import repair
 from calrelay.engine.report import Problem

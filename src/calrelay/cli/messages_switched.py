@@ -7,9 +7,9 @@ from calrelay.assembly import Relay, assemble
 from calrelay.cli.messages_told import speaking
 from calrelay.cli.output import Block, Output, Table
 from calrelay.cli.session import Session
-from calrelay.cli.times import iso
 from calrelay.config.load import Config
 from calrelay.domain.switches import SwitchKind
+from calrelay.domain.words import iso
 from calrelay.engine import silence as engine
 from calrelay.engine.silence import Done, Target
 from calrelay.errors import ConfigError, ExitCode

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Protocol, TextIO
 
-from calrelay.cli.times import span_in_words
+from calrelay.domain.words import span_in_words
 
 GAP = "  "
 

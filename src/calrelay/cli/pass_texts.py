@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from calrelay.cli.output import Block, Table, elapsed
+from calrelay.domain.words import counted
 from calrelay.engine.report import PassReport, Problem
 
 SHOWN = 20  # problems of one pipeline; JSON has all of them
@@ -16,11 +17,6 @@ def describe_passes(reports: Sequence[PassReport]) -> list[Block]:
     blocks += problems(reports)
     blocks += waiting(reports)
     return blocks + next_commands(reports)
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """Say a number of things: `1 event`, `2 events`."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def skips(reports: Sequence[PassReport]) -> list[Block]:

@@ -6,11 +6,11 @@ Titles and names are shown here (rule 23 allows it on stdout), so nothing of thi
 from collections.abc import Mapping, Sequence
 
 from calrelay.cli.output import Block, Table
-from calrelay.cli.pass_texts import counted, next_commands, problems, skips
-from calrelay.cli.times import in_place, shift_in_words
+from calrelay.cli.pass_texts import next_commands, problems, skips
 from calrelay.domain.guard import Parked, people_of, shift_of, start_of
 from calrelay.domain.link import CalendarId, Field
 from calrelay.domain.plan import Action, Create, Delete, Update
+from calrelay.domain.words import counted, in_place, shift_in_words
 from calrelay.engine.report import PassReport
 
 Calendars = Mapping[CalendarId, str]

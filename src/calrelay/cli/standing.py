@@ -1,128 +1,47 @@
-"""`status`: how each pipeline stands, from the state alone."""
+"""`status` in words and as JSON; what it tells is gathered in `service/standing.py`."""
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from calrelay.cli.output import Block, Output, Table, elapsed
-from calrelay.cli.pass_texts import counted
 from calrelay.cli.session import Session
-from calrelay.cli.times import ago, iso
 from calrelay.config.load import Config
-from calrelay.config.model import Pipeline
 from calrelay.domain.link import State
+from calrelay.domain.words import ago, counted, iso
 from calrelay.domain.zones import ZONE_DATA_VERSION, zone_data_is_old
-from calrelay.ports import Hold, Ledger, PassRecord, PipelineRecord
+from calrelay.ports import PassRecord
+from calrelay.service.standing import Budget, Standing, requests_by_account, standings_of
 from calrelay.state.database import Access
 
-HOUR = timedelta(hours=1)
 PROBLEMS_SHOWN = 5
-_LATE = 2  # complete reads missed before a pipeline is called late
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """How one pipeline stands."""
-
-    table: Pipeline
-    record: PipelineRecord
-    live: int
-    counts: Mapping[State, int]
-    holds: Sequence[Hold]
-    passes: Sequence[PassRecord]  # newest first
-    now: datetime
-
-    @property
-    def word(self) -> str:
-        """Say in a word or two whether somebody has to look."""
-        if not self.table.enabled:
-            return "disabled"
-        if self.record.is_paused:
-            return "paused"
-        if self.record.first_complete_at is None:
-            return "first load waits" if self.passes else "never run"
-        if self.passes and self.passes[0].outcome in ("failed", "refused"):
-            return self.passes[0].outcome
-        if self.is_late:
-            return "late"
-        if self.holds:
-            return "waits for you"
-        return "in step" if self.record.last_complete_at else "loaded"
-
-    @property
-    def is_late(self) -> bool:
-        """Whether complete reads have failed to come."""
-        last = self.record.last_complete_at
-        return last is not None and self.now - last > _LATE * self.table.full_every
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the pipeline as `status.json` has it."""
-        last = self.record.last_complete_at
-        return {
-            "pipeline": self.table.name,
-            "source": self.table.source,
-            "target": self.table.target,
-            "standing": self.word,
-            "enabled": self.table.enabled,
-            "paused": self.record.is_paused,
-            "first_complete_at": iso(self.record.first_complete_at),
-            "last_complete_at": iso(last),
-            "freshness_seconds": round((self.now - last).total_seconds()) if last else None,
-            "live": self.live,
-            "states": {state.value: self.counts.get(state, 0) for state in State},
-            "holds": [hold.id for hold in self.holds],
-            "last_pass": _pass_to_json(self.passes[0]) if self.passes else None,
-        }
 
 
 def status(session: Session, output: Output) -> int:
     """Tell how everything stands."""
     with session.state(Access.READ) as (config, state):
         now = session.now()
-        standings = [standing_of(table, state.ledger, now) for table in config.pipelines]
+        standings = standings_of(config, state.ledger, now)
         rates = requests_by_account(config, standings, now)
     output.answer(document_of(config, standings, rates, now), describe(config, standings, rates, now))
     return 0
 
 
-def standing_of(table: Pipeline, ledger: Ledger, now: datetime) -> Standing:
-    """Gather what the ledger knows of a pipeline."""
-    return Standing(
-        table=table,
-        record=ledger.pipeline(table.name),
-        live=ledger.count_live(table.name),
-        counts=ledger.count_states(table.name),
-        holds=ledger.holds(table.name),
-        passes=ledger.passes(table.name),
-        now=now,
-    )
-
-
-def requests_by_account(config: Config, standings: Sequence[Standing], now: datetime) -> dict[str, tuple[int, float]]:
-    """Return each account's requests of the last hour's passes, and what an hour allows at the configured rate."""
-    recent = [one for standing in standings for one in standing.passes if now - one.started_at <= HOUR]
-    return {
-        name: (sum(one.requests.get(name, 0) for one in recent), account.rate * HOUR.total_seconds())
-        for name, account in config.accounts.items()
-    }
-
-
-def document_of(config: Config, standings: Sequence[Standing], rates: Mapping[str, tuple[int, float]], now: datetime) -> dict[str, Any]:
+def document_of(config: Config, standings: Sequence[Standing], rates: Sequence[Budget], now: datetime) -> dict[str, Any]:
     """Return everything as `status.json` has it."""
     return {
         "at": iso(now),
         "config": str(config.path),
         "zone_data": {"version": ZONE_DATA_VERSION, "is_old": zone_data_is_old(now.date())},
-        "pipelines": [standing.to_json() for standing in standings],
+        "pipelines": [_standing_to_json(standing) for standing in standings],
         "accounts": [
-            {"account": name, "vendor": config.accounts[name].vendor, "requests_last_hour": used, "allowed_per_hour": round(allowed)}
-            for name, (used, allowed) in rates.items()
+            {"account": one.account, "vendor": one.vendor, "requests_last_hour": one.used, "allowed_per_hour": round(one.allowed)}
+            for one in rates
         ],
     }
 
 
-def describe(config: Config, standings: Sequence[Standing], rates: Mapping[str, tuple[int, float]], now: datetime) -> list[Block]:
+def describe(config: Config, standings: Sequence[Standing], rates: Sequence[Budget], now: datetime) -> list[Block]:
     """Tell everything in tables."""
     if not standings:
         return [f"{config.path} has no pipelines."]
@@ -135,14 +54,13 @@ def describe(config: Config, standings: Sequence[Standing], rates: Mapping[str, 
 
 
 def _row(standing: Standing) -> tuple[str, ...]:
-    held = sum(len(hold.items) for hold in standing.holds)
     return (
         standing.table.name,
         standing.word,
         ago(standing.record.last_complete_at, standing.now),
         str(standing.live),
-        str(held),
-        str(standing.counts.get(State.QUARANTINED, 0)),
+        str(standing.held),
+        str(standing.quarantined),
         _last_pass(standing),
     )
 
@@ -189,11 +107,28 @@ def _counted(standing: Standing) -> list[tuple[str, str]]:
     ]
 
 
-def _accounts(rates: Mapping[str, tuple[int, float]]) -> list[Block]:
-    rows = [
-        (name, f"{counted(used, 'request')} in the last hour, of {allowed:.0f} the rate allows") for name, (used, allowed) in rates.items()
-    ]
+def _accounts(rates: Sequence[Budget]) -> list[Block]:
+    rows = [(one.account, f"{counted(one.used, 'request')} in the last hour, of {one.allowed:.0f} the rate allows") for one in rates]
     return [Table(rows=rows), ""] if rows else []
+
+
+def _standing_to_json(standing: Standing) -> dict[str, Any]:
+    last = standing.record.last_complete_at
+    return {
+        "pipeline": standing.table.name,
+        "source": standing.table.source,
+        "target": standing.table.target,
+        "standing": standing.word,
+        "enabled": standing.table.enabled,
+        "paused": standing.record.is_paused,
+        "first_complete_at": iso(standing.record.first_complete_at),
+        "last_complete_at": iso(last),
+        "freshness_seconds": round((standing.now - last).total_seconds()) if last else None,
+        "live": standing.live,
+        "states": {state.value: standing.counts.get(state, 0) for state in State},
+        "holds": [hold.id for hold in standing.holds],
+        "last_pass": _pass_to_json(standing.passes[0]) if standing.passes else None,
+    }
 
 
 def _pass_to_json(record: PassRecord) -> dict[str, Any]:

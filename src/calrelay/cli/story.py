@@ -8,13 +8,13 @@ from calrelay.cli.locate import locate
 from calrelay.cli.output import Block, Output, Table
 from calrelay.cli.session import Session
 from calrelay.cli.story_json import Told, document_of, next_step
-from calrelay.cli.times import in_place, on_this_machine
 from calrelay.config.load import Config
 from calrelay.domain.entry import Entry
 from calrelay.domain.event import Event
 from calrelay.domain.link import Link
 from calrelay.domain.people import Participant
 from calrelay.domain.plan import Create, Decision, Delete, Skipped, Unchanged, Update
+from calrelay.domain.words import in_place, on_this_machine
 from calrelay.engine.show import Story, tell
 from calrelay.ports import Holding
 from calrelay.state.database import Access

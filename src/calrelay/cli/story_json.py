@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from calrelay.cli.times import iso
 from calrelay.domain.entry import Entry
 from calrelay.domain.event import Event
 from calrelay.domain.link import Imprint, Link, State
 from calrelay.domain.people import Participant
 from calrelay.domain.plan import Decision, Delete, Skipped, Unchanged, Update
+from calrelay.domain.words import iso
 from calrelay.engine.show import Story
 from calrelay.errors import CalrelayError
 from calrelay.ports import Holding

@@ -8,10 +8,11 @@ import typer
 
 from calrelay.assembly import assemble
 from calrelay.cli.output import Block, Output
-from calrelay.cli.pass_texts import counted, describe_passes
+from calrelay.cli.pass_texts import describe_passes
 from calrelay.cli.session import Session
 from calrelay.config.load import Config
 from calrelay.config.section import check_name
+from calrelay.domain.words import counted
 from calrelay.engine.report import PassReport
 from calrelay.engine.retire import Doomed, delete_all, doomed, end, is_known, release
 from calrelay.engine.retire import rename as rename_in
