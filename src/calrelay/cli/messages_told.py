@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from calrelay.assembly import SPEAKING, Relay, assemble
-from calrelay.cli.locate import locate
 from calrelay.cli.output import Block, Output, Table
 from calrelay.cli.session import Session
 from calrelay.config import model
@@ -14,6 +13,7 @@ from calrelay.domain.link import external_id_parts
 from calrelay.domain.messages import Message, Why
 from calrelay.domain.reminders import Channel
 from calrelay.domain.words import counted, in_place
+from calrelay.engine.locate import locate
 from calrelay.engine.messages import EventMessages, Overlap, survey_messages, tell_messages
 from calrelay.errors import ConfigError, ExitCode
 from calrelay.state.database import Access

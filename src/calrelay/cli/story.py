@@ -1,25 +1,12 @@
-"""`show`: the story of one event, from the source's row to the target's entry. Names people, so it is for stdout only (rule 23)."""
-
-from collections.abc import Sequence
-from typing import Any
+"""`show`: the story of one event on stdout, which may name people (rule 23). What it tells is put into words in `service/story.py`."""
 
 from calrelay.assembly import assemble
-from calrelay.cli.locate import locate
 from calrelay.cli.output import Block, Output, Table
 from calrelay.cli.session import Session
-from calrelay.cli.story_json import Told, document_of, next_step
+from calrelay.cli.story_json import document_of
 from calrelay.config.load import Config
-from calrelay.domain.entry import Entry
-from calrelay.domain.event import Event
-from calrelay.domain.link import Link
-from calrelay.domain.people import Participant
-from calrelay.domain.plan import Create, Decision, Delete, Skipped, Unchanged, Update
-from calrelay.domain.words import in_place, on_this_machine
-from calrelay.engine.show import Story, tell
-from calrelay.ports import Holding
+from calrelay.service.story import Told, next_step, sections, tell_all
 from calrelay.state.database import Access
-
-Rows = list[tuple[str, str]]
 
 
 def show(session: Session, output: Output, external_id: str) -> int:
@@ -31,140 +18,13 @@ def show(session: Session, output: Output, external_id: str) -> int:
 
 async def _tell(config: Config, external_id: str) -> list[Told]:
     async with assemble(config, command="show", access=Access.READ) as relay:
-        found = await locate(list(relay.pipelines.values()), external_id)
-        return [Told(link=one.link, is_known=one.is_known, story=await tell(one.pipeline, one.link)) for one in found]
+        return await tell_all(list(relay.pipelines.values()), external_id)
 
 
 def describe(told: Told) -> list[Block]:
     """Tell the story in sections."""
-    story, zone = told.story, told.story.event.zone if told.story.event else None
-    sections: list[tuple[str, Rows]] = [
-        ("Source now", _source(story)),
-        ("Decision", _decision(story)),
-        ("Wanted at the target", _entry(story.entry) if story.entry else []),
-        ("Target holds now", _target(story, zone)),
-        ("Remembered", _link(told, zone)),
-        ("History", [(on_this_machine(one.at), f"{one.what}: {one.detail}" if one.detail else one.what) for one in story.history]),
-    ]
-    blocks: list[Block] = [f"{told.link.external_id}, pipeline {story.pipeline}"]
-    for heading, rows in sections:
+    blocks: list[Block] = [f"{told.link.external_id}, pipeline {told.story.pipeline}"]
+    for heading, rows in sections(told):
         if rows:
             blocks += ["", heading, Table(rows=rows, indent=2)]
     return [*blocks, "", f"Next: {next_step(told)}", ""]
-
-
-def decision_in_words(decision: Decision | None) -> str:
-    """Say what the next pass would do with the event."""
-    match decision:
-        case None:
-            return "cannot be said"
-        case Create():
-            return "create it"
-        case Update(fields=fields, cause=cause):
-            return f"update {', '.join(sorted(fields))} (because of: {cause.value})"
-        case Delete(successor=None, reason=reason):
-            return f"delete it: {reason}"
-        case Delete(reason=reason):
-            return f"move it to another calendar: {reason}"
-        case Unchanged(reason=reason):
-            return f"leave it as it is{f': {reason}' if reason else ''}"
-        case Skipped(reason=reason):
-            return f"skip it: {reason}"
-
-
-def _source(story: Story) -> Rows:
-    if story.source_error is not None:
-        return [("error", story.source_error.message), ("what to do", story.source_error.remedy)]
-    if story.is_gone:
-        return [("", "not there any more: asked for by its id")]
-    rows = _event(story.event) if story.event else []
-    if story.unmappable is not None:
-        rows += [("cannot be mapped", story.unmappable.message), ("what to do", story.unmappable.remedy)]
-    return rows
-
-
-def _event(event: Event) -> Rows:
-    return [
-        ("status", f"{event.status} ({event.lifecycle.value})"),
-        ("title", event.title),
-        ("start", _instant(event.start, event.zone)),
-        ("end", _instant(event.end, event.zone)),
-        ("zone", event.zone),
-        *(("", line) for line in event.reasoning),
-        ("location", event.location),
-        *_listed("people", [_person(person) for person in event.participants]),
-        *_listed("matches", [f"{name}: {', '.join(sorted(values))}" for name, values in sorted(event.facets.items()) if values]),
-        *_listed("noted", list(event.notes)),
-    ]
-
-
-def _decision(story: Story) -> Rows:
-    standing = f"{story.standing.value}{f': {story.standing_reason}' if story.standing_reason else ''}" if story.standing else ""
-    rows = [("filter", standing)] if standing else []
-    return [*rows, ("the next pass would", decision_in_words(story.decision))]
-
-
-def _entry(entry: Entry) -> Rows:
-    return [
-        ("calendar", entry.calendar),
-        ("title", entry.title),
-        ("start", entry.start.isoformat()),
-        ("end", entry.end.isoformat()),
-        ("location", entry.location),
-        *_listed("content", entry.content.splitlines()),
-        *_listed("people", [_person(person) for person in entry.participants]),
-        *_listed("custom data", [f"{key}: {value}" for key, value in entry.custom_data.items()]),
-    ]
-
-
-def _target(story: Story, zone: str | None) -> Rows:
-    if story.target_error is not None:
-        return [("error", story.target_error.message), ("what to do", story.target_error.remedy)]
-    return _holding(story.holding, zone) if story.holding else [("", "nothing under this id")]
-
-
-def _holding(holding: Holding, zone: str | None) -> Rows:
-    people = [" ".join(filter(None, (p.name, p.email, p.phone))) for p in holding.participants or ()]
-    return [
-        ("id there", holding.target_id + (" (deleted)" if holding.is_deleted else "")),
-        ("calendar", holding.calendar or "not told"),
-        ("title", holding.title or ""),
-        ("start", _instant(holding.start, zone) if holding.start else "not told"),
-        ("end", _instant(holding.end, zone) if holding.end else "not told"),
-        ("location", holding.location or ""),
-        *_listed("content", (holding.content or "").splitlines()),
-        *_listed("people", people),
-    ]
-
-
-def _link(told: Told, zone: str | None) -> Rows:
-    link = told.link
-    if not told.is_known:
-        return [("", "nothing: no pass has taken it up yet")]
-    rows = [
-        ("state", f"{link.state.value}{f': {link.reason}' if link.reason else ''}"),
-        ("what to do", link.remedy),
-        ("ids", f"{link.source_id} at the source, {link.target_id or 'none'} at the target, generation {link.generation}"),
-        ("messages", f"{link.mode.value}{', loaded by backfill' if link.backfilled else ''}"),
-        ("accepted", _imprint(link, zone)),
-        ("wanted since", on_this_machine(link.since) if link.since else ""),
-    ]
-    return [row for row in rows if row[1]]
-
-
-def _imprint(link: Link, zone: str | None) -> str:
-    held = link.accepted
-    return f"{in_place(held.start, zone)} in calendar {held.calendar}" if held else "nothing yet"
-
-
-def _instant(instant: Any, zone: str | None) -> str:
-    return f"{in_place(instant, zone)}  ({instant.isoformat()})"
-
-
-def _person(person: Participant) -> str:
-    reach = ", ".join(filter(None, (person.phone, person.email))) or "not reachable"
-    return f"{person.name or '(no name)'} ({person.role.name.lower().replace('_', ' ')}): {reach}"
-
-
-def _listed(label: str, lines: Sequence[str]) -> Rows:
-    return [(label if at == 0 else "", line) for at, line in enumerate(lines)]

@@ -1,56 +1,22 @@
 """The story of an event as `show.json` has it."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 from calrelay.domain.entry import Entry
 from calrelay.domain.event import Event
-from calrelay.domain.link import Imprint, Link, State
+from calrelay.domain.link import Imprint, Link
 from calrelay.domain.people import Participant
 from calrelay.domain.plan import Decision, Delete, Skipped, Unchanged, Update
 from calrelay.domain.words import iso
-from calrelay.engine.show import Story
 from calrelay.errors import CalrelayError
 from calrelay.ports import Holding
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """A story, and whether a pass has taken the event up yet."""
-
-    link: Link
-    is_known: bool
-    story: Story
+from calrelay.service.story import Told, next_step
 
 
 def document_of(external_id: str, told: Sequence[Told]) -> dict[str, Any]:
     """Return the stories of an event, one for each pipeline that has it."""
     return {"external_id": external_id, "stories": [_story(one) for one in told]}
-
-
-def next_step(told: Told) -> str:
-    """Say when the event is tried again, or who has to do what."""
-    link, identity = told.link, told.link.external_id
-    if not told.is_known:
-        return "nothing: the source has no such event" if told.story.is_gone else "no pass has taken it up yet"
-    match link.state:
-        case State.SETTLED:
-            return "nothing is owed; the next pass looks at it again"
-        case State.READY | State.SENDING:
-            return "the next pass sends it"
-        case State.WAITING:
-            return f"it waits: {link.reason}"
-        case State.HELD:
-            return f"it waits for you: `calrelay approve {link.hold}` or `calrelay reject {link.hold}`"
-        case State.QUARANTINED if link.attempts:
-            return f"tried again when its row, the config or calrelay changes, or after `calrelay quarantine retry {identity}`"
-        case State.QUARANTINED:
-            return "read again by every pass; it goes on once it can be mapped"
-        case State.IGNORED if link.until_changed:
-            return "left alone until its row changes at the source"
-        case State.IGNORED | State.RELEASED:
-            return f"never touched again by itself ({link.reason or link.state.value})"
 
 
 def _story(told: Told) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from typing import Any
 
 from calrelay.assembly import assemble
-from calrelay.cli.locate import locate
 from calrelay.cli.output import Block, Output
 from calrelay.cli.session import Session
 from calrelay.config.load import Config
 from calrelay.domain.link import MessageMode
 from calrelay.domain.people import Participant, Role, normalise_email, normalise_phone
 from calrelay.domain.words import iso
+from calrelay.engine.locate import locate
 from calrelay.engine.trial import PREFIX, delete_trial, send_trial
 from calrelay.errors import ConfigError
 

@@ -1,0 +1,187 @@
+"""The story of one event in words, as `show` and its page tell it. Names people: for stdout and pages behind the token only (rule 23)."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from calrelay.domain.entry import Entry
+from calrelay.domain.event import Event
+from calrelay.domain.link import Link, State
+from calrelay.domain.people import Participant
+from calrelay.domain.plan import Create, Decision, Delete, Skipped, Unchanged, Update
+from calrelay.domain.words import in_place, on_this_machine
+from calrelay.engine.locate import locate
+from calrelay.engine.pipeline import Pipeline
+from calrelay.engine.show import Story, tell
+from calrelay.ports import Holding
+
+Rows = list[tuple[str, str]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A story, and whether a pass has taken the event up yet."""
+
+    link: Link
+    is_known: bool
+    story: Story
+
+
+async def tell_all(pipelines: Sequence[Pipeline], external_id: str) -> list[Told]:
+    """Ask both ends about an event, for each pipeline that has it. Raises ConfigError when it is no id of theirs, and VendorError."""
+    found = await locate(pipelines, external_id)
+    return [Told(link=one.link, is_known=one.is_known, story=await tell(one.pipeline, one.link)) for one in found]
+
+
+def sections(told: Told) -> list[tuple[str, Rows]]:
+    """Tell the story under headings, in the order in which one asks; headings without rows have nothing to say."""
+    story, zone = told.story, told.story.event.zone if told.story.event else None
+    return [
+        ("Source now", _source(story)),
+        ("Decision", _decision(story)),
+        ("Wanted at the target", _entry(story.entry) if story.entry else []),
+        ("Target holds now", _target(story, zone)),
+        ("Remembered", _link(told, zone)),
+        ("History", [(on_this_machine(one.at), f"{one.what}: {one.detail}" if one.detail else one.what) for one in story.history]),
+    ]
+
+
+def next_step(told: Told) -> str:
+    """Say when the event is tried again, or who has to do what."""
+    link, identity = told.link, told.link.external_id
+    if not told.is_known:
+        return "nothing: the source has no such event" if told.story.is_gone else "no pass has taken it up yet"
+    match link.state:
+        case State.SETTLED:
+            return "nothing is owed; the next pass looks at it again"
+        case State.READY | State.SENDING:
+            return "the next pass sends it"
+        case State.WAITING:
+            return f"it waits: {link.reason}"
+        case State.HELD:
+            return f"it waits for you: `calrelay approve {link.hold}` or `calrelay reject {link.hold}`"
+        case State.QUARANTINED if link.attempts:
+            return f"tried again when its row, the config or calrelay changes, or after `calrelay quarantine retry {identity}`"
+        case State.QUARANTINED:
+            return "read again by every pass; it goes on once it can be mapped"
+        case State.IGNORED if link.until_changed:
+            return "left alone until its row changes at the source"
+        case State.IGNORED | State.RELEASED:
+            return f"never touched again by itself ({link.reason or link.state.value})"
+
+
+def decision_in_words(decision: Decision | None) -> str:
+    """Say what the next pass would do with the event."""
+    match decision:
+        case None:
+            return "cannot be said"
+        case Create():
+            return "create it"
+        case Update(fields=fields, cause=cause):
+            return f"update {', '.join(sorted(fields))} (because of: {cause.value})"
+        case Delete(successor=None, reason=reason):
+            return f"delete it: {reason}"
+        case Delete(reason=reason):
+            return f"move it to another calendar: {reason}"
+        case Unchanged(reason=reason):
+            return f"leave it as it is{f': {reason}' if reason else ''}"
+        case Skipped(reason=reason):
+            return f"skip it: {reason}"
+
+
+def _source(story: Story) -> Rows:
+    if story.source_error is not None:
+        return [("error", story.source_error.message), ("what to do", story.source_error.remedy)]
+    if story.is_gone:
+        return [("", "not there any more: asked for by its id")]
+    rows = _event(story.event) if story.event else []
+    if story.unmappable is not None:
+        rows += [("cannot be mapped", story.unmappable.message), ("what to do", story.unmappable.remedy)]
+    return rows
+
+
+def _event(event: Event) -> Rows:
+    return [
+        ("status", f"{event.status} ({event.lifecycle.value})"),
+        ("title", event.title),
+        ("start", _instant(event.start, event.zone)),
+        ("end", _instant(event.end, event.zone)),
+        ("zone", event.zone),
+        *(("", line) for line in event.reasoning),
+        ("location", event.location),
+        *_listed("people", [_person(person) for person in event.participants]),
+        *_listed("matches", [f"{name}: {', '.join(sorted(values))}" for name, values in sorted(event.facets.items()) if values]),
+        *_listed("noted", list(event.notes)),
+    ]
+
+
+def _decision(story: Story) -> Rows:
+    standing = f"{story.standing.value}{f': {story.standing_reason}' if story.standing_reason else ''}" if story.standing else ""
+    rows = [("filter", standing)] if standing else []
+    return [*rows, ("the next pass would", decision_in_words(story.decision))]
+
+
+def _entry(entry: Entry) -> Rows:
+    return [
+        ("calendar", entry.calendar),
+        ("title", entry.title),
+        ("start", entry.start.isoformat()),
+        ("end", entry.end.isoformat()),
+        ("location", entry.location),
+        *_listed("content", entry.content.splitlines()),
+        *_listed("people", [_person(person) for person in entry.participants]),
+        *_listed("custom data", [f"{key}: {value}" for key, value in entry.custom_data.items()]),
+    ]
+
+
+def _target(story: Story, zone: str | None) -> Rows:
+    if story.target_error is not None:
+        return [("error", story.target_error.message), ("what to do", story.target_error.remedy)]
+    return _holding(story.holding, zone) if story.holding else [("", "nothing under this id")]
+
+
+def _holding(holding: Holding, zone: str | None) -> Rows:
+    people = [" ".join(filter(None, (p.name, p.email, p.phone))) for p in holding.participants or ()]
+    return [
+        ("id there", holding.target_id + (" (deleted)" if holding.is_deleted else "")),
+        ("calendar", holding.calendar or "not told"),
+        ("title", holding.title or ""),
+        ("start", _instant(holding.start, zone) if holding.start else "not told"),
+        ("end", _instant(holding.end, zone) if holding.end else "not told"),
+        ("location", holding.location or ""),
+        *_listed("content", (holding.content or "").splitlines()),
+        *_listed("people", people),
+    ]
+
+
+def _link(told: Told, zone: str | None) -> Rows:
+    link = told.link
+    if not told.is_known:
+        return [("", "nothing: no pass has taken it up yet")]
+    rows = [
+        ("state", f"{link.state.value}{f': {link.reason}' if link.reason else ''}"),
+        ("what to do", link.remedy),
+        ("ids", f"{link.source_id} at the source, {link.target_id or 'none'} at the target, generation {link.generation}"),
+        ("messages", f"{link.mode.value}{', loaded by backfill' if link.backfilled else ''}"),
+        ("accepted", _imprint(link, zone)),
+        ("wanted since", on_this_machine(link.since) if link.since else ""),
+    ]
+    return [row for row in rows if row[1]]
+
+
+def _imprint(link: Link, zone: str | None) -> str:
+    held = link.accepted
+    return f"{in_place(held.start, zone)} in calendar {held.calendar}" if held else "nothing yet"
+
+
+def _instant(instant: Any, zone: str | None) -> str:
+    return f"{in_place(instant, zone)}  ({instant.isoformat()})"
+
+
+def _person(person: Participant) -> str:
+    reach = ", ".join(filter(None, (person.phone, person.email))) or "not reachable"
+    return f"{person.name or '(no name)'} ({person.role.name.lower().replace('_', ' ')}): {reach}"
+
+
+def _listed(label: str, lines: Sequence[str]) -> Rows:
+    return [(label if at == 0 else "", line) for at, line in enumerate(lines)]
