@@ -163,13 +163,17 @@ def abbreviation(instant: datetime, zone: Zone) -> str:
 
 
 def zone_data_is_old(today: date, version: str = ZONE_DATA_VERSION) -> bool:
-    """Tell whether the zone data deserves a warning: more than some nine months old, or without Canada's change of 2026.
+    """Tell whether the zone data deserves a warning: more than some nine months old, or without Canada's change of 2026."""
+    return today - zone_data_released(version) > timedelta(days=274) or not _knows_canada_2026()
+
+
+def zone_data_released(version: str = ZONE_DATA_VERSION) -> date:
+    """Return about when zone data was released.
 
     A version such as 2026f says its year and how many releases that year had seen; they come about every second month.
     """
     year, letter = int(version[:4]), version[4:5] or "a"
-    month = min(2 * (ord(letter) - ord("a")) + 1, 12)
-    return today - date(year, month, 1) > timedelta(days=274) or not _knows_canada_2026()
+    return date(year, min(2 * (ord(letter) - ord("a")) + 1, 12), 1)
 
 
 def parse_wall_clock(text: str, formats: tuple[str, ...] = US_FORMATS) -> datetime:

@@ -56,6 +56,7 @@ class Finished:
     """A request that came to its end, for counters; it names nobody. `seconds` holds all attempts and waits."""
 
     account: str
+    vendor: str
     method: str
     endpoint: str
     status: int | None  # None: never answered
@@ -231,6 +232,7 @@ class VendorClient:
         self._observer(
             Finished(
                 account=where.account,
+                vendor=where.vendor,
                 method=where.method,
                 endpoint=where.endpoint,
                 status=status,

@@ -7,17 +7,20 @@ import functools
 import signal
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
-from calrelay.assembly import Relay, assemble
+from calrelay.assembly import Relay, assemble, utc_now
 from calrelay.config.load import Config
 from calrelay.engine.order import Reach
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport
 from calrelay.errors import CalrelayError, ConfigError
 from calrelay.log import get_logger
+from calrelay.ports import Clock
+from calrelay.service.freshness import Freshness, freshness
+from calrelay.service.metrics import Metrics
 from calrelay.service.pass_log import PassLog
 from calrelay.service.rhythm import Health, Rhythm
 from calrelay.service.runner import Listener, Runner
@@ -67,19 +70,23 @@ class Daemon:
         *,
         reload: Callable[[], Config],
         services: Sequence["Service"],
-        assembler: Assembler = assemble,
+        assembler: Assembler | None = None,
         systemd: Systemd | None = None,
         stop_within: timedelta = STOP_WITHIN,
+        clock: Clock = utc_now,
     ) -> None:
         self.systemd = systemd or Systemd()
         self.schedule = Schedule()
-        self.listeners: list[Listener] = []
+        self.metrics = Metrics(self)
+        self.listeners: list[Listener] = [self.metrics.note_pass]
+        self.clock = clock
+        self.started_at = clock()
         self.ready = asyncio.Event()
         self._log = PassLog()
         self._config = config
         self._load = reload
         self._services = services
-        self._assembler = assembler
+        self._assembler: Assembler = assembler or functools.partial(assemble, observer=self.metrics.note_request)
         self._stop_within = stop_within
         self._wishes: asyncio.Queue[Wish] = asyncio.Queue()
         self._is_ending = False
@@ -100,6 +107,15 @@ class Daemon:
     def runners(self) -> Mapping[str, Runner]:
         """The runners by pipeline."""
         return self._runners
+
+    def freshness(self) -> dict[str, Freshness]:
+        """Judge how old what each enabled pipeline knows is, by name. Reads the ledger; raises StateError."""
+        now = self.clock()
+        return {name: _freshness(runner.pipeline, self.started_at, now) for name, runner in self._runners.items()}
+
+    def tell_status(self) -> None:
+        """Tell systemd how the pipelines stand; a stale one says so (systemctl status)."""
+        self.systemd.tell_status(self._status())
 
     def stop(self) -> None:
         """End soon; asked a second time, end now."""
@@ -196,7 +212,13 @@ class Daemon:
         if before is None:
             self._log.forget(pipeline.name)
         rhythm = before.rhythm if before else Rhythm(every=pipeline.every, full_every=pipeline.full_every)
-        return Runner(pipeline, lock=functools.partial(self.relay.lock, pipeline.name), rhythm=rhythm, listener=self._hear)
+        return Runner(
+            pipeline,
+            lock=functools.partial(self.relay.lock, pipeline.name),
+            rhythm=rhythm,
+            listener=self._hear,
+            now=asyncio.get_running_loop().time,
+        )
 
     def _schedule(self, pipeline: Pipeline, *, first: timedelta) -> None:
         name = pipeline.name
@@ -232,14 +254,16 @@ class Daemon:
     def _hear(self, pipeline: Pipeline, reach: Reach, report: PassReport, health: Health) -> None:
         self._log.note(pipeline, reach, report, health)
         self._words[pipeline.name] = health.value if not report.held else f"{health.value}, {report.held} held"
-        self.systemd.tell_status(self._status())
+        self.tell_status()
         for listener in self.listeners:
             listener(pipeline, reach, report, health)
 
     def _status(self) -> str:
         if not self._runners:
             return "no pipeline is enabled"
-        return "; ".join(f"{name}: {self._words.get(name, 'no pass yet')}" for name in self._runners)
+        stale = {name for name, found in self.freshness().items() if found.is_stale}
+        words = {name: self._words.get(name, "no pass yet") for name in self._runners}
+        return "; ".join(f"{name}: {word}{', stale' if name in stale else ''}" for name, word in words.items())
 
 
 Service = Callable[[Daemon], Coroutine[Any, Any, None]]
@@ -263,6 +287,10 @@ def obeying_signals(daemon: Daemon) -> Iterator[None]:
 async def _all_done(tasks: Sequence[asyncio.Task[None]]) -> None:
     if tasks:
         await asyncio.wait(tasks)
+
+
+def _freshness(pipeline: Pipeline, started_at: datetime, now: datetime) -> Freshness:
+    return freshness(pipeline.ledger.pipeline(pipeline.name), pipeline.full_every, started_at=started_at, now=now)
 
 
 def _is_same(before: Config, after: Config, pipeline: str) -> bool:

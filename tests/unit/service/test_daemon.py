@@ -27,7 +27,7 @@ from calrelay.state.database import open_database
 from calrelay.state.locks import DaemonLock
 from calrelay.state.opening import open_state
 from calrelay.vendors.registry import VENDORS
-from tests.fakes.memory_source import an_event
+from tests.fakes.memory_source import NOW, an_event
 from tests.fakes.memory_target import MemoryTarget
 from tests.fakes.pipelines import Bench
 from tests.unit.service.gates import Gate, GatedSource
@@ -100,6 +100,7 @@ class Stand:
             assembler=self.assemble,
             systemd=Systemd({"NOTIFY_SOCKET": self.listener.getsockname(), "WATCHDOG_USEC": "20000"}),
             stop_within=timedelta(seconds=5),
+            clock=lambda: NOW,  # as the bench's
         )
         daemon.listeners.append(self._hear)
         return daemon
