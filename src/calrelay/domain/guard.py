@@ -71,6 +71,29 @@ class Approval:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """What smaller passes let through since the last scheduled one.
+
+    Webhooks show a change in drops. What a scheduled pass would have seen at once, and parked, must not get by the guards because it came
+    one by one; so they count it together. Of an event that was updated twice, one update counts.
+    """
+
+    creates: frozenset[SourceId] = frozenset()
+    updates: frozenset[SourceId] = frozenset()
+    shifts: Mapping[timedelta, frozenset[str]] = dataclasses.field(default_factory=dict)  # the bookings moved by this much
+
+    def with_passed(self, actions: Iterable[Action]) -> "Earlier":
+        """Return it with what one more pass let through."""
+        passed = list(actions)
+        shifts = {shift: bookings | self.shifts.get(shift, frozenset()) for shift, bookings in _shifted_bookings(passed).items()}
+        return Earlier(
+            creates=self.creates | {a.link.source_id for a in passed if isinstance(a, Create) and not a.ends_move},
+            updates=self.updates | {a.link.source_id for a in passed if isinstance(a, Update)},
+            shifts={**self.shifts, **shifts},
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Parked:
     """Actions of one kind that wait for a decision."""
 
@@ -105,11 +128,12 @@ def guard(
     recent_deletes: int = 0,
     approval: Approval | None = None,
     guard_creates: bool = True,
+    earlier: Earlier = Earlier(),
 ) -> Verdict:
     """Park what is dangerous (rules 9, 13, 14, 16, 18).
 
-    `live` is the number of live links before the plan, `recent_deletes` the deletes of the last 24 hours that nobody approved.
-    `guard_creates` is off during a first load and in a backfill.
+    `live` is the number of live links before the plan, `recent_deletes` the deletes of the last 24 hours that nobody approved, `earlier`
+    what counts with the plan though it has gone through. `guard_creates` is off during a first load and in a backfill.
     """
     approved = [action for action in actions if approval and approval.covers(action)]
     covered = {id(action) for action in approved}
@@ -119,7 +143,8 @@ def guard(
     for action in open_actions:
         kind = _CONFIG_HOLDS.get(action.cause)
         (rest if kind is None else parked[kind]).append(action)
-    for kind, group in _over_limit(rest, limits=limits, live=live, recent_deletes=recent_deletes, guard_creates=guard_creates).items():
+    over = _over_limit(rest, limits=limits, live=live, recent_deletes=recent_deletes, guard_creates=guard_creates, earlier=earlier)
+    for kind, group in over.items():
         parked[kind].extend(group)
     stopped = {id(action) for group in parked.values() for action in group}
     return Verdict(
@@ -129,37 +154,46 @@ def guard(
 
 
 def _over_limit(
-    actions: Sequence[Action], *, limits: Limits, live: int, recent_deletes: int, guard_creates: bool
+    actions: Sequence[Action], *, limits: Limits, live: int, recent_deletes: int, guard_creates: bool, earlier: Earlier
 ) -> dict[HoldKind, list[Action]]:
     creates: list[Action] = [a for a in actions if isinstance(a, Create) and not a.ends_move]
     deletes: list[Action] = [a for a in actions if isinstance(a, Delete)]
-    shifted = _same_shift([a for a in actions if isinstance(a, Update)], limits.same_shift, live)
+    shifted = _same_shift([a for a in actions if isinstance(a, Update)], limits.same_shift, live, earlier)
     moved = {id(a) for a in shifted}
     updates: list[Action] = [a for a in actions if isinstance(a, Update) and id(a) not in moved]
     found: dict[HoldKind, list[Action]] = {}
     if shifted:
         found[HoldKind.SAME_SHIFT] = list(shifted)
-    if guard_creates and limits.creates.is_exceeded(len(creates), live):
+    if creates and guard_creates and limits.creates.is_exceeded(len(earlier.creates | _ids(creates)), live):
         found[HoldKind.CREATES] = creates
-    if limits.updates.is_exceeded(len(updates), live):
+    if updates and limits.updates.is_exceeded(len(earlier.updates | _ids(updates)), live):
         found[HoldKind.UPDATES] = updates
     if deletes and limits.deletes.is_exceeded(len(deletes) + recent_deletes, live):
         found[HoldKind.DELETES] = deletes
     return found
 
 
-def _same_shift(updates: Iterable[Update], limit: Limit, live: int) -> list[Update]:
+def _same_shift(updates: Sequence[Update], limit: Limit, live: int, earlier: Earlier) -> list[Update]:
     """Return the updates that move many bookings by the same amount: the mark of a zone gone wrong. A booking's events count once."""
-    by_shift: dict[timedelta, list[Update]] = defaultdict(list)
-    for update in updates:
-        if (shift := shift_of(update)) is not None:
-            by_shift[shift].append(update)
-    found = []
-    for group in by_shift.values():
-        bookings = len({update.event.group or update.event.source_id for update in group})
-        if bookings >= limit.count and bookings >= limit.share * live:
-            found.extend(group)
-    return found
+    too_many = set()
+    for shift, bookings in _shifted_bookings(updates).items():
+        number = len(bookings | earlier.shifts.get(shift, frozenset()))
+        if number >= limit.count and number >= limit.share * live:
+            too_many.add(shift)
+    return [update for update in updates if shift_of(update) in too_many]
+
+
+def _shifted_bookings(actions: Iterable[Action]) -> dict[timedelta, frozenset[str]]:
+    """Return the bookings that actions move, by how much they do."""
+    found: dict[timedelta, set[str]] = defaultdict(set)
+    for action in actions:
+        if isinstance(action, Update) and (shift := shift_of(action)) is not None:
+            found[shift].add(action.event.group or action.event.source_id)
+    return {shift: frozenset(bookings) for shift, bookings in found.items()}
+
+
+def _ids(actions: Iterable[Action]) -> frozenset[SourceId]:
+    return frozenset(action.link.source_id for action in actions)
 
 
 def shift_of(action: Update) -> timedelta | None:

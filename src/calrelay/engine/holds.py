@@ -75,8 +75,7 @@ def _item(action: Action, older: Hold | None) -> HoldItem:
 
 
 def _hold(pipeline: str, kind: HoldKind, older: Hold | None, group: Parked | None, items: Sequence[HoldItem], now: datetime) -> Hold:
-    people = group.people if group else (older.people if older else 0)
-    earliest = group.earliest if group else (older.earliest if older else None)
+    people, earliest = _reach_of(older, group, items)
     created_at = older.created_at if older else now
     identity = older.id if older else f"{pipeline}-{kind.value.replace(' ', '-')}-{now:%m%d%H%M}"
     return Hold(
@@ -89,6 +88,20 @@ def _hold(pipeline: str, kind: HoldKind, older: Hold | None, group: Parked | Non
         earliest=earliest,
         items=tuple(items),
     )
+
+
+def _reach_of(older: Hold | None, group: Parked | None, items: Sequence[HoldItem]) -> tuple[int, datetime | None]:
+    """Return how many people a hold touches, and its earliest start.
+
+    Of items that this pass did not plan only their sum is known: what a pass adds to them counts on top, and what left them goes unseen.
+    """
+    if group is None:
+        return (older.people, older.earliest) if older else (0, None)
+    if older is None or len(items) == len(group.actions):
+        return group.people, group.earliest
+    known = {item.source_id for item in older.items}
+    fresh = dataclasses.replace(group, actions=tuple(action for action in group.actions if action.link.source_id not in known))
+    return older.people + fresh.people, min((start for start in (older.earliest, group.earliest) if start), default=None)
 
 
 _WHY: Mapping[HoldKind, str] = {

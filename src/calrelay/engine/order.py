@@ -4,6 +4,7 @@ import dataclasses
 from enum import StrEnum
 
 from calrelay.domain.event import SourceId
+from calrelay.domain.guard import Earlier
 from calrelay.domain.link import MessageMode
 from calrelay.domain.window import Span
 
@@ -22,6 +23,7 @@ class Order:
 
     `span` replaces the window (a backfill's chunk). A `is_load` pass creates and updates only, without the creates guard, and marks new
     events with `mode`. `is_dry_run` writes nothing anywhere; `adopts_only` rebuilds links from the target and sends nothing.
+    `earlier` is what the guards count with this pass (see there).
     """
 
     command: str
@@ -32,3 +34,4 @@ class Order:
     is_load: bool = False
     adopts_only: bool = False
     mode: MessageMode | None = None
+    earlier: Earlier = dataclasses.field(default_factory=Earlier)

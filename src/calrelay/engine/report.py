@@ -76,8 +76,13 @@ class PassReport:
     @property
     def people(self) -> int:
         """Count the distinct people whom the target could message: those of creates, updates and moves that are not parked."""
+        return len(people_of(a for a in self.passed if not (isinstance(a, Delete) and a.successor is None)))
+
+    @property
+    def passed(self) -> list[Action]:
+        """The actions that no guard has parked."""
         parked = {id(action) for group in self.parked for action in group.actions}
-        return len(people_of(a for a in self.actions if id(a) not in parked and not (isinstance(a, Delete) and a.successor is None)))
+        return [action for action in self.actions if id(action) not in parked]
 
     @property
     def exit_code(self) -> int:

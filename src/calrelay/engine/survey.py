@@ -51,7 +51,7 @@ class Surveyor:
         rows = [row for row in page.rows if row.source_id not in self.survey.seen]
         links = self._pipeline.ledger.links(self._policy.pipeline, [row.source_id for row in rows])
         cared_for = frozenset() if self._order.is_load else links.keys()  # a load leaves other days to the chunk they belong to
-        rows = [row for row in rows if row.source_id in cared_for or isinstance(row, Unmappable) or row.start in span]
+        rows = [row for row in rows if row.source_id in cared_for or _starts_in(row, span)]
         self.take_rows(rows, links)
 
     def take_rows(self, rows: Sequence[Row], links: dict[SourceId, Link]) -> None:
@@ -69,11 +69,17 @@ class Surveyor:
                 self._take_event(row, link, claims)
 
     async def find(
-        self, source_ids: Collection[SourceId], links: Mapping[SourceId, Link], *, missing: Collection[SourceId] = ()
+        self,
+        source_ids: Collection[SourceId],
+        links: Mapping[SourceId, Link],
+        *,
+        missing: Collection[SourceId] = (),
+        discover_in: Span | None = None,
     ) -> list[Link]:
         """Ask the source for events by id and plan what it answers; return the links proven gone. What is not proven is a flaw.
 
-        `missing` are those that a complete read of their days has just failed to show.
+        `missing` are those that a complete read of their days has just failed to show. Events without a link that start outside
+        `discover_in` are let go.
         """
         gone: list[Link] = []
         gate = asyncio.Semaphore(FINDS_AT_ONCE)
@@ -87,7 +93,9 @@ class Surveyor:
                     self.survey.seen.add(source_id)
                     return
             link = links.get(source_id)
-            if row is not None:
+            if row is not None and link is None and discover_in is not None and not _starts_in(row, discover_in):
+                self.survey.seen.add(source_id)
+            elif row is not None:
                 self.take_rows([row], {source_id: link} if link else {})
             elif link is not None:
                 self.survey.seen.add(source_id)
@@ -271,3 +279,8 @@ class Surveyor:
     def _remember(self, link: Link, before: Link | None) -> None:
         if link != before:
             self.survey.changed.append(link)
+
+
+def _starts_in(row: Row, span: Span) -> bool:
+    """Say whether a row belongs to a span; one that cannot be read may belong to any."""
+    return isinstance(row, Unmappable) or row.start in span

@@ -109,9 +109,7 @@ class _Pass:
     async def _survey(self, surveyor: Surveyor, policy: Policy) -> None:
         """Read as much of the source as the order asks for, and plan it page by page."""
         if self._order.reach is Reach.IDS:
-            links = self._ledger.links(self._pipeline.name, self._order.ids)
-            for link in await surveyor.find(self._order.ids, links):
-                surveyor.add(plan_gone(link, now=self._now), link)
+            await self._survey_named(surveyor)
             return
         if self._record.first_complete_at is None or self._order.adopts_only:
             surveyor.holdings = self._holdings or await look_at_target(self._pipeline, self._span)
@@ -129,6 +127,17 @@ class _Pass:
             await adopt_orphans(self._pipeline, policy, surveyor, anew=self._order.adopts_only)
             if self._order.adopts_only:
                 forget_lost(self._pipeline, surveyor)
+
+    async def _survey_named(self, surveyor: Surveyor) -> None:
+        """Ask for the named events by id.
+
+        Known ones are looked after wherever they start; new ones are taken up inside the window only (rule 17), and not before the first
+        load is over, which would otherwise come in by this door, one by one (rule 16).
+        """
+        links = self._ledger.links(self._pipeline.name, self._order.ids)
+        named = links.keys() if self._record.first_complete_at is None else self._order.ids
+        for link in await surveyor.find(named, links, discover_in=self._span):
+            surveyor.add(plan_gone(link, now=self._now), link)
 
     def _scope(self) -> Scope:
         if self._order.reach is not Reach.QUICK:
@@ -187,6 +196,7 @@ class _Pass:
             recent_deletes=terms.recent_deletes,
             approval=approval,
             guard_creates=not is_loading,
+            earlier=self._order.earlier,
         )
         return Verdict(passed=verdict.passed, parked=(*verdict.parked, *parked))
 
