@@ -2,7 +2,7 @@
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Protocol
 
@@ -11,7 +11,7 @@ import pytest
 from calrelay.domain.event import SourceId
 from calrelay.domain.link import Basis, ExternalId, Field, Link, MessageMode, State, TargetId
 from calrelay.errors import Busy, StateError
-from calrelay.ports import DELETED, DELETED_AS_APPROVED, Claim, Hold, Ledger, PipelineRecord
+from calrelay.ports import DELETED, DELETED_AS_APPROVED, Claim, Happening, Hold, Ledger, PipelineRecord
 from tests.fakes.links import HOUR, NOON, a_happening, a_hold, a_link, a_new_link, a_pass, an_imprint, an_item
 
 
@@ -23,6 +23,8 @@ class OperatorsLedger(Ledger, Protocol):
     def all_links(self, pipeline: str) -> Iterator[Link]: ...
     def hold(self, hold_id: str) -> Hold | None: ...
     def memos(self, prefix: str) -> dict[str, tuple[str, datetime]]: ...
+    def happened_since(self, pipeline: str, what: Collection[str], since: datetime, *, limit: int) -> list[Happening]: ...
+    def count_happened(self, pipeline: str, what: Collection[str], since: datetime) -> dict[str, int]: ...
 
 
 def numbers(links: object) -> list[str]:
@@ -261,6 +263,17 @@ class LedgerContract:
         )
         assert ledger.deletes_since("venue", NOON) == 1
         assert ledger.deletes_since("venue", NOON - HOUR) == 2
+
+    def test_what_happened_of_some_kinds_comes_newest_first_and_counted(self, ledger: OperatorsLedger) -> None:
+        lines = [a_happening(n, "created", at=NOON + n * HOUR) for n in range(1, 4)]
+        others = [
+            a_happening(5, "created", at=NOON),
+            a_happening(6, "held", at=NOON + HOUR),
+            a_happening(7, "created", at=NOON + HOUR, pipeline="terrace"),
+        ]
+        ledger.store([], [*lines, a_happening(4, "updated", at=NOON + 4 * HOUR), *others])
+        assert ledger.happened_since("venue", {"created"}, NOON, limit=2) == [lines[2], lines[1]]
+        assert ledger.count_happened("venue", {"created", "updated"}, NOON) == {"created": 3, "updated": 1}
 
     def test_passes_come_newest_first(self, ledger: OperatorsLedger) -> None:
         for number in range(3):

@@ -111,6 +111,13 @@ class MemoryLedger:
         lines = [line for line in self._history if line.pipeline == pipeline and external_id_parts(line.external_id)[0] == base_id]
         return lines[-200:]
 
+    def happened_since(self, pipeline: str, what: Collection[str], since: datetime, *, limit: int) -> list[Happening]:
+        lines = [line for line in self._history if line.pipeline == pipeline and line.what in what and line.at > since]
+        return sorted(reversed(lines), key=lambda line: line.at, reverse=True)[:limit]
+
+    def count_happened(self, pipeline: str, what: Collection[str], since: datetime) -> dict[str, int]:
+        return dict(Counter(line.what for line in self._history if line.pipeline == pipeline and line.what in what and line.at > since))
+
     def deletes_since(self, pipeline: str, since: datetime) -> int:
         return sum(line.pipeline == pipeline and line.what == DELETED and line.at > since for line in self._history)
 

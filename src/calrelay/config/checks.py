@@ -80,7 +80,7 @@ def _fast_accounts(document: Document, vendors: Mapping[str, VendorConfig]) -> I
 def _web_doubts(document: Document) -> Iterator[str]:
     listen = document.web.listen
     if listen is not None and not listen.is_loopback:
-        yield f"web.listen: {listen} can be reached from other machines, and the page asks for no password — listen on 127.0.0.1"
+        yield f"web.listen: {listen} can be reached from other machines, and has no HTTPS — listen on 127.0.0.1 behind a proxy that has it"
     signs = [getattr(account, "webhook_secret", None) for account in document.accounts.values()]
     if document.web.hooks is not None and not any(signs):
         yield "web.hooks: no account has a webhook_secret, so every webhook is refused — add one, or leave hooks off"

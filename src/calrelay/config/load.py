@@ -24,6 +24,7 @@ VARIABLE: Final = "CALRELAY_CONFIG"
 PLACES: Final = (Path("config.toml"), Path("/etc/calrelay/config.toml"))
 _OTHERS_MAY: Final = stat.S_IRWXG | stat.S_IRWXO
 Named = TypeVar("Named")
+Located = TypeVar("Located", bound=Section)
 _POSITION = re.compile(r"\s*\(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)")
 
 
@@ -118,7 +119,7 @@ def parse_config(text: str, *, path: Path, vendors: Mapping[str, VendorConfig]) 
         path=path,
         state=document.state,
         log=document.log,
-        web=document.web,
+        web=_with_paths(document.web, "web"),
         accounts={name: _with_paths(account, f"accounts.{name}") for name, account in document.accounts.items()},
         pipelines=document.pipelines,
         warnings=tuple(doubts(document, vendors)),
@@ -173,18 +174,18 @@ def _refused(path: Path, problems: list[str]) -> ConfigError:
     )
 
 
-def _with_paths(account: AccountModel, path: str) -> AccountModel:
-    """Tell each secret of an account where it stands, so that its errors can say so."""
+def _with_paths(section: Located, path: str) -> Located:
+    """Tell each secret of a table where it stands, so that its errors can say so."""
     located = {
         name: dataclasses.replace(value, where=f"{path}.{name}")
-        for name in type(account).model_fields
-        if isinstance(value := getattr(account, name), SecretRef)
+        for name in type(section).model_fields
+        if isinstance(value := getattr(section, name), SecretRef)
     }
-    return account.model_copy(update=located)
+    return section.model_copy(update=located)
 
 
 def _secrets(config: Config) -> Iterator[SecretRef]:
-    sections: list[Section] = [config.state, *config.accounts.values()]
+    sections: list[Section] = [config.state, config.web, *config.accounts.values()]
     for section in sections:
         yield from (value for name in type(section).model_fields if isinstance(value := getattr(section, name), SecretRef))
 

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from calrelay.config.database import DatabaseUrl
 from calrelay.config.durations import PositiveDuration
-from calrelay.config.secrets import Kind, SecretRef
+from calrelay.config.secrets import Kind, Secret, SecretRef
 from calrelay.config.section import Address, ListenAddress, Section
 from calrelay.config.templates import CONTENT, LOCATION, TITLE, CustomKey, Template
 
@@ -54,7 +54,12 @@ class WebSection(Section):
 
     listen: ListenAddress = Field(
         default=Address(host="127.0.0.1", port=8642),
-        description='Status page, /healthz, /readyz and /metrics, which this release does not serve yet; "" switches them off.',
+        description='Status page, /healthz, /readyz and /metrics; "" switches them off. Beyond loopback it asks for the token.',
+    )
+    token: Secret | None = Field(
+        default=None,
+        description="What the page asks for before it shows names or changes anything; none: made in a file beside the state.",
+        examples=[{"credential": "web_token"}],
     )
     hooks: ListenAddress = Field(
         default=None,

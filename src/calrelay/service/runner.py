@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
 
 from calrelay.engine.order import Order, Reach
@@ -47,6 +47,7 @@ class Runner:
         self._wake = asyncio.Event()
         self._due: Reach | None = None
         self._is_stopping = False
+        self._turn = asyncio.Lock()
         self._is_working = False
         self._was_busy = False
         self._refused_in: PipelineRecord | None = None
@@ -66,6 +67,15 @@ class Runner:
         self._is_stopping = True
         self._wake.set()
 
+    def at_rest(self) -> AbstractAsyncContextManager[None]:
+        """Keep passes away for as long as the context lasts; a pass under way is waited for, however long it takes."""
+        return self._turn
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a pass is under way."""
+        return self._is_working
+
     @property
     def is_interrupted(self) -> bool:
         """Whether a pass was under way, or due, when the runner was stopped."""
@@ -82,8 +92,13 @@ class Runner:
         """Run passes as they fall due, until stopped. Raises StateError and bugs."""
         while (due := await self._next()) is not None:
             reach = self._choose(due)
-            if reach is not None and not await self._passed(reach):
-                return
+            if reach is None:
+                continue
+            async with self._turn:
+                if self._is_stopping:
+                    self._due = reach  # was waiting for its turn
+                if self._is_stopping or not await self._passed(reach):
+                    return
 
     async def _next(self) -> Reach | None:
         """Wait until a pass is due; None when there will be no more."""

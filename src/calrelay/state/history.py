@@ -1,6 +1,6 @@
 """The lines of an event's history: written with what they tell of, counted, read back and trimmed. Inside the caller's transaction."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, delete, func, select
@@ -32,6 +32,20 @@ def of_event(connection: Connection, pipeline: str, base_id: ExternalId) -> list
     """Return an event's lines, oldest first, over all generations."""
     query = select(_HISTORY).where(_HISTORY.c.pipeline == pipeline, _HISTORY.c.base_id == base_id).order_by(_HISTORY.c.id)
     return [happening_of(row) for row in connection.execute(query)]
+
+
+def recent(connection: Connection, pipeline: str, what: Collection[str], since: datetime, limit: int) -> list[Happening]:
+    """Return the last lines of these kinds after this instant, newest first."""
+    of_ours = (_HISTORY.c.pipeline == pipeline, _HISTORY.c.what.in_(what), _HISTORY.c.at > since)
+    query = select(_HISTORY).where(*of_ours).order_by(_HISTORY.c.at.desc(), _HISTORY.c.id.desc()).limit(limit)
+    return [happening_of(row) for row in connection.execute(query)]
+
+
+def count_kinds(connection: Connection, pipeline: str, what: Collection[str], since: datetime) -> dict[str, int]:
+    """Count the lines of these kinds after this instant."""
+    of_ours = (_HISTORY.c.pipeline == pipeline, _HISTORY.c.what.in_(what), _HISTORY.c.at > since)
+    query = select(_HISTORY.c.what, func.count().label("number")).where(*of_ours).group_by(_HISTORY.c.what)
+    return {row.what: row.number for row in connection.execute(query)}
 
 
 def count_deletes(connection: Connection, pipeline: str, since: datetime) -> int:

@@ -157,6 +157,16 @@ class SqlLedger:
         with self._database.reading() as connection:
             return history.of_event(connection, pipeline, base_id)
 
+    def happened_since(self, pipeline: str, what: Collection[str], since: datetime, *, limit: int) -> list[Happening]:
+        """Return the last lines of these kinds, over all events of a pipeline, after this instant; newest first."""
+        with self._database.reading() as connection:
+            return history.recent(connection, pipeline, what, since, limit)
+
+    def count_happened(self, pipeline: str, what: Collection[str], since: datetime) -> dict[str, int]:
+        """Count the lines of these kinds, over all events of a pipeline, after this instant."""
+        with self._database.reading() as connection:
+            return history.count_kinds(connection, pipeline, what, since)
+
     def deletes_since(self, pipeline: str, since: datetime) -> int:
         """Count the deletes the target accepted after this instant that nobody had approved."""
         with self._database.reading() as connection:

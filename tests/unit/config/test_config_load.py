@@ -94,6 +94,12 @@ def test_a_password_in_the_databases_url_is_a_secret_too(tmp_path: Path, sound_t
         load_config(write(tmp_path, text, 0o644), VENDORS)
 
 
+def test_the_pages_token_is_a_secret_too(tmp_path: Path, sound_text: str) -> None:
+    path = write(tmp_path, sound_text + '[web]\ntoken = "correct horse battery"\n', 0o644)
+    with pytest.raises(ConfigError, match="holds a secret"):
+        load_config(path, VENDORS)
+
+
 def test_loading_resolves_no_secret(tmp_path: Path, sound_text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """`status` and `holds` must work where the secrets are not."""
     for name in ("SECRET", "CREDENTIALS_DIRECTORY"):

@@ -195,3 +195,42 @@ async def test_a_pass_is_stuck_when_it_neither_asks_nor_gets_on() -> None:
     hand.seconds += 2 * STUCK_AFTER.total_seconds()
     assert not hand.runner.is_stuck()
     await hand.stop()
+
+
+async def test_no_pass_begins_while_somebody_keeps_it_at_rest() -> None:
+    hand = Hand(a_bench(an_event(1)))
+    async with hand.runner.at_rest():
+        hand.runner.due(Reach.COMPLETE)
+        await settle()
+        assert not hand.runner.is_working
+        assert hand.passes.empty()
+    assert (await asyncio.wait_for(hand.passes.get(), 5))[0] is Reach.COMPLETE
+    await hand.stop()
+
+
+async def test_rest_comes_after_the_pass_under_way() -> None:
+    bench, source, _ = a_gated_bench(1)
+    hand = Hand(bench)
+    source.close()
+    hand.runner.due(Reach.COMPLETE)
+    await asyncio.wait_for(source.reached.wait(), 5)
+    assert hand.runner.is_working
+    rest = asyncio.create_task(hand.runner.at_rest().__aenter__())
+    await settle()
+    assert not rest.done()
+    source.open()
+    await asyncio.wait_for(rest, 5)
+    assert not hand.passes.empty()
+    await hand.runner.at_rest().__aexit__(None, None, None)
+    await hand.stop()
+
+
+async def test_a_pass_that_waited_for_its_turn_when_stopped_is_still_owed() -> None:
+    hand = Hand(a_bench(an_event(1)))
+    async with hand.runner.at_rest():
+        hand.runner.due(Reach.COMPLETE)
+        await settle()
+        hand.runner.stop()
+    await asyncio.wait_for(hand.task, 5)
+    assert hand.runner.is_interrupted
+    assert hand.passes.empty()
