@@ -113,7 +113,7 @@ class MemoryLedger:
 
     def happened_since(self, pipeline: str, what: Collection[str], since: datetime, *, limit: int) -> list[Happening]:
         lines = [line for line in self._history if line.pipeline == pipeline and line.what in what and line.at > since]
-        return sorted(reversed(lines), key=lambda line: line.at, reverse=True)[:limit]
+        return sorted(lines, key=lambda line: line.at)[::-1][:limit]
 
     def count_happened(self, pipeline: str, what: Collection[str], since: datetime) -> dict[str, int]:
         return dict(Counter(line.what for line in self._history if line.pipeline == pipeline and line.what in what and line.at > since))

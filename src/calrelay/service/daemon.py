@@ -79,6 +79,7 @@ class Daemon:
         self.schedule = Schedule()
         self.metrics = Metrics(self)
         self.listeners: list[Listener] = [self.metrics.note_pass]
+        self.on_reload: list[Callable[[], None]] = []  # told when another config is in use
         self.clock = clock
         self.started_at = clock()
         self.ready = asyncio.Event()
@@ -144,6 +145,9 @@ class Daemon:
     async def _live(self, group: asyncio.TaskGroup) -> None:
         self._install(group)
         services = [group.create_task(service(self)) for service in self._services]
+        await asyncio.sleep(0)  # their first steps: an address in use is told before READY
+        for failed in (task for task in services if task.done()):
+            failed.result()
         self.systemd.tell("READY=1", f"STATUS={self._status()}")
         self.ready.set()
         _log.info("ready", pipelines=sorted(self._runners))
@@ -192,6 +196,8 @@ class Daemon:
         known = self._runners.keys() & self.relay.pipelines.keys()
         kept = {name for name in known if _is_same(before, self.relay.config, name)}
         self._install(group, kept)
+        for tell in self.on_reload:
+            tell()
         _log.info("reloaded", changed=sorted(self._runners.keys() - kept), unchanged=sorted(kept))
 
     def _install(self, group: asyncio.TaskGroup, kept: Collection[str] = ()) -> None:
