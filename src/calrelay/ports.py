@@ -10,7 +10,7 @@ from calrelay.domain.entry import Entry
 from calrelay.domain.event import Event, Row, SourceId, Unmappable
 from calrelay.domain.guard import HoldKind
 from calrelay.domain.link import CalendarId, ExternalId, Field, Link, State, TargetId
-from calrelay.domain.messages import Rules
+from calrelay.domain.messages import Invitation, Rules
 from calrelay.domain.switches import Occurrence, Switch, SwitchKind
 from calrelay.domain.window import Span
 from calrelay.errors import VendorError
@@ -56,8 +56,11 @@ class Source(Protocol):
     account: str
     vendor: str
     id_prefix: str  # of external ids: "ts-", "tt-"
-    mapping_version: str  # changes when a release maps the same row differently
     can_read_changes: bool  # whether `Scope.changed_since` means anything here
+
+    @property
+    def mapping_version(self) -> str:
+        """What changes when a release, or extra fields that are switched on, map the same row differently."""
 
     @property
     def requests(self) -> int:
@@ -87,6 +90,14 @@ class Source(Protocol):
         """The vendor's Date header minus our clock at the last answer, or None."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Invitations:
+    """What was read of invitations that concern events: those of these campaigns, whole. Nothing is said of other campaigns."""
+
+    campaigns: frozenset[str]
+    found: tuple[Invitation, ...]
+
+
 class Messenger(Protocol):
     """A source account that messages people by itself. Never edits a booking, never sends a message. Raises nothing but `VendorError`."""
 
@@ -95,6 +106,9 @@ class Messenger(Protocol):
 
     async def rules(self) -> Rules:
         """Return everything that is set up to message people, built-in reminders excepted, which come with each event."""
+
+    async def invitations(self) -> Invitations:
+        """Return how far invitations came that concern events; a bounded number of requests, whatever the number of events."""
 
     async def occurrences(self, source_id: SourceId) -> Sequence[Occurrence]:
         """Return what went off for one event and what is scheduled to, in one request."""
@@ -107,6 +121,25 @@ class Messenger(Protocol):
 
     async def restore(self, switch: Switch) -> str:
         """Switch something on again as it was, read it back, and say how it took. Idempotent. Raises as `silence` does."""
+
+
+class Hook(Protocol):
+    """How one account's webhooks are told from anybody's POST, and which events they name. Pure; shows no secret in its repr.
+
+    What a webhook says of an event is never believed: it names events that are then read by their ids.
+    """
+
+    vendor: str
+    drops_repeats: bool  # whether a body that comes again says nothing new: a vendor that tries again sends the same bytes
+
+    def may_speak(self, key: str, headers: Mapping[str, str]) -> bool:
+        """Say whether a body is worth reading; `key` is what the path has behind the account, headers are in lower case."""
+
+    def is_genuine(self, headers: Mapping[str, str], body: bytes, at: datetime) -> bool:
+        """Say whether whoever sent this knows the secret, by the raw body and our clock. In constant time where a secret is compared."""
+
+    def names(self, body: bytes) -> frozenset[SourceId] | None:
+        """Return the events that a body names; none where it is about something else, None where it cannot be read."""
 
 
 # --- what a target takes ---

@@ -2,21 +2,26 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
 
+from calrelay.domain.event import SourceId
+from calrelay.domain.guard import Earlier
 from calrelay.engine.order import Order, Reach
 from calrelay.engine.pipeline import Pipeline
-from calrelay.engine.report import PassReport
+from calrelay.engine.report import Outcome, PassReport
 from calrelay.engine.sync import run_pass
-from calrelay.errors import Busy
+from calrelay.errors import AuthFailed, Busy, RateLimited, VendorUnavailable
 from calrelay.log import get_logger
 from calrelay.ports import PipelineRecord
+from calrelay.service.hints import Hints, Told, to_nobody
 from calrelay.service.rhythm import Health, Rhythm
 
 # A request takes 60 s at most (rule 24); whoever neither asks a vendor nor gets on for this long hangs in our own code.
 STUCK_AFTER = timedelta(minutes=10)
+SCHEDULED, HINTED = "run", "webhook"  # on whose behalf a pass runs, as its record says
+_DOWN = frozenset({VendorUnavailable.__name__, RateLimited.__name__, AuthFailed.__name__})  # another id would fare no better
 
 Listener = Callable[[Pipeline, Reach, PassReport, Health], None]
 Monotonic = Callable[[], float]
@@ -38,9 +43,11 @@ class Runner:
         rhythm: Rhythm,
         listener: Listener,
         now: Monotonic = time.monotonic,
+        hints: Hints | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.rhythm = rhythm
+        self.hints = hints or Hints()
         self._lock = lock
         self._listener = listener
         self._now = now
@@ -49,17 +56,30 @@ class Runner:
         self._is_stopping = False
         self._turn = asyncio.Lock()
         self._is_working = False
+        self._is_hinted = False
+        self._earlier = Earlier()
+        self._costs: dict[Reach, int] = {}
         self._was_busy = False
         self._refused_in: PipelineRecord | None = None
         self._counts = pipeline.request_counts()
         self._moved_at = now()
+        if self.hints.are_ready:
+            self._wake.set()
 
     def due(self, reach: Reach) -> None:
-        """Note that a pass is due. During a pass a quick one is dropped, and a complete one follows."""
-        if self._is_working and reach is not Reach.COMPLETE:
+        """Note that a pass is due. During a scheduled pass a quick one is dropped, and a complete one follows."""
+        if self._is_working and not self._is_hinted and reach is not Reach.COMPLETE:
             return
         if self._due is not Reach.COMPLETE:
             self._due = reach
+        self._wake.set()
+
+    def hint(self, source_ids: Collection[SourceId], *, at: float | None = None, told: Told = to_nobody) -> None:
+        """Look at these events soon, because a webhook named them; a scheduled pass goes first.
+
+        `at` is when it came, by this runner's clock. `told` hears of each id once, unless the runner stops before.
+        """
+        self.hints.add(source_ids, self._now() if at is None else at, told)
         self._wake.set()
 
     def stop(self) -> None:
@@ -90,24 +110,40 @@ class Runner:
 
     async def run(self) -> None:
         """Run passes as they fall due, until stopped. Raises StateError and bugs."""
-        while (due := await self._next()) is not None:
-            reach = self._choose(due)
-            if reach is None:
+        while await self._is_woken():
+            order = self._next_order()
+            if order is None:
                 continue
             async with self._turn:
                 if self._is_stopping:
-                    self._due = reach  # was waiting for its turn
-                if self._is_stopping or not await self._passed(reach):
+                    self._due = order.reach  # was waiting for its turn
+                if self._is_stopping or not await self._passed(order):
                     return
+            if self.hints.are_ready:
+                self._wake.set()
 
-    async def _next(self) -> Reach | None:
-        """Wait until a pass is due; None when there will be no more."""
+    async def _is_woken(self) -> bool:
+        """Wait until there may be something to do; False when there will be no more."""
         await self._wake.wait()
         self._wake.clear()
-        if self._is_stopping:
-            return None
+        return not self._is_stopping
+
+    def _next_order(self) -> Order | None:
+        """Return the pass to run now: a scheduled one that is due, else a look at what webhooks named."""
         due, self._due = self._due, None
-        return due
+        reach = None if due is None else self._choose(due)
+        return Order(command=SCHEDULED, reach=reach) if reach is not None else self._hinted_order()
+
+    def _hinted_order(self) -> Order | None:
+        if not self.hints.are_ready:
+            return None
+        record = self._record()
+        if record.is_paused or record.first_complete_at is None:
+            self.hints.drop()  # the complete pass that comes first sees them all
+            return None
+        reach = self.hints.choose(self._costs, reads_changes=self.pipeline.source.can_read_changes)
+        ids = self.hints.next_ids() if reach is Reach.IDS else frozenset()
+        return Order(command=HINTED, reach=reach, ids=ids, earlier=self._earlier)
 
     def _choose(self, due: Reach) -> Reach | None:
         if self._refused_in is not None and self._refused_in != self._record():
@@ -115,26 +151,52 @@ class Runner:
             self.rhythm.owe()
         return self.rhythm.choose(due, self._now())
 
-    async def _passed(self, reach: Reach) -> bool:
+    async def _passed(self, order: Order) -> bool:
         """Run one pass; False when it was stopped in the middle."""
-        self._is_working, self._moved_at = True, self._now()
+        began = self._moved_at = self._now()
+        self._is_working, self._is_hinted = True, order.command == HINTED
         try:
             with self._lock():
                 self._was_busy = False
-                report = await run_pass(self.pipeline, Order(command="run", reach=reach), progress=self._get_on)
+                report = await run_pass(self.pipeline, order, progress=self._get_on)
         except Busy as busy:
-            self._skip(reach, busy)
+            self._skip(order, busy)
         except Stopped:
             return False
         else:
-            self._note(reach, report)
-        self._is_working = False
+            self._note(order, report, began)
+        self._is_working = self._is_hinted = False
         return True
 
-    def _note(self, reach: Reach, report: PassReport) -> None:
+    def _note(self, order: Order, report: PassReport, began: float) -> None:
+        if order.reach is not Reach.IDS and report.outcome in (Outcome.OK, Outcome.PARTIAL):
+            self._costs[order.reach] = report.requests.get(self.pipeline.source.account, 0)
+        if self._is_hinted:
+            self._note_hinted(order, report, began)
+        else:
+            self._note_scheduled(order.reach, report, began)
+        self._listener(self.pipeline, order.reach, report, self.rhythm.health)
+
+    def _note_scheduled(self, reach: Reach, report: PassReport, began: float) -> None:
         self.rhythm.note(reach, report, self._now())
         self._refused_in = self._record() if self.rhythm.health is Health.REFUSED else None
-        self._listener(self.pipeline, reach, report, self.rhythm.health)
+        self.hints.is_patient = report.outcome is Outcome.FAILED
+        if report.outcome in (Outcome.OK, Outcome.PARTIAL):
+            self._earlier = Earlier()
+        if report.is_complete:
+            self.hints.answer(began, self._now())
+
+    def _note_hinted(self, order: Order, report: PassReport, began: float) -> None:
+        """Learn from a look at what webhooks named; the rhythm of the scheduled passes learns nothing from it."""
+        self._earlier = self._earlier.with_passed(report.passed)
+        outage = next((problem for problem in report.problems if problem.kind in _DOWN), None)
+        if report.outcome is Outcome.REFUSED:
+            self.hints.drop()
+        elif outage is not None:
+            self.hints.is_patient = True
+            _log.warning("webhooks wait for the next pass", pipeline=self.pipeline.name, events=len(self.hints), why=outage.message)
+        else:
+            self.hints.answer(began, self._now(), order.ids if order.reach is Reach.IDS else None)
 
     def _get_on(self, _report: PassReport) -> None:
         """Note progress; called when an answer has been recorded, which is the moment to stop at."""
@@ -142,8 +204,10 @@ class Runner:
         if self._is_stopping:
             raise Stopped
 
-    def _skip(self, reach: Reach, busy: Busy) -> None:
-        if reach is Reach.COMPLETE:
+    def _skip(self, order: Order, busy: Busy) -> None:
+        if self._is_hinted:
+            self.hints.is_patient = True
+        elif order.reach is Reach.COMPLETE:
             self.rhythm.owe()
         if not self._was_busy:
             _log.warning("skipped", pipeline=self.pipeline.name, why=busy.message)
