@@ -448,3 +448,14 @@ async def test_a_load_leaves_held_deletes_where_they_are() -> None:
     assert (await bench.sync()).held == 40
     report = await bench.sync(is_load=True)
     assert (report.deleted, report.held, len(bench.ledger.holds()[0].items)) == (0, 40, 40)
+
+
+async def test_a_move_to_another_calendar_counts_among_those_who_could_be_messaged() -> None:
+    """The new generation is a new event to the target, so it can message its guest."""
+    bench = a_bench(*events(30))
+    bench.routes = (Route(match=Match(facets={"rooms": frozenset({"terrace"})}), calendar=TERRACE),)
+    await bench.sync()
+    bench.source.put(dataclasses.replace(an_event(1), facets={"rooms": frozenset({"terrace"})}))
+    plan = await bench.sync(is_dry_run=True)
+    report = await bench.sync()
+    assert (plan.created, plan.deleted, plan.people) == (report.created, report.deleted, report.people) == (1, 1, 1)

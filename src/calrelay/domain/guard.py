@@ -87,8 +87,8 @@ class Earlier:
         passed = list(actions)
         shifts = {shift: bookings | self.shifts.get(shift, frozenset()) for shift, bookings in _shifted_bookings(passed).items()}
         return Earlier(
-            creates=self.creates | {a.link.source_id for a in passed if isinstance(a, Create) and not a.ends_move},
-            updates=self.updates | {a.link.source_id for a in passed if isinstance(a, Update)},
+            creates=self.creates | {a.link.source_id for a in passed if isinstance(a, Create) and not a.is_decided},
+            updates=self.updates | {a.link.source_id for a in passed if isinstance(a, Update) and not a.is_decided},
             shifts={**self.shifts, **shifts},
         )
 
@@ -156,11 +156,12 @@ def guard(
 def _over_limit(
     actions: Sequence[Action], *, limits: Limits, live: int, recent_deletes: int, guard_creates: bool, earlier: Earlier
 ) -> dict[HoldKind, list[Action]]:
-    creates: list[Action] = [a for a in actions if isinstance(a, Create) and not a.ends_move]
+    creates: list[Action] = [a for a in actions if isinstance(a, Create) and not a.is_decided]
     deletes: list[Action] = [a for a in actions if isinstance(a, Delete)]
-    shifted = _same_shift([a for a in actions if isinstance(a, Update)], limits.same_shift, live, earlier)
+    changes = [a for a in actions if isinstance(a, Update) and not a.is_decided]
+    shifted = _same_shift(changes, limits.same_shift, live, earlier)
     moved = {id(a) for a in shifted}
-    updates: list[Action] = [a for a in actions if isinstance(a, Update) and id(a) not in moved]
+    updates: list[Action] = [a for a in changes if id(a) not in moved]
     found: dict[HoldKind, list[Action]] = {}
     if shifted:
         found[HoldKind.SAME_SHIFT] = list(shifted)

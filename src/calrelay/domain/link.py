@@ -26,6 +26,13 @@ class State(StrEnum):
     RELEASED = "released"  # let go, never touched again
 
 
+class Wait(StrEnum):
+    """Why an action that the guards let through is not sent yet: the reason of a link in WAITING."""
+
+    SETTLING = "settling: sent when two reads agree"
+    CREATE_HOURS = "outside the hours in which events are created"
+
+
 # What may follow what. A pass re-plans everything that is not SENDING, IGNORED or RELEASED, so these may move freely among themselves;
 # SENDING is entered from READY only (committed before the request) and left by its answer or by asking the target.
 _PLANNED = frozenset({State.SETTLED, State.READY, State.WAITING, State.HELD, State.QUARANTINED})
@@ -62,6 +69,14 @@ def mode_of_content(content: str) -> MessageMode | None:
     """Return the mode that wrote this content, by its last line; None when it says nothing (or `send`)."""
     last = content.rpartition("\n")[2].strip()
     return next((mode for mode, tag in TAGS.items() if tag and tag == last), None)
+
+
+_BY_LOUDNESS = (MessageMode.SKIP, MessageMode.NO_BOOKING, MessageMode.SEND, MessageMode.AUTO)
+
+
+def quieter(one: MessageMode, other: MessageMode) -> MessageMode:
+    """Return the one of two modes that messages fewer people."""
+    return min(one, other, key=_BY_LOUDNESS.index)
 
 
 class Field(StrEnum):

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from calrelay.domain.entry import Entry, Hasher
 from calrelay.domain.event import Event
-from calrelay.domain.link import Field, Imprint, Link, Owed, State
+from calrelay.domain.link import Field, Imprint, Link, Owed, State, Wait, quieter
 from calrelay.domain.policy import Policy, Standing
 
 GONE = "gone from the source"
@@ -31,7 +31,7 @@ class Create:
     event: Event
     entry: Entry
     cause: Cause = Cause.SOURCE
-    ends_move: bool = False  # the delete before it was accepted: it was decided with it
+    is_decided: bool = False  # see `_is_decided`, or the delete before it was accepted: it was decided with it
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,7 @@ class Update:
     entry: Entry
     fields: frozenset[Field]
     cause: Cause
+    is_decided: bool = False  # see `_is_decided`
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,9 +180,12 @@ def _create(event: Event, link: Link | None, source_hash: str, policy: Policy, h
         link = Link(pipeline=policy.pipeline, target=policy.target, source_id=event.source_id, base_id=base, mode=policy.mode)
     elif link.target != policy.target:  # nothing of it is anywhere, and generations are counted per target account
         link = dataclasses.replace(link, target=policy.target, generation=1)
-    entry = policy.entry_of(event, link.mode, backfilled=link.backfilled)
     ends_move = link.state is State.READY and link.wanted is not None and link.generation > 1
-    return Create(link=_wanting(link, hasher.of_entry(entry), source_hash, policy), event=event, entry=entry, ends_move=ends_move)
+    is_decided = ends_move or _is_decided(link, source_hash, policy) or (link.state is State.WAITING and link.reason in tuple(Wait))
+    if not (ends_move or link.backfilled):  # what was parked under another mode follows a config that was made quieter since
+        link = dataclasses.replace(link, mode=quieter(link.mode, policy.mode))
+    entry = policy.entry_of(event, link.mode, backfilled=link.backfilled)
+    return Create(link=_wanting(link, hasher.of_entry(entry), source_hash, policy), event=event, entry=entry, is_decided=is_decided)
 
 
 def _update(event: Event, link: Link, source_hash: str, policy: Policy, hasher: Hasher, *, may_move: bool) -> Decision:
@@ -197,7 +201,14 @@ def _update(event: Event, link: Link, source_hash: str, policy: Policy, hasher: 
             return Delete(link=wanting, event=event, reason="belongs to another calendar", cause=cause, successor=entry)
         case Owed.UPDATE if wanting.wanted is not None and wanting.accepted is not None:
             fields = wanting.wanted.differs_from(wanting.accepted)
-            return Update(link=wanting, event=event, entry=entry, fields=fields, cause=_cause(link, source_hash, policy, fields))
+            return Update(
+                link=wanting,
+                event=event,
+                entry=entry,
+                fields=fields,
+                cause=_cause(link, source_hash, policy, fields),
+                is_decided=_is_decided(link, source_hash, policy),
+            )
         case _:
             return Unchanged(link=_seen(wanting, source_hash, policy, ""))
 
@@ -213,6 +224,14 @@ def _wanting(link: Link, wanted: Imprint | None, source_hash: str, policy: Polic
     Whoever parks an action keeps the old hash and basis, so that the next pass recognises again who caused it.
     """
     return dataclasses.replace(link, wanted=wanted, source_hash=source_hash, basis=policy.basis, reason=reason, remedy="")
+
+
+def _is_decided(link: Link, source_hash: str, policy: Policy) -> bool:
+    """Whether exactly this was let through before: it could not be sent, was retried by the operator, or was asked for (`retag`).
+
+    A READY link comes from nowhere else, and its row and rules are as they were then. The guards do not count it again.
+    """
+    return link.state is State.READY and link.source_hash == source_hash and link.basis == policy.basis
 
 
 _TIMES = frozenset({Field.START, Field.END, Field.TIME_ZONE})

@@ -13,6 +13,7 @@ from calrelay.engine.answers import Answered, match_answers
 from calrelay.engine.generations import next_generation
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport, Problem
+from calrelay.engine.vigil import Vigil
 from calrelay.errors import (
     AuthFailed,
     ExitCode,
@@ -40,6 +41,7 @@ class Applier:
         pipeline: Pipeline,
         report: PassReport,
         *,
+        vigil: Vigil | None = None,
         approval: Approval | None = None,
         progress: Callable[[PassReport], None] | None = None,
     ) -> None:
@@ -47,6 +49,7 @@ class Applier:
         self._target = pipeline.target
         self._ledger = pipeline.ledger
         self._report = report
+        self._vigil = vigil or Vigil(pipeline)
         self._approval = approval or Approval()
         self._progress = progress
         self._sound_calendars: set[CalendarId] = set()  # looked at, or seen to take an event in this pass
@@ -55,15 +58,16 @@ class Applier:
     async def apply(self, actions: Sequence[Action]) -> None:
         """Send all of it. Raises VendorError when the target does not take anything any more; what was sent stays recorded.
 
-        Raises GuardRefused when the operator paused the pipeline meanwhile.
+        Raises GuardRefused when the operator paused the pipeline meanwhile, VendorUnavailable when the machine slept.
         """
         moves = [a for a in actions if isinstance(a, Delete) and a.successor is not None]
         upserts: list[Upsert] = [a for a in actions if not isinstance(a, Delete)]
         try:
             for delete in (a for a in actions if isinstance(a, Delete) and a.successor is None):
+                self._check_standing()
                 await self._delete(delete)
             for group in _groups(moves, self._target.batch_size):  # a guest is without an entry for one request, not for all of them
-                self._check_pause()
+                self._check_standing()
                 await self._send_all([moved for move in group if (moved := await self._delete(move)) is not None])
             await self._send_all(sorted(upserts, key=_urgency))
         finally:
@@ -72,10 +76,12 @@ class Applier:
 
     async def _send_all(self, queue: Sequence[Upsert]) -> None:
         for round_ in _groups(_groups(queue, self._target.batch_size), self._target.max_in_flight):
-            self._check_pause()
+            self._check_standing()
             await self._send_round(round_)
 
-    def _check_pause(self) -> None:
+    def _check_standing(self) -> None:
+        """Ask before each request whether what was planned still is to be sent."""
+        self._vigil.check()
         if self._ledger.pipeline(self._pipeline.name).is_paused:
             raise GuardRefused(
                 f"pipeline {self._pipeline.name} was paused while it was being worked on; the rest was not sent",

@@ -82,6 +82,20 @@ def ignore(ledger: Ledger, external_id: str, *, clock: Clock) -> list[Link]:
     return ignored
 
 
+def unignore(ledger: Ledger, external_id: str, *, clock: Clock) -> list[Link]:
+    """Look after an ignored event again; the next pass that sees it plans it as any other. Raises ConfigError when it is not ignored.
+
+    It also takes back `quarantine drop`, and a `reject` that left an event alone until its row changes.
+    """
+    ignored = [link for link in find_links(ledger, external_id) if link.state is State.IGNORED]
+    if not ignored:
+        raise ConfigError(f"event {external_id} is not ignored", remedy=f"`calrelay show {external_id}` tells how it stands")
+    # No hash: whatever its row says now is compared with what the target holds.
+    back = [dataclasses.replace(link, state=State.SETTLED, until_changed=False, source_hash="", reason="", remedy="") for link in ignored]
+    ledger.store(back, [_happening(link, "no longer ignored", "", clock()) for link in back])
+    return back
+
+
 def retag(ledger: Ledger, links: Iterable[Link], mode: MessageMode, *, clock: Clock) -> list[Link]:
     """Give events another message mode; the next pass sends the changed content."""
     changed = [

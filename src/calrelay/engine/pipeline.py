@@ -1,6 +1,7 @@
 """A pipeline ready to run: its two ends, its rules and its memory. The policy is completed here, once calendar names are known as ids."""
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
@@ -40,6 +41,7 @@ class Pipeline:
     owns_prefix: bool = True
 
     async def policy(self, *, remember: bool) -> Policy:
+    stopwatch: Callable[[], float] = time.monotonic
         """Return the policy, with calendar names looked up once and remembered. Raises ConfigError for a calendar that is not there."""
         refs = self._calendar_refs()
         known: dict[str, CalendarId] = {name: found for name in refs if (found := self._remembered(name))}

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import Parked, Verdict, count_by_kind, digest_of
-from calrelay.domain.link import Link, State
+from calrelay.domain.link import Link, State, Wait
 from calrelay.domain.plan import Action, Create, Delete
 from calrelay.domain.policy import Policy
 from calrelay.engine import holds as holding
@@ -140,9 +140,9 @@ def _wait_reason(action: Action, before: Link, policy: Policy, now: datetime) ->
     if policy.settle:
         since = before.since if before.state is State.WAITING and _wants_the_same(before, action) else None
         if since is None or now - since < policy.settle:
-            return "settling: sent when two reads agree"
+            return Wait.SETTLING.value
     if isinstance(action, Create) and not policy.may_create_at(now, action.event.zone):
-        return "outside the hours in which events are created"
+        return Wait.CREATE_HOURS.value
     return None
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TypeGuard
 
 from calrelay.domain.event import Event, Row, SourceId, Unmappable
 from calrelay.domain.link import ExternalId, Link, State
@@ -157,8 +158,10 @@ class Surveyor:
         return decision
 
     def _as_backfilled(self, create: Create) -> Create:
-        link = dataclasses.replace(create.link, backfilled=True, mode=self._order.mode or create.link.mode)
+        link = self._marked(create.link)
         entry = self._policy.entry_of(create.event, link.mode, backfilled=True)
+        if self._order.is_load and isinstance(decision, Unchanged | Skipped) and _is_put_aside(decision.link):
+            return dataclasses.replace(decision, link=self._marked(decision.link))  # for when it is taken up again
         link = dataclasses.replace(link, wanted=self._pipeline.hasher.of_entry(entry))
         return dataclasses.replace(create, link=link, entry=entry)
 
@@ -170,6 +173,9 @@ class Surveyor:
 
     def adopt_unwanted(self, event: Event, external_id: ExternalId, holding: Holding) -> None:
         """Plan an event again that was skipped, now that the target turned out to hold it."""
+    def _marked(self, link: Link) -> Link:
+        return dataclasses.replace(link, backfilled=True, mode=self._order.mode or link.mode)
+
         if self.holdings is None:
             return
         self.holdings.add(dataclasses.replace(holding, external_id=external_id))
@@ -281,6 +287,13 @@ class Surveyor:
             self.survey.changed.append(link)
 
 
+        if self._order.is_load and not link.is_live:
+            quarantined = self._marked(quarantined)
 def _starts_in(row: Row, span: Span) -> bool:
     """Say whether a row belongs to a span; one that cannot be read may belong to any."""
     return isinstance(row, Unmappable) or row.start in span
+def _is_put_aside(link: Link | None) -> TypeGuard[Link]:
+    """Say whether the target holds nothing of an event that may be taken up again later: refused, or ignored."""
+    return link is not None and not link.is_live and link.state in (State.QUARANTINED, State.IGNORED)
+
+

@@ -22,6 +22,7 @@ from calrelay.engine.report import Outcome, PassReport, Problem, requests_since
 from calrelay.engine.survey import Surveyor
 from calrelay.engine.unanswered import resolve_unanswered
 from calrelay.errors import CalrelayError, ConfigError, ExitCode, GuardRefused
+from calrelay.engine.vigil import Vigil
 from calrelay.ports import Flaw, Scope
 
 CLOCK_SKEW = timedelta(minutes=5)
@@ -70,6 +71,7 @@ class _Pass:
         self._holdings = holdings
         self._ledger = pipeline.ledger
         self._now = pipeline.clock()
+        self._vigil = Vigil(pipeline)
         self._span = order.span or pipeline.window.at(self._now)
         self._record = self._ledger.pipeline(pipeline.name)
 
@@ -92,6 +94,7 @@ class _Pass:
         verdict = self._guard(surveyor, live, approval, parked)
         self._report.actions = [*surveyor.survey.actions, *(action for group in parked for action in group.actions)]
         self._report.parked = verdict.parked
+        self._vigil.check()
         self._refuse_first_load(verdict)
         if self._order.is_dry_run:
             count_dry_run(self._report, verdict, self._ledger.count_states(self._pipeline.name), surveyor.survey)
@@ -100,7 +103,7 @@ class _Pass:
             self._pipeline, policy, surveyor.survey, verdict, before=holds, now=self._now, adopts_only=self._order.adopts_only
         )
         if not self._order.adopts_only:
-            await Applier(self._pipeline, self._report, approval=approval, progress=self._progress).apply(ready)
+            await Applier(self._pipeline, self._report, vigil=self._vigil, approval=approval, progress=self._progress).apply(ready)
             close_done(self._pipeline, {action.link.source_id for action in ready})
             remember_pipeline(self._pipeline, self._order, self._report, now=self._now)
 
@@ -231,7 +234,8 @@ class _Pass:
         if self._order.is_load or self._order.adopts_only or self._record.first_complete_at is not None:
             return
         creates = sum(
-            isinstance(action, Create) or (isinstance(action, Delete) and action.successor is not None) for action in verdict.passed
+            (isinstance(action, Create) and not action.is_decided) or (isinstance(action, Delete) and action.successor is not None)
+            for action in verdict.passed
         )
         if creates <= self._pipeline.limits.first_load:
             return

@@ -6,6 +6,9 @@ from calrelay.domain.link import Field, Imprint, Link, State
 from calrelay.engine.pipeline import Pipeline
 from calrelay.ports import Happening, Holding
 
+DELETED_THERE = "somebody deleted it at the target while a change to it was being sent"
+DELETED_REMEDY = "`calrelay quarantine retry ID` creates it again, which can message its guest; `calrelay quarantine drop ID` leaves it"
+
 
 async def resolve_unanswered(pipeline: Pipeline) -> None:
     """Bring every SENDING link back to what is known of it (rule 19).
@@ -15,23 +18,35 @@ async def resolve_unanswered(pipeline: Pipeline) -> None:
     for link in pipeline.ledger.links_in(pipeline.name, {State.SENDING}):
         holding = await pipeline.target.find(link.external_id)
         resolved = resolve(link, None if holding is None or holding.is_deleted else holding)
-        detail = "the target has it" if resolved.accepted else "the target does not have it"
-        what = Happening(at=pipeline.clock(), pipeline=pipeline.name, external_id=link.external_id, what="resolved", detail=detail)
-        pipeline.ledger.store([resolved], [what])
+        what = "resolved" if resolved.state is State.READY else "quarantined"
+        detail = "the target has it" if resolved.accepted else resolved.reason or "the target does not have it"
+        happening = Happening(at=pipeline.clock(), pipeline=pipeline.name, external_id=link.external_id, what=what, detail=detail)
+        pipeline.ledger.store([resolved], [happening])
 
 
 def resolve(link: Link, holding: Holding | None) -> Link:
     """Return what is known after asking: where it is and when, but not its other fields, so that those are sent again."""
     if holding is None:
-        gone = link.accepted is not None  # it was there before, so the delete in flight was applied: this generation is used up
-        return dataclasses.replace(
-            link, state=State.READY, accepted=None, target_id=None, generation=link.generation + 1 if gone else link.generation, hold=None
-        )
+        return _absent(link)
     known = link.accepted or link.wanted
     if known is None or holding.start is None or holding.end is None:
         return dataclasses.replace(link, state=State.READY, target_id=holding.target_id, accepted=_unknown(link))
     accepted = Imprint(calendar=holding.calendar or known.calendar, start=holding.start, end=holding.end, hashes=_certain(link))
     return dataclasses.replace(link, state=State.READY, target_id=holding.target_id, accepted=accepted, hold=None)
+
+
+def _absent(link: Link) -> Link:
+    """Return what is known of an entry that the target does not have: the create did not arrive, or the delete, or a move's, was applied.
+
+    With an update in flight neither can be: somebody deleted the entry at the target. Creating it again could message its guest, so that
+    is left to the operator, as with whatever `verify` finds lost.
+    """
+    if link.accepted is None:
+        return dataclasses.replace(link, state=State.READY, target_id=None, hold=None)
+    gone = dataclasses.replace(link, accepted=None, target_id=None, generation=link.generation + 1, hold=None)  # this generation is used up
+    if link.wanted is None or link.wanted.calendar != link.accepted.calendar:
+        return dataclasses.replace(gone, state=State.READY)
+    return dataclasses.replace(gone, state=State.QUARANTINED, attempts=max(1, link.attempts), reason=DELETED_THERE, remedy=DELETED_REMEDY)
 
 
 def _certain(link: Link) -> dict[Field, str]:
