@@ -1,15 +1,19 @@
 """The entry: what the target is to hold for an event, in full. It lives in memory only; the ledger keeps its imprint."""
 
 import dataclasses
-import hashlib
+import functools
 import hmac
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Final
 
 from calrelay.domain.event import Event
 from calrelay.domain.link import CalendarId, Field, Imprint
 from calrelay.domain.people import Participant
+
+_to_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode  # json.dumps would make one for each value
+_TEXTS_KEPT: Final = 4096  # places, zones and times are the same for many events
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +56,14 @@ class Hasher:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
+        self._of_text = functools.lru_cache(maxsize=_TEXTS_KEPT)(self._of)
 
     def of(self, value: object) -> str:
         """Hash any JSON-able value; equal values hash alike whatever the order of their keys. 24 hex digits."""
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hmac.digest(self._key, text.encode(), hashlib.sha256).hex()[:24]
+        return self._of_text(value) if isinstance(value, str) else self._of(value)
+
+    def _of(self, value: object) -> str:
+        return hmac.digest(self._key, _to_json(value).encode(), "sha256").hex()[:24]
 
     def of_event(self, event: Event) -> str:
         """Hash what a source says: every content field, none of the notes. Instants count, their spelling does not."""

@@ -1,5 +1,6 @@
 """The people of an event and how they can be reached. Which vendor field is a phone or a role is decided in the vendors' mappings."""
 
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -88,6 +89,7 @@ def contactable(
     )
 
 
+@functools.lru_cache(maxsize=4096)  # libphonenumber is slow, and every pass reads the same numbers again
 def normalise_phone(raw: str | None, region: str) -> Phone | None:
     """Return the number in E.164, or None when there is none that is valid, read in `region` (ISO 3166) or, with a +, in any.
 

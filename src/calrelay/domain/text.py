@@ -44,6 +44,10 @@ _DATED = re.compile(rf"(?<!\d){_DAY}(?!\d)")
 _SUSPECT = re.compile(r"\d(?:[\W_xX]{0,9}\d){6}")
 _SHORTEST_PHONE: Final = 7
 
+# Words with single blanks between them and too few digits for a telephone number: nearly every title. No step changes anything in them.
+_WORD: Final = r"(?:[A-Za-z0-9,.!?'()/-]+|&)"
+_HARMLESS = re.compile(rf"(?!(?:\D*\d){{7}})(?:{_WORD}(?: {_WORD})*)?")
+
 _COLON: Final = ":：﹕∶꞉"
 _FIELD = re.compile(
     rf"""(?P<kept> \b[a-z][a-z0-9+.\-]{{1,15}}://\S*[^\s{_COLON}.,;] | (?<!\w)\d{{1,2}}:\d{{2}}(?::\d{{2}})?(?!\d) )
@@ -100,6 +104,8 @@ def _settle(text: str, step: Callable[[str], str], limit: int | None = None) -> 
 
     What has not come to rest by then was made to resist, and keeps its letters only.
     """
+    if (limit is None or len(text) <= limit) and _HARMLESS.fullmatch(text):
+        return text
     for _ in range(8):
         settled = _cut(step(text[:_LONGEST_INPUT]), limit)
         if settled == text:

@@ -30,6 +30,7 @@ _CORRECT_THE_TIME: Final = "Correct the date or time at the source; the event is
 _PLAUSIBLE_YEARS: Final = range(1970, 2201)
 _LONGEST_DATE: Final = 64  # characters; bounds what a lenient reading may cost
 _DAY: Final = timedelta(days=1)
+_TIMES_KEPT: Final = 4096  # bookings start and end at few times of day, and every pass reads the same ones again
 
 _MENU_PREFIX = re.compile(r"^\((?:GMT|UTC)[+\-−]\d{1,2}:?\d{2}\)\s*", re.IGNORECASE)
 _OFFSET_IN_DISGUISE = re.compile(r"UTC[+-]\d", re.IGNORECASE)
@@ -130,6 +131,7 @@ def rails_name(zone: Zone) -> str | None:
     return _rails_names().get(zone)
 
 
+@lru_cache(maxsize=_TIMES_KEPT)
 def to_instant(wall: datetime, zone: Zone) -> LocalInstant:
     """Find the instant at which the clocks of the zone show `wall` (RFC 5545, 3.3.5: DATE-TIME with local time and zone).
 
@@ -146,6 +148,7 @@ def to_instant(wall: datetime, zone: Zone) -> LocalInstant:
     return LocalInstant(instant=candidates[0], flag=Resolution.EXACT if len(candidates) == 1 else Resolution.FOLD)
 
 
+@lru_cache(maxsize=_TIMES_KEPT)
 def with_offset(instant: datetime, zone: Zone) -> datetime:
     """Return the same instant on the zone's clock, with a plain numeric offset: isoformat() is what the target gets (rule 8)."""
     offset = offset_at(instant, zone)
@@ -176,6 +179,7 @@ def zone_data_released(version: str = ZONE_DATA_VERSION) -> date:
     return date(year, min(2 * (ord(letter) - ord("a")) + 1, 12), 1)
 
 
+@lru_cache(maxsize=_TIMES_KEPT)
 def parse_wall_clock(text: str, formats: tuple[str, ...] = US_FORMATS) -> datetime:
     """Read a vendor's date, with or without time, as ISO 8601 or one of `formats`; anything else leniently, but never guessing.
 

@@ -24,6 +24,7 @@ from calrelay.vendors.tripleseat.wire import (
     OneLocation,
     Site,
     Sites,
+    SoundPage,
     Unreadable,
     parse_row,
 )
@@ -129,12 +130,12 @@ class TripleseatClient:
 
     async def search(self, search: Search, page: int = 1) -> Page[EventRow | Unreadable]:
         """Return a page of the events found; no filter of statuses means all, LOST ones too. An empty result has no pages."""
-        return _page(await self._get("/events/search.json", "events/search", search.params(page)))
+        return await self._get("/events/search.json", "events/search", search.params(page))
 
     async def list_events(self, page: int = 1, *, order: Order | None = None) -> Page[EventRow | Unreadable]:
         """Return a page of all events there ever were. It ignores date filters in silence (Tripleseat: 4, plain list): search instead."""
         params = {"page": str(page)} | ({"order": str(order)} if order else {})
-        return _page(await self._get("/events.json", "events", params))
+        return await self._get("/events.json", "events", params)
 
     async def show(self, event_id: str) -> EventRow:
         """Return one event; it may be deleted (`deleted_at`).
@@ -212,9 +213,9 @@ class TripleseatClient:
         await self.sites()
         return True
 
-    async def _get(self, path: str, endpoint: str, params: Params) -> EventPage:
+    async def _get(self, path: str, endpoint: str, params: Params) -> Page[EventRow | Unreadable]:
         answer = await self.http.request("GET", path, endpoint=endpoint, idempotent=True, params=params)
-        return answer.parse(EventPage)
+        return _page(answer)
 
     def _not_found(self, answer: Answer) -> NotFound | ResponseInvalid:
         if answer.is_html:
@@ -225,8 +226,14 @@ class TripleseatClient:
         return failure.error
 
 
-def _page(page: EventPage) -> Page[EventRow | Unreadable]:
-    return Page(rows=[parse_row(item) for item in page.results], total_pages=page.total_pages)
+def _page(answer: Answer) -> Page[EventRow | Unreadable]:
+    """Read a page at once; where that fails, row by row, so that a bad one costs only itself."""
+    try:
+        sound = answer.parse(SoundPage)
+    except ResponseInvalid:
+        page = answer.parse(EventPage)
+        return Page(rows=[parse_row(item) for item in page.results], total_pages=page.total_pages)
+    return Page(rows=sound.results, total_pages=sound.total_pages)
 
 
 def _event_path(event_id: str) -> str:

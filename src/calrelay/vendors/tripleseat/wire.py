@@ -247,6 +247,13 @@ class EventPage(Wire):
     results: list[Any]
 
 
+class SoundPage(Wire):
+    """The same page where every row of it is sound and bare, which is faster to read at once."""
+
+    total_pages: int = Field(ge=0)
+    results: list[EventRow]
+
+
 class OneEvent(RootModel[EventRow]):
     """The answer of /events/{id}, create and update, in its envelope or without."""
 
