@@ -12,6 +12,7 @@ CalrelayError
 ├── MappingError            one event cannot be mapped
 ├── GuardRefused            a guard stopped a pass until somebody decides
 ├── Busy                    another process is at work on it
+│   └── LeaseLost           another process took over while this one stood still
 └── StateError              the state database cannot be trusted
 
 What a class stops, who has to act and the exit code stand on the class, so that the engine needs no ladder of `isinstance`.
@@ -167,6 +168,10 @@ class Busy(CalrelayError):
     stops = Stops.PASS
     actor = Actor.NOBODY
     exit_code = ExitCode.BUSY
+
+
+class LeaseLost(Busy):
+    """Another process took a pipeline over while this one stood still: the pass ends here, and nothing more of it was written (rule 22)."""
 
 
 class StateError(CalrelayError):

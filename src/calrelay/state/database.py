@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -11,18 +11,21 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from calrelay.errors import StateError
-from calrelay.state import schema
+from calrelay.state import schema, server
 from calrelay.state.failures import damaged, explain
+from calrelay.state.fence import Fence
+from calrelay.state.heartbeat import Heartbeat
 from calrelay.state.ownership import give_to_owner
 from calrelay.state.tables import HEAD
 
 PATIENCE = timedelta(seconds=10)  # how long a transaction waits for another process's
+LEASE = timedelta(seconds=6)  # how long a pipeline of a process that was killed waits for the next one, on PostgreSQL
 _CHECKED_WHOLE = 32 * 2**20  # bytes; reading a database of this size through takes about a tenth of a second
 _EXAMPLE = 'set `url` under [state], for example "sqlite:///calrelay.db"'
 
@@ -37,11 +40,16 @@ class Access(StrEnum):
 class Database:
     """An open database. Not safe for use by several threads; a context manager that closes it."""
 
-    def __init__(self, engine: Engine, *, where: str, path: Path | None = None, access: Access = Access.WRITE) -> None:
+    def __init__(
+        self, engine: Engine, *, where: str, path: Path | None = None, access: Access = Access.WRITE, lease: timedelta = LEASE
+    ) -> None:
         self.where = where  # for messages; no password
         self.path = path  # of the file on SQLite, where locks lie beside it; None in memory and on a server
         self.access = access
+        self.lease = lease
+        self.fence = Fence()
         self._engine = engine
+        self._heartbeat = Heartbeat(engine, self.fence, length=lease)
 
     def __enter__(self) -> Self:
         return self
@@ -52,32 +60,60 @@ class Database:
     @property
     def is_private(self) -> bool:
         """Whether it lives in this process's memory, and is gone with it."""
-        return self.path is None and self._engine.dialect.name == "sqlite"
+        return self.path is None and not self.is_on_server
+
+    @property
+    def is_on_server(self) -> bool:
+        """Whether it is PostgreSQL's, so that processes on several machines may be at work on it."""
+        return self._engine.dialect.name == "postgresql"
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
         """Read in one transaction, from one moment's state. Raises StateError."""
-        with self._transaction("BEGIN") as connection:
+        with self._transaction("BEGIN", isolation="REPEATABLE READ") as connection:
             yield connection
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """Write in one transaction, durable when the block ends, undone when it raises. Raises StateError."""
+    def writing(self, *pipelines: str) -> Iterator[Connection]:
+        """Write in one transaction, durable when the block ends, undone when it raises. Raises StateError.
+
+        On SQLite all writers queue up. On PostgreSQL those queue up who write to the same pipelines; LeaseLost is raised when the lease on
+        one of them was lost meanwhile.
+        """
         if self.access is Access.READ:
             raise StateError(f"the state database {self.where} was opened for reading only")
         with self._transaction("BEGIN IMMEDIATE") as connection:  # two writers queue up instead of failing half-way
+            if self.is_on_server:
+                self.fence.enter(connection, pipelines)
             yield connection
+
+    def queue_up(self, connection: Connection, names: Iterable[str]) -> None:
+        """Wait until no other transaction has queued up under these names, and hold them until this one ends."""
+        if self.is_on_server:  # on SQLite all writers have queued up already
+            for name in sorted(set(names)):
+                connection.execute(select(func.pg_advisory_xact_lock(server.lock_key(name))))
+
+    def keep_leases_alive(self) -> None:
+        """See to it that the leases in the fence do not run out."""
+        self._heartbeat.keep_going()
+
+    def connect_alone(self, *, application_name: str) -> Connection:
+        """Open a connection of its own on a server, outside any transaction; what is bound to it ends when it is closed."""
+        connection = self._engine.execution_options(isolation_level="AUTOCOMMIT").connect()
+        connection.detach()
+        connection.execute(select(func.set_config("application_name", application_name, False)))
+        return connection
 
     def upsert(self, table: Table, *, only: Collection[str] = ()) -> sqlite.Insert | postgresql.Insert:
         """Return a statement that inserts rows or replaces them by primary key; `only` names the columns, else all."""
-        insert = postgresql.insert(table) if self._engine.dialect.name == "postgresql" else sqlite.insert(table)
+        insert = postgresql.insert(table) if self.is_on_server else sqlite.insert(table)
         keys = [column.name for column in table.primary_key]
         changed = [column.name for column in table.columns if column.name not in keys and (not only or column.name in only)]
         return insert.on_conflict_do_update(index_elements=keys, set_={name: insert.excluded[name] for name in changed})
 
     def check_integrity(self) -> None:
         """Read the whole database through and raise StateError where it is damaged; takes seconds per gigabyte. SQLite only."""
-        if self._engine.dialect.name != "sqlite":
+        if self.is_on_server:
             return
         with self.reading() as connection:
             found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
@@ -97,7 +133,7 @@ class Database:
         self._engine.dispose()
 
     def _use_wal(self) -> None:
-        with self._told():
+        with self.told():
             connection = self._engine.raw_connection()
             try:
                 connection.cursor().execute("PRAGMA journal_mode=WAL")  # stays with the file
@@ -105,20 +141,24 @@ class Database:
                 connection.close()
 
     @contextlib.contextmanager
-    def _transaction(self, *begin: str) -> Iterator[Connection]:
-        """Open a transaction; `begin` is how on SQLite, where it depends on what is to come."""
-        with self._told(), self._engine.execution_options(begin=begin).begin() as connection:
+    def _transaction(self, *begin: str, isolation: str = "READ COMMITTED") -> Iterator[Connection]:
+        """Open a transaction; `begin` is how on SQLite, where it depends on what is to come, `isolation` is the server's."""
+        options = {"isolation_level": isolation} if self.is_on_server else {"begin": begin}
+        with self.told(), self._engine.execution_options(**options).begin() as connection:
             yield connection
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def told(self) -> Iterator[None]:
+        """Raise what the database says inside the block as StateError, in our words."""
         try:
             yield
         except (SQLAlchemyError, sqlite3.Error) as error:
             raise explain(error, self.where) from None
 
 
-def open_database(url: str, folder: Path, *, access: Access = Access.WRITE, patience: timedelta = PATIENCE) -> Database:
+def open_database(
+    url: str, folder: Path, *, access: Access = Access.WRITE, patience: timedelta = PATIENCE, lease: timedelta = LEASE
+) -> Database:
     """Open the database of a config; relative paths start at `folder`.
 
     WRITE creates it, 0600, or brings its tables up to date. READ leaves everything as it is, and where there is no database yet opens an
@@ -128,7 +168,7 @@ def open_database(url: str, folder: Path, *, access: Access = Access.WRITE, pati
     if parsed.get_backend_name() == "sqlite":
         return _open_file(_path_of(parsed, folder), access, patience)
     if parsed.get_backend_name() == "postgresql":
-        return _open_server(parsed, access)
+        return _open_server(parsed, access, patience, lease)
     raise StateError(f"calrelay cannot keep its state in {parsed.get_backend_name()}", remedy=_EXAMPLE)
 
 
@@ -183,15 +223,11 @@ def _make_private(path: Path) -> None:
     give_to_owner(path)
 
 
-def _open_server(url: URL, access: Access) -> Database:
-    where = url.render_as_string(hide_password=True)
-    options = {"options": "-c default_transaction_read_only=on"} if access is Access.READ else {}
-    try:
-        # Spelled out, because plain postgresql:// meant another driver before SQLAlchemy 2.1.
-        engine = create_engine(url.set(drivername="postgresql+psycopg"), connect_args=options, hide_parameters=True, pool_pre_ping=True)
-    except ImportError:
-        raise StateError(f"the PostgreSQL driver for {where} is not installed", remedy="pip install 'calrelay[postgresql]'") from None
-    return _prepared(Database(engine, where=where, access=access))
+def _open_server(url: URL, access: Access, patience: timedelta, lease: timedelta) -> Database:
+    where = server.words_for(url)
+    return _prepared(
+        Database(server.engine_for(url, where, patience, is_read_only=access is Access.READ), where=where, access=access, lease=lease)
+    )
 
 
 def _prepare_sqlite(engine: Engine, access: Access) -> None:

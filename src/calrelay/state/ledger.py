@@ -3,6 +3,7 @@
 import secrets
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TypeVar
 
@@ -33,9 +34,15 @@ T = TypeVar("T")
 class SqlLedger:
     """The table of links and what belongs to it, in a database. See `ports.Ledger` for what each method promises."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, pipeline: str | None = None) -> None:
+        """With a pipeline, every write raises LeaseLost once the lease on that one was lost; else those that name the pipeline do."""
         self._database = database
+        self._bound = () if pipeline is None else (pipeline,)
         self._hash_key: bytes | None = None
+
+    def of(self, pipeline: str) -> "SqlLedger":
+        """Return this ledger for the passes of one pipeline: whatever they write, they write under its lease."""
+        return SqlLedger(self._database, pipeline=pipeline)
 
     # --- the installation and its pipelines ---
 
@@ -54,18 +61,18 @@ class SqlLedger:
 
     def save_pipeline(self, record: PipelineRecord) -> None:
         """Remember a pipeline; its lease is left alone."""
-        with self._database.writing() as connection:
+        with self._writing(record.name) as connection:
             pipelines.save(connection, self._database, record)
 
     def forget_pipeline(self, name: str) -> None:
         """Forget a pipeline and its links; its external ids become free, their generations stay remembered."""
-        with self._database.writing() as connection:
+        with self._writing(name) as connection:
             pipelines.forget(connection, name)
 
     def rename_pipeline(self, old: str, new: str) -> None:
         """Give a pipeline another name, with all that is remembered of it. Raises StateError when the new name is in use."""
-        with self._database.writing() as connection:
-            pipelines.rename(connection, old, new)
+        with self._writing(old, new) as connection:
+            pipelines.rename(connection, self._database, old, new)
 
     # --- links ---
 
@@ -138,8 +145,9 @@ class SqlLedger:
 
         Raises Busy, and stores nothing, when another pipeline uses the external id of one of them.
         """
-        links = list(links)
-        with self._database.writing() as connection:
+        links, happenings = list(links), list(happenings)
+        named = {link.pipeline for link in links} | {happening.pipeline for happening in happenings}
+        with self._writing(*named) as connection:
             if links:
                 self._upsert(connection, _LINK, [values_of_link(link) for link in links])
                 self._let_claims_follow(connection, links)
@@ -176,7 +184,7 @@ class SqlLedger:
         """Remember a pass, and forget those beyond the last few hundred of its pipeline."""
         of_pipeline = _PASS.c.pipeline == record.pipeline
         oldest = select(_PASS.c.id).where(of_pipeline).order_by(_PASS.c.id.desc()).limit(1).offset(PASSES_KEPT).scalar_subquery()
-        with self._database.writing() as connection:
+        with self._writing(record.pipeline) as connection:
             connection.execute(_PASS.insert(), values_of_pass(record))
             connection.execute(delete(_PASS).where(of_pipeline, _PASS.c.id <= oldest))
 
@@ -200,12 +208,13 @@ class SqlLedger:
 
     def save_holds(self, pipeline: str, holds_now: Sequence[Hold]) -> None:
         """Replace the open holds of a pipeline by these: holds not named are closed, items not named dissolve."""
-        with self._database.writing() as connection:
+        with self._writing(pipeline) as connection:
             holds.replace(connection, pipeline, holds_now)
 
     def approve(self, which: str, at: datetime) -> list[Hold]:
         """Approve every item of a hold, by its id, or of all open holds of a pipeline; returns those holds, none when there is no such."""
-        with self._database.writing() as connection:
+        known = self.hold(which)
+        with self._writing(known.pipeline if known else which) as connection:
             found = holds.with_id(connection, which)
             chosen = [found] if found else holds.of_pipeline(connection, which)
             holds.approve(connection, [hold.id for hold in chosen], at)
@@ -228,7 +237,7 @@ class SqlLedger:
 
     def save_memo(self, key: str, value: str | None, at: datetime) -> None:
         """Remember a small fact, or forget it with None."""
-        with self._database.writing() as connection:
+        with self._writing() as connection:
             if value is None:
                 connection.execute(delete(_MEMO).where(_MEMO.c.key == key))
             else:
@@ -243,6 +252,9 @@ class SqlLedger:
                 connection.execute(_META.insert(), {"key": "hash_key", "value": key.hex()})
         return key
 
+    def _writing(self, *names: str) -> AbstractContextManager[Connection]:
+        return self._database.writing(*self._bound, *names)
+
     def _upsert(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
         connection.execute(self._database.upsert(table), rows)
 
@@ -250,6 +262,7 @@ class SqlLedger:
         by_target: dict[str, list[Link]] = defaultdict(list)
         for link in links:
             by_target[link.target].append(link)
+        self._database.queue_up(connection, (f"claims {target}" for target in by_target))  # a claim that is not there cannot be locked
         for target, group in by_target.items():
             known = _claims(connection, target, [link.base_id for link in group])
             changed: dict[ExternalId, Claim] = {}

@@ -1,168 +1,71 @@
-"""Locks between processes: files beside the database, locked with flock, so that the kernel frees them when their holder dies (rule 22)."""
+"""The locks by what they are for, whatever the database: files beside SQLite, leases and the server's own locks on PostgreSQL (rule 22)."""
 
-import contextlib
-import errno
-import fcntl
-import hashlib
-import json
-import os
-import re
-import time
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
-from calrelay.errors import Busy, StateError
+from calrelay.state.advisory import AdvisoryLock, Sharing
 from calrelay.state.database import Database
-from calrelay.state.ownership import give_to_owner
-
-_RESERVED = frozenset({"daemon", "tokens"})
-_GLANCE = timedelta(milliseconds=100)  # somebody who only looks at a lock holds it for less than this
-_POLL_SECONDS = 0.01
+from calrelay.state.file_locks import GLANCE, FileLock, lock_path, safe_name
+from calrelay.state.holder import Holder
+from calrelay.state.leases import PipelineLease
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holder:
-    """Who holds a lock, as it wrote itself down."""
-
-    pid: int
-    command: str
-    since: datetime
-
-    def __str__(self) -> str:
-        return f"process {self.pid} (calrelay {self.command}), since {self.since:%Y-%m-%d %H:%M:%S} UTC"
+class _Lock(Protocol):
+    def __enter__(self) -> object: ...
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None: ...
+    def holder(self) -> Holder | None: ...
 
 
-class FileLock:
-    """An exclusive lock on one file. A context manager; entering it raises Busy while another holds it, in this process or elsewhere.
+class Lock:
+    """A lock between processes. A context manager; entering it raises Busy, which says who holds it. May be entered again and again."""
 
-    The file stays when the lock is given back: removing it would let two processes hold two files of one name.
-    """
-
-    def __init__(self, path: Path, *, what: str, command: str, patience: timedelta = _GLANCE) -> None:
-        self.path = path
-        self._what = what
-        self._command = command
-        self._patience = patience
-        self._descriptor: int | None = None
+    def __init__(self, kind: _Lock) -> None:
+        self._kind = kind
 
     def __enter__(self) -> Self:
-        descriptor = _open(self.path, self._what)
-        try:
-            self._take(descriptor)
-            _write(descriptor, self._command)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        self._descriptor = descriptor
+        self._kind.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        if self._descriptor is None:
-            return
-        descriptor, self._descriptor = self._descriptor, None
-        with contextlib.suppress(OSError):  # a full disk cannot keep the lock
-            os.ftruncate(descriptor, 0)
-        os.close(descriptor)
+        self._kind.__exit__(kind, error, traceback)
 
     def holder(self) -> Holder | None:
         """Return who holds the lock now, or None."""
-        try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return None
-        try:
-            return None if _try(descriptor, fcntl.LOCK_SH) else _read(descriptor)
-        finally:
-            os.close(descriptor)
-
-    def _take(self, descriptor: int) -> None:
-        deadline = time.monotonic() + self._patience.total_seconds()
-        while not _try(descriptor, fcntl.LOCK_EX):
-            if time.monotonic() >= deadline:
-                raise _busy(self._what, _read(descriptor))
-            time.sleep(_POLL_SECONDS)
+        return self._kind.holder()
 
 
-class PipelineLock(FileLock):
-    """The right to work on one pipeline, of one process at a time; `command` is what others are told we are doing."""
+class PipelineLock(Lock):
+    """The right to work on one pipeline, of one process at a time; `command` is what others are told we are doing.
 
-    def __init__(self, database: Database, pipeline: str, *, command: str, patience: timedelta = _GLANCE) -> None:
+    On PostgreSQL it is a lease: whoever stood still for too long has lost it, and its next write raises LeaseLost.
+    """
+
+    def __init__(self, database: Database, pipeline: str, *, command: str, patience: timedelta = GLANCE) -> None:
+        if database.is_on_server:
+            super().__init__(PipelineLease(database, pipeline, command=command, patience=patience))
+            return
         path = lock_path(database, safe_name(pipeline))
-        super().__init__(path, what=f"pipeline {pipeline}", command=command, patience=patience)
+        super().__init__(FileLock(path, what=f"pipeline {pipeline}", command=command, patience=patience))
 
 
-class DaemonLock(FileLock):
-    """The right to be the daemon on this database."""
+class DaemonLock(Lock):
+    """The right to be the daemon on this database. Workers of a cluster hold it SHARED: many of them, but no daemon beside them."""
 
-    def __init__(self, database: Database, *, command: str = "run") -> None:
-        super().__init__(lock_path(database, "daemon"), what="the daemon of this configuration", command=command)
-
-
-def lock_path(database: Database, name: str) -> Path:
-    """Return the file that stands for a lock. Raises StateError where the database is not a file."""
-    if database.path is None:
-        raise StateError(
-            f"calrelay cannot keep other processes away from the state database {database.where} yet",
-            remedy='use a file: `url = "sqlite:///calrelay.db"` under [state]',
-        )
-    return database.path.with_name(f"{database.path.name}.{name}.lock")
+    def __init__(self, database: Database, *, command: str = "run", sharing: Sharing = Sharing.EXCLUSIVE) -> None:
+        what = "the daemon of this configuration"
+        if database.is_on_server:
+            super().__init__(AdvisoryLock(database, "daemon", what="this state database", command=command, sharing=sharing))
+            return
+        super().__init__(FileLock(lock_path(database, "daemon"), what=what, command=command))
 
 
-def safe_name(name: str) -> str:
-    """Return a part of a file's name that no other pipeline or account has."""
-    safe = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:100]
-    if name and safe == name and name not in _RESERVED:
-        return safe
-    return f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def _open(path: Path, what: str) -> int:
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise _unusable(path, what, error) from error
-    give_to_owner(path)
-    return descriptor
-
-
-def _try(descriptor: int, kind: int) -> bool:
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            return False
-        raise StateError(
-            f"the file system of the state database cannot lock files ({error.strerror})",
-            remedy="keep the database on a local disk, not on a network share",
-        ) from error
-    return True
-
-
-def _write(descriptor: int, command: str) -> None:
-    holder = {"pid": os.getpid(), "command": command, "since": datetime.now(UTC).isoformat()}
-    with contextlib.suppress(OSError):  # a full disk must not stop us here; others then read that somebody is at work, not who
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(holder).encode(), 0)
-
-
-def _read(descriptor: int) -> Holder | None:
-    try:
-        known = json.loads(os.pread(descriptor, 4096, 0))
-        return Holder(pid=known["pid"], command=known["command"], since=datetime.fromisoformat(known["since"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _busy(what: str, holder: Holder | None) -> Busy:
-    who = str(holder) if holder else "another process"
-    return Busy(f"{what} is being worked on by {who}", remedy="wait for it to finish, or end it first")
-
-
-def _unusable(path: Path, what: str, error: OSError) -> StateError:
-    return StateError(
-        f"the lock of {what} at {path} cannot be opened ({error.strerror})",
-        remedy="make the database's folder and what is in it belong to the user calrelay runs as (chown)",
-    )
+def refresh_lock(database: Database, account: str, *, patience: timedelta) -> AbstractContextManager[object]:
+    """Return the right to refresh an account's tokens, of one process at a time."""
+    what, command = f"the token of account {account}", "token refresh"
+    if database.is_private:
+        return nullcontext()
+    if database.is_on_server:
+        return AdvisoryLock(database, f"token {account}", what=what, command=command, patience=patience)
+    return FileLock(lock_path(database, f"tokens.{safe_name(account)}"), what=what, command=command, patience=patience)

@@ -1,5 +1,7 @@
 """What is remembered of a pipeline as a whole: its record, its other name, its end. Inside the caller's transaction."""
 
+import dataclasses
+
 from sqlalchemy import Connection, delete, select, update
 
 from calrelay.errors import StateError
@@ -47,14 +49,20 @@ def forget(connection: Connection, name: str) -> None:
     holds.close(connection, name)
     for table in _BELONGING:
         connection.execute(delete(table).where(table.c.pipeline == name))
-    connection.execute(delete(_PIPELINE).where(_PIPELINE.c.name == name))
+    _forget_record(connection, name)
 
 
-def rename(connection: Connection, old: str, new: str) -> None:
+def rename(connection: Connection, database: Database, old: str, new: str) -> None:
     """Give everything of a pipeline its new name. Raises StateError when that one is in use."""
     if any(connection.scalar(select(table.c.pipeline).where(table.c.pipeline == new).limit(1)) for table in _NAMING):
         raise StateError(f"there is a pipeline {new} already", remedy=f"choose another name, or `calrelay retire {new}` first")
-    connection.execute(delete(_PIPELINE).where(_PIPELINE.c.name == new))
-    connection.execute(update(_PIPELINE).where(_PIPELINE.c.name == old).values(name=new))
+    save(connection, database, dataclasses.replace(record_of(connection, old), name=new))
+    _forget_record(connection, old)
     for table in _NAMING:
         connection.execute(update(table).where(table.c.pipeline == old).values(pipeline=new))
+
+
+def _forget_record(connection: Connection, name: str) -> None:
+    """Make a record a new one's. The row stays, because the lease's epoch must never be counted anew."""
+    fresh = dict.fromkeys(("first_complete_at", "last_complete_at", "last_read_at"))
+    connection.execute(update(_PIPELINE).where(_PIPELINE.c.name == name).values(is_paused=False, **fresh))

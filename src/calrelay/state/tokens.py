@@ -1,7 +1,7 @@
 """OAuth tokens in the state database, and the right to refresh them. How a token is got is the vendor's business."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy import Row, delete, select, update
 from calrelay.errors import Busy
 from calrelay.ports import TokenPair
 from calrelay.state.database import Database
-from calrelay.state.locks import FileLock, lock_path, safe_name
+from calrelay.state.locks import refresh_lock
 from calrelay.state.rows import Values, table_of
 from calrelay.state.tables import OAuthTokenRow
 
@@ -47,7 +47,7 @@ class SqlTokenStore:
         """
         newest = {"access_token": pair.access_token, "refresh_token": pair.refresh_token, "expires_at": pair.expires_at}
         with self._database.writing() as connection:
-            row = connection.execute(select(_TOKEN).where(_TOKEN.c.account == account)).one_or_none()
+            row = connection.execute(select(_TOKEN).where(_TOKEN.c.account == account).with_for_update()).one_or_none()
             values = {"account": account, **newest, **_before(row)}
             connection.execute(self._database.upsert(_TOKEN, only=values), values)
 
@@ -81,18 +81,12 @@ class SqlTokenStore:
         """
         if account in self._refreshing:
             raise Busy(f"the tokens of account {account} are being refreshed already", remedy="it passes by itself")
-        with self._lock(account):
+        with refresh_lock(self._database, account, patience=self._patience):
             self._refreshing.add(account)
             try:
                 yield
             finally:
                 self._refreshing.discard(account)
-
-    def _lock(self, account: str) -> AbstractContextManager[object]:
-        if self._database.is_private:
-            return nullcontext()
-        path = lock_path(self._database, f"tokens.{safe_name(account)}")
-        return FileLock(path, what=f"the token of account {account}", command="token refresh", patience=self._patience)
 
     def _row(self, account: str) -> Row[Any] | None:
         with self._database.reading() as connection:

@@ -13,7 +13,8 @@ import pytest
 
 from calrelay.errors import Busy, ExitCode, StateError
 from calrelay.state.database import Database, open_database, open_in_memory
-from calrelay.state.locks import DaemonLock, PipelineLock, safe_name
+from calrelay.state.file_locks import FileLock, lock_path, safe_name
+from calrelay.state.locks import DaemonLock, PipelineLock
 
 HOLD_UNTIL_KILLED = """
 import sys
@@ -88,10 +89,11 @@ def test_a_lock_is_given_back_when_the_work_fails(database: Database) -> None:
 
 def test_pipelines_and_the_daemon_do_not_keep_each_other_out(database: Database) -> None:
     names = ["venue", "Venue", "daemon", "tokens", "a/b", "a_b", "a b", "ü"]
+    assert database.path is not None
     locks = [DaemonLock(database), *(PipelineLock(database, name, command="run") for name in names)]
-    assert len({lock.path for lock in locks}) == len(names) + 1
     for lock in locks:
         lock.__enter__()
+    assert len(list(database.path.parent.glob("*.lock"))) == len(names) + 1
     for lock in locks:
         lock.__exit__(None, None, None)
 
@@ -103,17 +105,17 @@ def test_a_second_daemon_is_refused(database: Database) -> None:
 
 def test_the_lock_file_says_who_and_is_for_its_owner_alone(database: Database, tmp_path: Path) -> None:
     begin = datetime.now(UTC)
-    with PipelineLock(database, "venue", command="sync") as lock:
-        assert lock.path == tmp_path / "calrelay.db.venue.lock"
-        assert stat.S_IMODE(lock.path.stat().st_mode) == 0o600
-        known = json.loads(lock.path.read_text())
+    path = tmp_path / "calrelay.db.venue.lock"
+    with PipelineLock(database, "venue", command="sync"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        known = json.loads(path.read_text())
     assert (known["pid"], known["command"]) == (os.getpid(), "sync")
     assert begin <= datetime.fromisoformat(known["since"]) <= datetime.now(UTC)
 
 
 def test_a_lock_whose_file_is_unreadable_still_keeps_others_out(database: Database) -> None:
-    with PipelineLock(database, "venue", command="sync") as lock:
-        lock.path.write_text("{half")
+    with PipelineLock(database, "venue", command="sync"):
+        lock_path(database, "venue").write_text("{half")
         with pytest.raises(Busy, match="by another process"), PipelineLock(database, "venue", command="sync"):
             pass
 
@@ -128,14 +130,13 @@ def test_no_name_leads_out_of_the_folder_or_to_anothers_lock(name: str) -> None:
 
 
 def test_a_folder_that_has_gone_is_a_state_error(database: Database) -> None:
-    lock = PipelineLock(database, "venue", command="sync")
-    lock.path = lock.path.parent / "gone" / "calrelay.db.venue.lock"
+    lock = FileLock(lock_path(database, "venue").parent / "gone" / "calrelay.db.venue.lock", what="pipeline venue", command="sync")
     with pytest.raises(StateError, match="cannot be opened"), lock:
         pass
 
 
 def test_a_database_that_is_no_file_has_no_locks_yet() -> None:
-    with open_in_memory() as database, pytest.raises(StateError, match="yet"):
+    with open_in_memory() as database, pytest.raises(StateError, match="no file to put locks beside"):
         PipelineLock(database, "venue", command="sync")
 
 

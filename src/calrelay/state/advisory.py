@@ -1,0 +1,97 @@
+"""Locks that live as long as a connection to PostgreSQL: the server frees them when their holder dies (rule 22)."""
+
+import time
+from datetime import timedelta
+from enum import StrEnum
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Connection, Row, func, select, text
+
+from calrelay.state.database import Database
+from calrelay.state.file_locks import GLANCE, POLL_SECONDS
+from calrelay.state.holder import Holder, busy, this_process
+from calrelay.state.server import lock_key
+
+_WHO = text(
+    "SELECT a.application_name, a.backend_start FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
+    "WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND a.datname = current_database() "
+    "AND (l.classid::bigint << 32 | l.objid::bigint) = :key ORDER BY a.backend_start LIMIT 1"
+)
+
+
+class Sharing(StrEnum):
+    """Whether others may hold the lock as well."""
+
+    EXCLUSIVE = "exclusive"
+    SHARED = "shared"  # with others who share it; not with one who holds it alone
+
+
+_TAKE = {Sharing.EXCLUSIVE: func.pg_try_advisory_lock, Sharing.SHARED: func.pg_try_advisory_lock_shared}
+
+
+class AdvisoryLock:
+    """A lock by name on a connection of its own. A context manager; entering it raises Busy while another holds it.
+
+    A server that restarts frees it: it keeps people from mistakes, and requests from meeting. What must never happen twice is fenced.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        name: str,
+        *,
+        what: str,
+        command: str,
+        patience: timedelta = GLANCE,
+        sharing: Sharing = Sharing.EXCLUSIVE,
+    ) -> None:
+        self._database = database
+        self._name = name
+        self._what = what
+        self._command = command
+        self._patience = patience
+        self._sharing = sharing
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> Self:
+        with self._database.told():
+            connection = self._database.connect_alone(application_name=_signature(self._command))
+            try:
+                self._take(connection)
+            except BaseException:
+                connection.close()
+                raise
+        self._connection = connection
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()  # and the lock ends with it
+
+    def holder(self) -> Holder | None:
+        """Return who holds the lock now, the first of several, or None."""
+        with self._database.reading() as connection:
+            key = connection.scalar(select(lock_key(self._name)))
+            return _holder(connection.execute(_WHO, {"key": key}).one_or_none())
+
+    def _take(self, connection: Connection) -> None:
+        deadline = time.monotonic() + self._patience.total_seconds()
+        while not connection.scalar(select(_TAKE[self._sharing](lock_key(self._name)))):
+            if time.monotonic() >= deadline:
+                raise busy(self._what, self.holder())
+            time.sleep(POLL_SECONDS)
+
+
+def _signature(command: str) -> str:
+    """Return what the server shows of this connection; it keeps 63 characters."""
+    holder = this_process(command, names_host=True)
+    return f"calrelay {holder.pid} {holder.host} {command}"[:63]
+
+
+def _holder(row: Row[Any] | None) -> Holder | None:
+    words: list[str] = str(row.application_name).split(" ", 3) if row else []
+    if row is None or len(words) < 4 or not words[1].isdigit():
+        return None
+    return Holder(pid=int(words[1]), host=words[2], command=words[3], since=row.backend_start)

@@ -1,0 +1,61 @@
+"""How PostgreSQL is spoken to: the driver, its timeouts, and the address as it may be shown. Opening itself is `database`'s business."""
+
+from datetime import timedelta
+
+from sqlalchemy import URL, ColumnElement, Engine, create_engine, func
+
+from calrelay.errors import StateError
+
+STATEMENT = timedelta(seconds=120)  # for one statement; renaming a pipeline of a million links takes a fraction of it
+# A process that was stopped inside a transaction holds rows that others wait for: the server ends it for them.
+IDLE_IN_TRANSACTION = timedelta(seconds=5)
+CONNECT_SECONDS = 10
+_SHOWN = ("host", "port")  # of what may follow the question mark; `password` is among the rest
+
+
+def words_for(url: URL) -> str:
+    """Return the address as it may be shown: without password."""
+    shown = {key: value for key, value in url.query.items() if key in _SHOWN}
+    bare = URL.create("postgresql", username=url.username, host=url.host, port=url.port, database=url.database, query=shown)
+    return bare.render_as_string(hide_password=True)
+
+
+def lock_key(name: str) -> ColumnElement[int]:
+    """Return the key of an advisory lock; another calrelay in another schema of the same database has another one."""
+    return func.hashtextextended(func.concat("calrelay ", func.current_schema(), " ", name), 0)
+
+
+def engine_for(url: URL, where: str, patience: timedelta, *, is_read_only: bool) -> Engine:
+    """Return an engine for this server; nothing is opened yet. Raises StateError where the driver is not installed."""
+    settings = {
+        "TimeZone": "UTC",
+        "lock_timeout": _milliseconds(patience),
+        "statement_timeout": _milliseconds(STATEMENT),
+        "idle_in_transaction_session_timeout": _milliseconds(IDLE_IN_TRANSACTION),
+        "default_transaction_read_only": "on" if is_read_only else "off",
+    }
+    arguments = {
+        "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
+        "application_name": "calrelay",
+        "connect_timeout": CONNECT_SECONDS,
+        # A machine that went away without a word is noticed within half a minute, not after two hours.
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+    }
+    try:
+        # Spelled out, because plain postgresql:// meant another driver before SQLAlchemy 2.1.
+        return create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            connect_args={key: value for key, value in arguments.items() if key not in url.query},
+            hide_parameters=True,
+            pool_pre_ping=True,
+            pool_size=2,  # one for the work, one for the heartbeat
+        )
+    except ImportError:
+        raise StateError(f"the PostgreSQL driver for {where} is not installed", remedy="pip install 'calrelay[postgresql]'") from None
+
+
+def _milliseconds(span: timedelta) -> int:
+    return int(span.total_seconds() * 1000)
