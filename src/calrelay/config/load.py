@@ -1,6 +1,8 @@
 """From a file to a checked config: finding it, reading it, and saying everything that is wrong with it at once."""
 
 import dataclasses
+import hashlib
+import json
 import re
 import stat
 import tomllib
@@ -13,6 +15,7 @@ from pydantic import ValidationError
 from calrelay.config.checks import doubts, impossibilities
 from calrelay.config.database import absolute_database_url
 from calrelay.config.model import Document, Known, Pipeline
+from calrelay.config.notify import NotifySection
 from calrelay.config.problems import problems_of
 from calrelay.config.secrets import SecretRef
 from calrelay.config.section import Section
@@ -36,9 +39,11 @@ class Config:
     state: StateSection
     log: LogSection
     web: WebSection
+    notify: NotifySection
     accounts: Mapping[str, AccountModel]
     pipelines: tuple[Pipeline, ...]
     warnings: tuple[str, ...] = ()
+    digest: str = dataclasses.field(repr=False, compare=False, default="")  # of all it says, literal secrets too: never shown
 
     @property
     def folder(self) -> Path:
@@ -120,10 +125,17 @@ def parse_config(text: str, *, path: Path, vendors: Mapping[str, VendorConfig]) 
         state=document.state,
         log=document.log,
         web=_with_paths(document.web, "web"),
+        notify=_with_paths(document.notify, "notify"),
         accounts={name: _with_paths(account, f"accounts.{name}") for name, account in document.accounts.items()},
         pipelines=document.pipelines,
         warnings=tuple(doubts(document, vendors)),
+        digest=_digest(raw),
     )
+
+
+def _digest(raw: Mapping[str, Any]) -> str:
+    """Return a hash of what a config says; comments, order and layout do not count."""
+    return hashlib.sha256(json.dumps(raw, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _is_there(path: Path) -> bool:
@@ -185,7 +197,7 @@ def _with_paths(section: Located, path: str) -> Located:
 
 
 def _secrets(config: Config) -> Iterator[SecretRef]:
-    sections: list[Section] = [config.state, config.web, *config.accounts.values()]
+    sections: list[Section] = [config.state, config.web, config.notify, *config.accounts.values()]
     for section in sections:
         yield from (value for name in type(section).model_fields if isinstance(value := getattr(section, name), SecretRef))
 

@@ -10,6 +10,7 @@ import phonenumbers
 from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, SerializeAsAny, ValidationInfo, WithJsonSchema, field_validator
 
 from calrelay.config.durations import DayHours, Duration, PositiveDuration
+from calrelay.config.notify import NotifySection
 from calrelay.config.section import Section, Text, check_name
 from calrelay.config.sections import EventSection, GuardsSection, LogSection, StateSection, WebSection, WindowSection
 from calrelay.config.vendor import ADVANCED, AccountModel, FilterModel, MatchModel, VendorConfig, suggestion
@@ -252,3 +253,4 @@ class Document(Section):
     pipelines: Annotated[tuple[Pipeline, ...], Field(strict=False)] = Field(
         default=(), description="One source account to one target account each."
     )
+    notify: NotifySection = Field(default=NotifySection(), description="Who is told, unasked, that something needs somebody.")

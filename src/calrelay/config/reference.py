@@ -48,7 +48,7 @@ def reference(vendors: Mapping[str, VendorConfig]) -> str:
     return "\n".join(
         [
             _INTRODUCTION,
-            *(_section(f"`[{name}]`", properties[name]) for name in ("state", "log", "web")),
+            *(_section(f"`[{name}]`", properties[name]) for name in ("state", "log", "web", "notify")),
             *(_section(f"`[accounts.NAME]` of {vendor.label}", schema_of(vendor.account)) for vendor in vendors.values()),
             _section("`[[pipelines]]`", {**properties["pipelines"]["items"], "description": properties["pipelines"]["description"]}),
             _section("`window`", pipeline["window"]),

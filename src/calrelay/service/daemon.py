@@ -116,7 +116,8 @@ class Daemon:
 
     def tell_status(self) -> None:
         """Tell systemd how the pipelines stand; a stale one says so (systemctl status)."""
-        self.systemd.tell_status(self._status())
+        if not self._is_ending:
+            self.systemd.tell_status(self._status())
 
     def stop(self) -> None:
         """End soon; asked a second time, end now."""

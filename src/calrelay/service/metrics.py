@@ -41,8 +41,13 @@ _SEEN: Final = ("read", "created", "updated", "deleted", "unchanged", "skipped")
 class Watched(Protocol):
     """What is asked of the daemon when somebody scrapes."""
 
-    started_at: datetime
-    clock: Clock
+    @property
+    def started_at(self) -> datetime:
+        """When the daemon started."""
+
+    @property
+    def clock(self) -> Clock:
+        """The daemon's clock."""
 
     @property
     def runners(self) -> "Mapping[str, Runner]":

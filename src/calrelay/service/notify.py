@@ -1,0 +1,183 @@
+"""Tells the operator, once when a trouble begins and once when it ends. Disturbs no pass, and judges nothing itself.
+
+What was told is remembered in the ledger, so that a restart repeats nothing. While a command runs nothing is looked at: however slow it is,
+nothing piles up behind it.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from calrelay.domain.link import State
+from calrelay.domain.words import span_in_words
+from calrelay.engine.order import Reach
+from calrelay.engine.pipeline import Pipeline
+from calrelay.engine.report import PassReport
+from calrelay.errors import CalrelayError
+from calrelay.log import get_logger
+from calrelay.service.daemon import Daemon
+from calrelay.service.freshness import Freshness
+from calrelay.service.notices import Change, Notice, announce
+from calrelay.service.rhythm import Health
+from calrelay.service.troubles import Kind, LastPass, Sight, Trouble, is_known, troubles_of
+
+LOOK_EVERY: Final = timedelta(seconds=30)
+FIRST_PAUSE: Final = timedelta(minutes=1)  # after a command that failed; doubled each time
+LONGEST_PAUSE: Final = timedelta(hours=1)
+MEMO: Final = "told:"
+Announce = Callable[[Sequence[str], Notice], Awaitable[str | None]]
+_log = get_logger(__name__)
+
+
+async def keep_watch(daemon: Daemon) -> None:
+    """Look at every pipeline after each pass and every half minute: systemd's status line follows, and the operator is told."""
+    await Watch(daemon).run()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What was told of a trouble that still lasts."""
+
+    count: int
+    since: datetime
+
+
+News = tuple[str, Notice | None, Told | None]  # of a trouble's key: what is told, if anything, and what is then remembered
+
+
+class Watch:
+    """Compares what is wrong with what was told. `look` may be called at any time, one call at a time."""
+
+    def __init__(self, daemon: Daemon, *, tell: Announce = announce) -> None:
+        self._daemon = daemon
+        self._tell = tell
+        self._last: dict[str, LastPass] = {}
+        self._changed = asyncio.Event()
+        self._pause = timedelta()
+        self._silent_until: datetime | None = None
+        daemon.listeners.append(self._hear)
+
+    async def run(self) -> None:
+        """Look until cancelled. A ledger that cannot be read is the passes' business, and is looked at again later."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), LOOK_EVERY.total_seconds())
+            self._changed.clear()
+            with contextlib.suppress(CalrelayError):
+                self._daemon.tell_status()
+                await self.look()
+
+    async def look(self) -> None:
+        """Tell what has begun, grown or ended since it was last told."""
+        command = self._daemon.relay.config.notify.command
+        now = self._daemon.clock()
+        if not command or (self._silent_until is not None and now < self._silent_until):
+            return
+        for key, notice, told in list(self._news(now)):
+            if notice is not None and not await self._delivered(command, notice):
+                return
+            self._remember(key, told, now)
+
+    def _hear(self, pipeline: Pipeline, reach: Reach, report: PassReport, health: Health) -> None:
+        before = self._last.get(pipeline.name)
+        down_since = (before.down_since if before else None) or report.started_at
+        self._last[pipeline.name] = LastPass(
+            report=report,
+            health=health,
+            down_since=down_since if health is Health.DOWN else None,
+            has_tried=reach is Reach.COMPLETE or (before is not None and before.has_tried),
+        )
+        self._changed.set()
+
+    # --- what is news ---
+
+    def _news(self, now: datetime) -> Iterator[News]:
+        """Yield what is to be told, if anything, and what is then to be remembered."""
+        told, sights = self._told(), self._sights(now)
+        here = {trouble.key: trouble for sight in sights.values() for trouble in troubles_of(sight)}
+        for key, trouble in here.items():
+            yield from _beginning(trouble, told.get(key), now)
+        for key in sorted(told.keys() - here.keys()):
+            pipeline, kind, _ = key.split(":", 2)
+            if pipeline not in sights:
+                yield key, None, None  # taken out of the config
+            elif is_known(Kind(kind), sights[pipeline]):
+                yield key, _ending(pipeline, Kind(kind), told[key], now), None
+
+    def _sights(self, now: datetime) -> dict[str, Sight]:
+        ages = self._daemon.freshness()
+        return {name: self._sight(runner.pipeline, ages[name], now) for name, runner in self._daemon.runners.items()}
+
+    def _sight(self, pipeline: Pipeline, age: Freshness, now: datetime) -> Sight:
+        ledger = pipeline.ledger
+        counts = ledger.count_states(pipeline.name)
+        return Sight(
+            record=ledger.pipeline(pipeline.name),
+            freshness=age,
+            holds=ledger.holds(pipeline.name) if counts.get(State.HELD) else (),
+            quarantined=counts.get(State.QUARANTINED, 0),
+            last=self._last.get(pipeline.name),
+            started_at=self._daemon.started_at,
+            now=now,
+        )
+
+    # --- what was told ---
+
+    def _told(self) -> dict[str, Told]:
+        known = self._daemon.relay.ledger.memos(MEMO)
+        return {key.removeprefix(MEMO): Told(count=int(value), since=at) for key, (value, at) in known.items()}
+
+    def _remember(self, key: str, told: Told | None, now: datetime) -> None:
+        value, since = (None, now) if told is None else (str(told.count), told.since)
+        self._daemon.relay.ledger.save_memo(f"{MEMO}{key}", value, since)
+
+    # --- telling ---
+
+    async def _delivered(self, command: Sequence[str], notice: Notice) -> bool:
+        """Run the command; one that fails is tried again, ever less often, and logged once."""
+        why = await self._tell(command, notice)
+        if why is None:
+            if self._pause:
+                _log.info("notification command works again")
+            self._pause, self._silent_until = timedelta(), None
+            return True
+        if not self._pause:
+            _log.error("notification command failed", why=why, remedy="`calrelay check --notify` tries it; docs/operations/alerts.md")
+        self._pause = min(max(self._pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
+        self._silent_until = self._daemon.clock() + self._pause
+        return False
+
+
+def _beginning(trouble: Trouble, told: Told | None, now: datetime) -> Iterator[News]:
+    """Tell of what is new, and of what has grown; what has become less is only remembered, so that it can grow again."""
+    count, since = trouble.count, told.since if told else now
+    if told is not None and count == told.count:
+        return
+    change = Change.BEGINS if told is None else Change.GROWS
+    notice = Notice(
+        change=change,
+        kind=trouble.kind.value,
+        pipeline=trouble.pipeline,
+        summary=trouble.summary,
+        remedy=trouble.remedy,
+        at=now,
+        since=since,
+        count=count,
+    )
+    yield trouble.key, notice if told is None or count > told.count else None, Told(count=count, since=since)
+
+
+def _ending(pipeline: str, kind: Kind, told: Told, now: datetime) -> Notice:
+    lasted = f"after {span_in_words(now - told.since)}"
+    return Notice(
+        change=Change.ENDS,
+        kind=kind.value,
+        pipeline=pipeline,
+        summary=f"it is over, {lasted}",
+        remedy="",
+        at=now,
+        since=told.since,
+    )
