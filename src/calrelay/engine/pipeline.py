@@ -38,10 +38,10 @@ class Pipeline:
     make_policy: Callable[[CalendarId, tuple[Route, ...]], Policy]
     every: timedelta
     full_every: timedelta
+    stopwatch: Callable[[], float] = time.monotonic
     owns_prefix: bool = True
 
     async def policy(self, *, remember: bool) -> Policy:
-    stopwatch: Callable[[], float] = time.monotonic
         """Return the policy, with calendar names looked up once and remembered. Raises ConfigError for a calendar that is not there."""
         refs = self._calendar_refs()
         known: dict[str, CalendarId] = {name: found for name in refs if (found := self._remembered(name))}

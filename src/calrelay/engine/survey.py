@@ -152,6 +152,8 @@ class Surveyor:
         decision = plan(event, link, policy=self._policy, hasher=self._pipeline.hasher, now=self._now)
         if self._order.is_load and isinstance(decision, Create):  # marked as typed now, whatever an earlier attempt was told
             return self._as_backfilled(decision)
+        if self._order.is_load and isinstance(decision, Unchanged | Skipped) and _is_put_aside(decision.link):
+            return dataclasses.replace(decision, link=self._marked(decision.link))  # for when it is taken up again
         if self._order.is_load and isinstance(decision, Delete):  # a load creates and updates only
             self.survey.undecided.add(event.source_id)
             return Skipped(event=event, reason="to be deleted or moved by the next sync")
@@ -160,10 +162,11 @@ class Surveyor:
     def _as_backfilled(self, create: Create) -> Create:
         link = self._marked(create.link)
         entry = self._policy.entry_of(create.event, link.mode, backfilled=True)
-        if self._order.is_load and isinstance(decision, Unchanged | Skipped) and _is_put_aside(decision.link):
-            return dataclasses.replace(decision, link=self._marked(decision.link))  # for when it is taken up again
         link = dataclasses.replace(link, wanted=self._pipeline.hasher.of_entry(entry))
         return dataclasses.replace(create, link=link, entry=entry)
+
+    def _marked(self, link: Link) -> Link:
+        return dataclasses.replace(link, backfilled=True, mode=self._order.mode or link.mode)
 
     def adopt(self, create: Create, generation: int, holding: Holding) -> None:
         """Replace a planned create by what is left to do for an entry that the target turned out to hold."""
@@ -173,9 +176,6 @@ class Surveyor:
 
     def adopt_unwanted(self, event: Event, external_id: ExternalId, holding: Holding) -> None:
         """Plan an event again that was skipped, now that the target turned out to hold it."""
-    def _marked(self, link: Link) -> Link:
-        return dataclasses.replace(link, backfilled=True, mode=self._order.mode or link.mode)
-
         if self.holdings is None:
             return
         self.holdings.add(dataclasses.replace(holding, external_id=external_id))
@@ -279,6 +279,8 @@ class Surveyor:
         quarantined = dataclasses.replace(
             link, state=State.QUARANTINED, reason=error.message, remedy=error.remedy, attempts=0, since=link.since or self._now
         )
+        if self._order.is_load and not link.is_live:
+            quarantined = self._marked(quarantined)
         self._report.problems.append(Problem.of(error, link.external_id))
         self._remember(quarantined, link if link.state is State.QUARANTINED else None)
 
@@ -287,13 +289,11 @@ class Surveyor:
             self.survey.changed.append(link)
 
 
-        if self._order.is_load and not link.is_live:
-            quarantined = self._marked(quarantined)
-def _starts_in(row: Row, span: Span) -> bool:
-    """Say whether a row belongs to a span; one that cannot be read may belong to any."""
-    return isinstance(row, Unmappable) or row.start in span
 def _is_put_aside(link: Link | None) -> TypeGuard[Link]:
     """Say whether the target holds nothing of an event that may be taken up again later: refused, or ignored."""
     return link is not None and not link.is_live and link.state in (State.QUARANTINED, State.IGNORED)
 
 
+def _starts_in(row: Row, span: Span) -> bool:
+    """Say whether a row belongs to a span; one that cannot be read may belong to any."""
+    return isinstance(row, Unmappable) or row.start in span

@@ -21,8 +21,8 @@ from calrelay.engine.record import close_done, count_dry_run, record_plan, remem
 from calrelay.engine.report import Outcome, PassReport, Problem, requests_since
 from calrelay.engine.survey import Surveyor
 from calrelay.engine.unanswered import resolve_unanswered
-from calrelay.errors import CalrelayError, ConfigError, ExitCode, GuardRefused
 from calrelay.engine.vigil import Vigil
+from calrelay.errors import CalrelayError, ConfigError, ExitCode, GuardRefused
 from calrelay.ports import Flaw, Scope
 
 CLOCK_SKEW = timedelta(minutes=5)
@@ -70,8 +70,8 @@ class _Pass:
         self._progress = progress
         self._holdings = holdings
         self._ledger = pipeline.ledger
-        self._now = pipeline.clock()
         self._vigil = Vigil(pipeline)
+        self._now = pipeline.clock()
         self._span = order.span or pipeline.window.at(self._now)
         self._record = self._ledger.pipeline(pipeline.name)
 
@@ -91,10 +91,10 @@ class _Pass:
         parked = await self._survey_unseen(surveyor, live, approval)
         self._tell_flaws(surveyor)
         self._check_clocks()
+        self._vigil.check()
         verdict = self._guard(surveyor, live, approval, parked)
         self._report.actions = [*surveyor.survey.actions, *(action for group in parked for action in group.actions)]
         self._report.parked = verdict.parked
-        self._vigil.check()
         self._refuse_first_load(verdict)
         if self._order.is_dry_run:
             count_dry_run(self._report, verdict, self._ledger.count_states(self._pipeline.name), surveyor.survey)
