@@ -225,6 +225,7 @@ class Daemon:
             rhythm=rhythm,
             listener=self._hear,
             now=asyncio.get_running_loop().time,
+            hints=before.hints if before else None,
         )
 
     def _schedule(self, pipeline: Pipeline, *, first: timedelta) -> None:

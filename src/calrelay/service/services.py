@@ -6,4 +6,4 @@ from calrelay.service.notify import keep_watch
 from calrelay.service.pulse import show_life
 from calrelay.service.upkeep import feed_watchdog, keep_consents
 
-SERVICES: tuple[Service, ...] = (feed_watchdog, keep_consents, keep_watch, show_life)
+SERVICES: tuple[Service, ...] = (feed_watchdog, keep_consents, keep_watch, show_life, serve_hooks)

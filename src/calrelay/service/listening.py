@@ -1,0 +1,65 @@
+"""Serves an ASGI app on an address of its own inside the daemon's event loop. What the app answers is its own business."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from calrelay.config.section import Address
+from calrelay.errors import ConfigError
+
+GRACE: Final = 2  # seconds for answers under way when the daemon ends
+
+
+async def listen(address: Address, app: ASGIApp, *, key: str) -> None:
+    """Serve until cancelled; answers under way may take a moment more, then connections are cut.
+
+    `key` is the config's name of the address. Raises ConfigError where the address cannot be had. Writes no access log: paths may hold a
+    secret. Believes no forwarded header.
+    """
+    with bound(address, key=key) as listening:
+        server = _Server(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=GRACE,
+            )
+        )
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            await asyncio.shield(serving)
+        finally:
+            server.should_exit = True
+            await serving
+
+
+def bound(address: Address, *, key: str) -> socket.socket:
+    """Return a socket that listens there already; port 0 lets the system choose. Raises ConfigError where it cannot be had."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        return socket.create_server((address.host, address.port), family=family)
+    except OSError as error:
+        why = os.strerror(error.errno) if isinstance(error.errno, int) and error.errno > 0 else type(error).__name__
+        raise ConfigError(
+            f"{key}: cannot listen on {address}: {why}",
+            remedy=f"end what uses it (`ss -ltnp` shows it), or set another address as `{key.removeprefix('web.')}` under [web]",
+        ) from None
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the daemon."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
