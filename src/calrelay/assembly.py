@@ -12,6 +12,8 @@ from calrelay.domain.entry import Hasher
 from calrelay.domain.link import Basis, CalendarId
 from calrelay.domain.policy import Policy, Route
 from calrelay.domain.zones import ZONE_DATA_VERSION
+from calrelay.engine.enriched import EnrichedSource
+from calrelay.engine.listening import Listener
 from calrelay.engine.pipeline import Pipeline
 from calrelay.errors import ConfigError
 from calrelay.http.client import AsyncBaseTransport, Auth, Observer, VendorClient
@@ -40,6 +42,7 @@ from calrelay.vendors.tripleseat.source import Reach, TripleseatSource
 Transports = Mapping[str, AsyncBaseTransport]
 MakeSource = Callable[[model.Pipeline], Source]
 KeepAlive = Callable[[], Awaitable[object]]
+RULES_KEPT = timedelta(days=1)  # how old may be what is known of a source's own messages, where nothing but a warning depends on it
 CONSENT_REFRESH = timedelta(days=1)  # a refresh token's life when unused is unknown (Tripleseat: unknowns)
 
 
@@ -61,8 +64,9 @@ class Relay:
     clock: Clock
     pipelines: Mapping[str, Pipeline]
     ends: Mapping[str, Source | Target]  # by account, for `check`
-    keep_alive: Sequence[KeepAlive]  # to be called about daily, so that a consent does not lapse
+    keep_alive: Sequence[KeepAlive]  # to be called about daily: consents that would lapse, and what sources send by themselves
     messengers: Mapping[str, Messenger] = dataclasses.field(default_factory=dict)  # by account: sources that message people by themselves
+    listeners: Mapping[str, Listener] = dataclasses.field(default_factory=dict)  # the same accounts: what is known of it
 
     @property
     def ledger(self) -> SqlLedger:
@@ -97,7 +101,7 @@ async def assemble(
     chosen = _chosen(config, pipelines)
     with open_state(config.state_url(), config.folder, access) as state:
         async with AsyncExitStack() as stack:
-            builder = _Builder(config, state, stack, clock=clock, transports=transports or {}, observer=observer)
+            builder = _Builder(config, state, stack, access=access, clock=clock, transports=transports or {}, observer=observer)
             accounts = dict.fromkeys(name for one in chosen for name in (one.source, one.target))
             if pipelines is None:
                 accounts |= dict.fromkeys(config.accounts)
@@ -111,6 +115,7 @@ async def assemble(
                 pipelines={one.name: builder.pipeline(one) for one in chosen},
                 ends=builder.ends(),
                 messengers=builder.messengers,
+                listeners=builder.listeners,
                 keep_alive=tuple(builder.keep_alive),
             )
 
@@ -125,11 +130,20 @@ class _Builder:
     """Opens accounts, once each, and puts pipelines together from them."""
 
     def __init__(
-        self, config: Config, state: State, stack: AsyncExitStack, *, clock: Clock, transports: Transports, observer: Observer | None
+        self,
+        config: Config,
+        state: State,
+        stack: AsyncExitStack,
+        *,
+        access: Access,
+        clock: Clock,
+        transports: Transports,
+        observer: Observer | None,
     ) -> None:
         self._config = config
         self._state = state
         self._stack = stack
+        self._access = access
         self._clock = clock
         self._transports = transports
         self._observer = observer
@@ -137,6 +151,7 @@ class _Builder:
         self._targets: dict[str, Target] = {}
         self._plain_sources: dict[str, Source] = {}
         self.messengers: dict[str, Messenger] = {}
+        self.listeners: dict[str, Listener] = {}
         self.keep_alive: list[KeepAlive] = []
 
     async def open(self, name: str) -> None:
@@ -158,7 +173,8 @@ class _Builder:
 
     def pipeline(self, table: model.Pipeline) -> Pipeline:
         """Put a pipeline together; its accounts are open."""
-        source = self._sources[table.source](table)
+        listener = self.listeners.get(table.source)
+        source = self._enriched(self._sources[table.source](table), table, listener)
         target = self._targets[table.target]
 
         def make_policy(calendar: CalendarId, resolved: tuple[Route, ...]) -> Policy:
@@ -180,7 +196,14 @@ class _Builder:
             every=table.every,
             full_every=table.full_every,
             owns_prefix=self._owns_prefix(table),
+            listener=listener,
+            extras=frozenset(table.extras),
         )
+
+    def _enriched(self, source: Source, table: model.Pipeline, listener: Listener | None) -> Source:
+        if listener is None or not table.extras:
+            return source
+        return EnrichedSource(source, listener=listener, extras=table.extras, now=self._clock)
 
     def _policy(self, table: model.Pipeline, source: Source, calendar: CalendarId, routes: tuple[Route, ...]) -> Policy:
         account = self._config.account(table.source)
@@ -250,7 +273,7 @@ class _Builder:
         client = TimeTapClient(http, page_size=account.page_size, now=self._clock)
         self._plain_sources[name] = TimeTapSource(account=name, client=client, zones=account.zones, now=self._clock)
         messages = TimeTapMessagesClient(http, now=self._clock)
-        self.messengers[name] = TimeTapMessenger(account=name, client=messages, now=self._clock)
+        self._listen_to(TimeTapMessenger(account=name, client=messages, now=self._clock))
 
         def source(table: model.Pipeline) -> Source:
             return TimeTapSource(
@@ -263,6 +286,13 @@ class _Builder:
             )
 
         return source
+
+    def _listen_to(self, messenger: Messenger) -> None:
+        """Remember what an account sends by itself; a daemon looks at it anew about daily, so that `status` can warn."""
+        listener = Listener(messenger, self._state.ledger, clock=self._clock, is_kept=self._access is Access.WRITE)
+        self.messengers[messenger.account] = messenger
+        self.listeners[messenger.account] = listener
+        self.keep_alive.append(lambda: listener.renew_rules(RULES_KEPT))
 
     async def _apptoto(self, name: str, account: ApptotoAccount) -> Target:
         client = ApptotoClient(

@@ -17,7 +17,14 @@ def document_of(found: Examination) -> dict[str, Any]:
         "offline": found.is_offline,
         "accounts": [_account_document(view) for view in found.accounts.values()],
         "pipelines": [
-            {"name": one.name, "source": one.source, "target": one.target, "calendars": list(one.calendars), "enabled": one.is_enabled}
+            {
+                "name": one.name,
+                "source": one.source,
+                "target": one.target,
+                "calendars": list(one.calendars),
+                "enabled": one.is_enabled,
+                "overlap": None if one.overlap is None else one.overlap.to_json(),
+            }
             for one in found.pipelines
         ],
         "problems": [

@@ -9,6 +9,7 @@ from typing import Final, cast
 
 from calrelay.assembly import assemble
 from calrelay.cli.check_machine import examine_secrets, examine_state, examine_templates, examine_zone_data, findings_of
+from calrelay.cli.check_overlap import examine_overlap
 from calrelay.cli.check_texts import describe, document_of
 from calrelay.cli.examination import AccountView, Examination, Finding, PipelineView, Verdict
 from calrelay.cli.output import Output
@@ -58,6 +59,7 @@ def _examine(session: Session, output: Output, config: Config, found: Examinatio
         return
     output.message(f"Asking {', '.join(names)} …")
     session.run(_ask_all(config, names, access, found))
+    session.run(examine_overlap(config, access, found))
 
 
 def _view_of(pipeline: Pipeline) -> PipelineView:

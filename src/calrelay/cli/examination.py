@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
+from calrelay.engine.overlap import Overlapping
 from calrelay.errors import CalrelayError, ExitCode
 from calrelay.ports import Fact
 
@@ -55,13 +56,14 @@ class AccountView:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineView:
-    """A pipeline: from where to where, and into which calendars."""
+    """A pipeline: from where to where, and into which calendars; `overlap` where its source was asked what it sends by itself."""
 
     name: str
     source: str
     target: str
     calendars: Sequence[str]
     is_enabled: bool
+    overlap: Overlapping | None = None
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)

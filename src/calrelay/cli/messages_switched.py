@@ -1,6 +1,7 @@
 """`messages silence` and `messages restore`: what would be switched, and what became of it."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from calrelay.assembly import Relay, assemble
@@ -52,7 +53,9 @@ async def _silence(config: Config, output: Output, wanted: Wanted, account: str 
         targets = await engine.find_switches(messengers, wanted, with_staff=with_staff)
         if not is_applied:
             return _show(output, targets, "would be switched off", "Nothing was changed. Add --apply to do it.")
-        return _report(output, await engine.silence(messengers, targets, relay.ledger, relay.clock()), "switched off")
+        done = await engine.silence(messengers, targets, relay.ledger, relay.clock())
+        await _learn(relay, done)
+        return _report(output, done, "switched off")
 
 
 async def _restore(config: Config, output: Output, account: str | None, *, is_applied: bool) -> int:
@@ -63,9 +66,15 @@ async def _restore(config: Config, output: Output, account: str | None, *, is_ap
             return ExitCode.DONE
         if not is_applied:
             return _show(output, targets, "would be switched on again", "Nothing was changed. Add --apply to do it.")
-        return _report(
-            output, await engine.restore(list(relay.messengers.values()), targets, relay.ledger, relay.clock()), "switched on again"
-        )
+        done = await engine.restore(list(relay.messengers.values()), targets, relay.ledger, relay.clock())
+        await _learn(relay, done)
+        return _report(output, done, "switched on again")
+
+
+async def _learn(relay: Relay, done: Sequence[Done]) -> None:
+    """Look anew at what the accounts send by themselves, so that nobody is warned of what is off."""
+    for account in {one.target.account for one in done}:
+        await relay.listeners[account].renew_rules(timedelta())
 
 
 def _pipelines(config: Config, account: str | None) -> list[str]:

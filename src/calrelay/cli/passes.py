@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
-from calrelay.assembly import assemble
+from calrelay.assembly import RULES_KEPT, assemble
 from calrelay.cli.failures import lines_of, trouble_of
 from calrelay.cli.output import Block, Output
 from calrelay.cli.pass_texts import describe_passes
@@ -91,11 +91,30 @@ async def calendar_names(pipeline: Pipeline) -> dict[CalendarId, str]:
 
 
 async def _run_one(relay: Running, name: str, order: Order) -> PassReport:
+    pipeline = relay.pipelines[name]
+    before = pipeline.source.requests
     try:
+        if order.is_dry_run:
+            await _learn(pipeline)  # a plan warns of what the source sends by itself, and has nobody to ask but the source
         with nullcontext() if order.is_dry_run else relay.lock(name):
-            return await run_pass(relay.pipelines[name], order)
+            report = await run_pass(pipeline, order)
+        if report.is_complete and not order.is_dry_run:
+            await _learn(pipeline)  # for `status`, and when there is nothing that could wait for it
+        return _counting(report, pipeline, before)
     except Exception as error:  # noqa: BLE001 - whatever stops one pipeline, the others are run and all are reported
         return _failed(relay, name, order, error)
+
+
+async def _learn(pipeline: Pipeline) -> None:
+    """Have read what the source sends by itself, once a day; what cannot be read is not in anybody's way."""
+    if pipeline.listener is not None:
+        await pipeline.listener.renew_rules(RULES_KEPT)
+
+
+def _counting(report: PassReport, pipeline: Pipeline, before: int) -> PassReport:
+    """Count what was asked beside the pass among its requests."""
+    report.requests[pipeline.source.account] = pipeline.source.requests - before
+    return report
 
 
 def _failed(relay: Running, name: str, order: Order, error: Exception) -> PassReport:

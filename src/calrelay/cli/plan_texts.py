@@ -6,6 +6,7 @@ Titles and names are shown here (rule 23 allows it on stdout), so nothing of thi
 from collections.abc import Mapping, Sequence
 
 from calrelay.cli.output import Block, Table
+from calrelay.cli.overlap_texts import overlap_words
 from calrelay.cli.pass_texts import next_commands, problems, skips
 from calrelay.domain.guard import Parked, people_of, shift_of, start_of
 from calrelay.domain.link import CalendarId, Field
@@ -43,11 +44,11 @@ def _describe_plan(report: PassReport, calendars: Calendars) -> list[Block]:
             f"  Held ({len(group.actions)}): {group.kind.value}; would wait for `calrelay approve {report.pipeline}`",
             _held(group, calendars),
         ]
-    return [*blocks, *_people(report)]
+    return [*blocks, *_people(report), *_overlap(report)]
 
 
 def _summary(report: PassReport) -> str:
-    would = {"create": report.created, "update": report.updated, "delete": report.deleted, "hold": report.held}
+    would = {"create": report.created, "update": report.updated, "delete": report.deleted, "hold": report.held, "let wait": report.waiting}
     words = ", ".join(f"{word} {number}" for word, number in would.items() if number)
     rest = f"{report.unchanged} unchanged, {report.skipped.total()} skipped"
     return f"read {report.read}; would {words or 'send nothing'}; {rest}"
@@ -60,6 +61,13 @@ def _people(report: PassReport) -> list[Block]:
         return []
     words = f"  {counted(now, 'person', 'people')} could be messaged"
     return ["", words + (f", and {held} by what is held, if you approve it." if held else ".")]
+
+
+def _overlap(report: PassReport) -> list[Block]:
+    if not report.overlap:
+        return []
+    what, remedy = overlap_words(report.overlap, report.pipeline)
+    return [f"  {what}.", f"    → {remedy}"]
 
 
 def _table(actions: Sequence[Action], kind: type[Action], calendars: Calendars) -> Table:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from calrelay.cli.output import Block, Output, Table, elapsed
+from calrelay.cli.overlap_texts import overlap_words
 from calrelay.cli.session import Session
 from calrelay.config.load import Config
 from calrelay.domain.link import State
@@ -74,7 +75,7 @@ def _last_pass(standing: Standing) -> str:
 
 def _remarks(standing: Standing) -> list[Block]:
     """Say what needs somebody: problems of the last pass, holds, quarantine, a pause, a first load."""
-    remarks = [*_problems(standing), *_held(standing), *_counted(standing)]
+    remarks = [*_problems(standing), *_held(standing), *_counted(standing), *_overlap(standing)]
     if standing.record.is_paused:
         remarks.append(("paused", f"calrelay resume {standing.table.name}"))
     elif standing.word == "never run":
@@ -107,6 +108,11 @@ def _counted(standing: Standing) -> list[tuple[str, str]]:
     ]
 
 
+def _overlap(standing: Standing) -> list[tuple[str, str]]:
+    found = standing.overlap
+    return [overlap_words(found, standing.table.name, when=f"counted {ago(found.at, standing.now)}")] if found else []
+
+
 def _accounts(rates: Sequence[Budget]) -> list[Block]:
     rows = [(one.account, f"{counted(one.used, 'request')} in the last hour, of {one.allowed:.0f} the rate allows") for one in rates]
     return [Table(rows=rows), ""] if rows else []
@@ -127,6 +133,7 @@ def _standing_to_json(standing: Standing) -> dict[str, Any]:
         "live": standing.live,
         "states": {state.value: standing.counts.get(state, 0) for state in State},
         "holds": [hold.id for hold in standing.holds],
+        "overlap": standing.overlap.to_json() if standing.overlap is not None else None,
         "last_pass": _pass_to_json(standing.passes[0]) if standing.passes else None,
     }
 

@@ -30,13 +30,13 @@ class Draft:
     sections: Mapping[str, Table] = dataclasses.field(default_factory=dict)
 
 
-def example(vendors: Mapping[str, VendorConfig]) -> str:
+def example(vendors: Mapping[str, VendorConfig], sections: Mapping[str, Table] | None = None) -> str:
     """Return the commented example: an account of each vendor, and a pipeline from the first source to the first target."""
     source = next(vendor for vendor in vendors.values() if vendor.role is Role.SOURCE)
     target = next(vendor for vendor in vendors.values() if vendor.role is Role.TARGET)
     pipeline = {"name": source.example_account, "source": source.example_account, "target": target.example_account, "calendar": "Main Hall"}
     accounts = {vendor.example_account: {"vendor": vendor.name} for vendor in vendors.values()}
-    return commented(Draft(accounts=accounts, pipelines=(pipeline,)), vendors)
+    return commented(Draft(accounts=accounts, pipelines=(pipeline,), sections=sections or {}), vendors)
 
 
 def commented(draft: Draft, vendors: Mapping[str, VendorConfig]) -> str:
@@ -56,6 +56,8 @@ def _pipeline(schema: Node, table: Table, vendor: VendorConfig) -> Iterator[str]
     properties = schema["properties"]
     own = {key: node for key, node in properties.items() if key not in {*_TABLES, _ROUTES}}
     own["people"] = own["people"] | {"default": list(vendor.default_people)}
+    if not vendor.extras:
+        del own["extras"]
     yield _block("[[pipelines]]", {**schema, "properties": own}, table)
     yield from _routes(properties[_ROUTES], table.get(_ROUTES, ()))
     for name in _TABLES:

@@ -14,6 +14,7 @@ from calrelay.config.notify import NotifySection
 from calrelay.config.section import Section, Text, check_name
 from calrelay.config.sections import EventSection, GuardsSection, LogSection, StateSection, WebSection, WindowSection
 from calrelay.config.vendor import ADVANCED, AccountModel, FilterModel, MatchModel, VendorConfig, suggestion
+from calrelay.domain.extras import Extra
 from calrelay.domain.link import MessageMode
 
 _NEAR: Final = timedelta(days=14)
@@ -138,6 +139,12 @@ class Pipeline(Section):
     people: Annotated[tuple[str, ...], Field(strict=False)] = Field(
         default=None, description="Who of an event is messaged.", json_schema_extra={"default": ["contact"]}, validate_default=True
     )
+    extras: Annotated[tuple[Extra, ...], Field(strict=False)] = Field(
+        default=(),
+        description="TimeTap only: custom data about its own messages, for some requests an hour: invitation_status, next_message.",
+        examples=[["invitation_status", "next_message"]],
+        json_schema_extra=_ADVANCED,
+    )
     without_contact: Annotated[WithoutContact, Field(strict=False)] = Field(
         default=WithoutContact.SKIP, description="skip or send: what becomes of an event with nobody to reach."
     )
@@ -209,6 +216,19 @@ class Pipeline(Section):
             raise ValueError(f"“{unknown[0]}” is nobody {vendor.label} knows{suggestion(str(unknown[0]), vendor.people)}")
         return tuple(dict.fromkeys(value))
 
+    @field_validator("extras", mode="before")
+    @classmethod
+    def _extras_of_the_source(cls, value: object, info: ValidationInfo) -> object:
+        vendor = _source_vendor(info)
+        if vendor is None or not isinstance(value, list | tuple):
+            return value
+        if value and not vendor.extras:
+            raise ValueError(f"{vendor.label} offers none — leave it out")
+        unknown = [word for word in value if word not in vendor.extras]
+        if unknown:
+            raise ValueError(f"“{unknown[0]}” is nothing {vendor.label} offers{suggestion(str(unknown[0]), vendor.extras)}")
+        return tuple(dict.fromkeys(value))
+
     @field_validator("filter", mode="before")
     @classmethod
     def _filter_of_the_source(cls, value: object, info: ValidationInfo) -> FilterModel:
@@ -249,8 +269,8 @@ class Document(Section):
     state: StateSection = Field(default=StateSection(), description="Where calrelay remembers what it did.")
     log: LogSection = Field(default=LogSection(), description="What is logged, and how.")
     web: WebSection = Field(default=WebSection(), description="What the daemon listens on.")
+    notify: NotifySection = Field(default=NotifySection(), description="Who is told, unasked, that something needs somebody.")
     accounts: Mapping[Name, Account] = Field(default={}, description="One set of credentials at one vendor each, by name.")
     pipelines: Annotated[tuple[Pipeline, ...], Field(strict=False)] = Field(
         default=(), description="One source account to one target account each."
     )
-    notify: NotifySection = Field(default=NotifySection(), description="Who is told, unasked, that something needs somebody.")

@@ -79,8 +79,8 @@ class FilterModel(MatchModel):
 class VendorConfig:
     """A vendor's part in the config.
 
-    `statuses` is the default allow-list, `people` the words allowed in a pipeline's `people`. Above `known_requests_per_second` the
-    vendor is known to refuse, so `check` warns. `example_account` names its account in the example.
+    `statuses` is the default allow-list, `people` and `extras` the words allowed in a pipeline's keys of that name. Above
+    `known_requests_per_second` the vendor is known to refuse, so `check` warns. `example_account` names its account in the example.
     """
 
     name: str
@@ -93,6 +93,7 @@ class VendorConfig:
     statuses: tuple[str, ...] = ()
     people: tuple[str, ...] = ()
     default_people: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
     known_requests_per_second: float | None = None
 
 

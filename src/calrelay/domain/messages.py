@@ -28,6 +28,17 @@ class Subject(StrEnum):
     CAMPAIGN = "invitationCampaign"
 
 
+class InvitationStatus(StrEnum):
+    """How far an invitation came with the person who was invited; `pending` is one that did not go out yet."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    OPENED = "opened"
+    CLICKED = "clicked"
+    COMPLETED = "completed"
+    DECLINED = "declined"
+
+
 class Moment(StrEnum):
     """What sets a trigger off."""
 
@@ -110,6 +121,7 @@ class Invitation:
     created_at: datetime
     completed_at: datetime | None = None
     is_answered: bool = False
+    status: InvitationStatus = InvitationStatus.PENDING
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +177,10 @@ class Message:
     action: str | None = None
     template: Template | None = None
     is_for_its_guest: bool = True
+
+    def is_to_come_for_its_guest(self, now: datetime) -> bool:
+        """Say whether the event's own guest is still to get it: with a target that messages them, too, it comes on top."""
+        return self.recipient is Recipient.GUEST and self.is_for_its_guest and self.at is not None and self.at >= now
 
     @property
     def can_silence(self) -> bool:

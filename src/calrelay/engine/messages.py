@@ -9,7 +9,6 @@ from calrelay.domain.link import ExternalId, Link, MessageMode, State
 from calrelay.domain.messages import Message, Rules, messages_of, possible_of, sent_by
 from calrelay.domain.people import Role
 from calrelay.domain.policy import Policy, Standing
-from calrelay.domain.reminders import Recipient
 from calrelay.domain.switches import Occurrence
 from calrelay.domain.window import Span
 from calrelay.engine.pipeline import Pipeline
@@ -40,9 +39,7 @@ class EventMessages:
 
     def is_doubled(self, message: Message) -> bool:
         """Say whether a message goes to the event's guest, whom the target messages as well, and is still to come."""
-        if message.recipient is not Recipient.GUEST or not message.is_for_its_guest or not self.is_messaged:
-            return False
-        return message.at is not None and message.at >= self.now
+        return self.is_messaged and message.is_to_come_for_its_guest(self.now)
 
     @property
     def doubled_guest(self) -> str:
@@ -135,7 +132,7 @@ async def _pages(pipeline: Pipeline, span: Span, found: Overlap) -> list[Page]:
 def _told(
     name: str, policy: Policy, event: Event, link: Link | None, rules: Rules, schedules: Mapping[str, Sequence[timedelta]], now: datetime
 ) -> EventMessages:
-    is_messaged = _is_messaged(policy, event, link)
+    is_messaged = guest_is_messaged(policy, event, link)
     return EventMessages(
         pipeline=name,
         external_id=link.external_id if link else policy.base_id(event.source_id),
@@ -148,7 +145,7 @@ def _told(
     )
 
 
-def _is_messaged(policy: Policy, event: Event, link: Link | None) -> bool:
+def guest_is_messaged(policy: Policy, event: Event, link: Link | None) -> bool:
     """Say whether the target messages the event's guest, or would once it is relayed: link mode `send`, `auto` or `no-booking`."""
     if (link.mode if link else policy.mode) is MessageMode.SKIP:
         return False

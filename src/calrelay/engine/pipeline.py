@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from calrelay.domain.entry import Hasher
+from calrelay.domain.extras import Extra
 from calrelay.domain.guard import Limits
 from calrelay.domain.link import CalendarId
 from calrelay.domain.policy import CalendarRef, NamedRoute, Policy, Route
 from calrelay.domain.window import Window
+from calrelay.engine.listening import Listener
 from calrelay.errors import ConfigError
 from calrelay.ports import Clock, Ledger, Source, Target
 
@@ -21,7 +23,8 @@ class Pipeline:
     """One source account, one target account, and everything between them.
 
     `make_policy` completes the config's rules with the calendars' ids. `owns_prefix` says that no other pipeline of the config writes
-    external ids with this prefix to this target, so that an entry nobody knows can only be ours.
+    external ids with this prefix to this target, so that an entry nobody knows can only be ours. `listener` is there where the source
+    account messages people by itself; the source adds the `extras` to its events out of what it knows.
     """
 
     name: str
@@ -40,6 +43,14 @@ class Pipeline:
     full_every: timedelta
     stopwatch: Callable[[], float] = time.monotonic
     owns_prefix: bool = True
+    listener: Listener | None = None
+    extras: frozenset[Extra] = frozenset()
+
+    async def listen(self) -> None:
+        """Renew what the extra fields are made of, where it has grown old. Without extra fields there is no request."""
+        if self.listener is not None:
+            self.listener.recall()
+            await self.listener.renew_for(self.extras)
 
     async def policy(self, *, remember: bool) -> Policy:
         """Return the policy, with calendar names looked up once and remembered. Raises ConfigError for a calendar that is not there."""

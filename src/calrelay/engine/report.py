@@ -9,6 +9,7 @@ from typing import Any
 
 from calrelay.domain.guard import Parked, people_of
 from calrelay.domain.plan import Action, Create, Delete, Update
+from calrelay.engine.overlap import Overlapping
 from calrelay.errors import CalrelayError, ExitCode
 from calrelay.ports import PassRecord
 
@@ -67,6 +68,7 @@ class PassReport:
     problems: list[Problem] = dataclasses.field(default_factory=list)
     actions: list[Action] = dataclasses.field(default_factory=list)
     parked: Sequence[Parked] = ()
+    overlap: Overlapping | None = None  # None where the source messages nobody by itself
 
     @property
     def sent(self) -> int:
@@ -118,6 +120,8 @@ class PassReport:
             holds = {id(a): p.kind.value for p in self.parked for a in p.actions}
             document["actions"] = [action_to_json(a, holds.get(id(a))) for a in self.actions]
             document["people"] = self.people
+            if self.overlap is not None:
+                document["overlap"] = self.overlap.to_json()
         return document
 
     def counts(self) -> dict[str, int]:

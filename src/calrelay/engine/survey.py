@@ -13,6 +13,7 @@ from calrelay.domain.window import Span
 from calrelay.engine.adopt import Holdings, adopt, as_marked, orphan
 from calrelay.engine.heirs import inherit
 from calrelay.engine.order import Order
+from calrelay.engine.overlap import OverlapCount
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport, Problem
 from calrelay.errors import MappingError, VendorError
@@ -44,8 +45,13 @@ class Surveyor:
         self._order = order
         self._report = report
         self._now = pipeline.clock()
+        self.overlap = self._overlap_count()
         self.holdings: Holdings | None = None  # set where links may have to be adopted
         self.survey = Survey()
+
+    def _overlap_count(self) -> OverlapCount | None:
+        listener = self._pipeline.listener
+        return OverlapCount(self._policy, listener.rules, account=listener.account, now=self._now) if listener else None
 
     def take_page(self, page: Page, span: Span) -> None:
         """Plan a page's rows; rows outside the span count only where they are linked (rule 17)."""
@@ -126,6 +132,8 @@ class Surveyor:
     def _take_event(self, event: Event, link: Link | None, claims: dict[ExternalId, Claim]) -> None:
         for note in event.notes:
             self._report.notes[note] += 1
+        if self.overlap is not None:
+            self.overlap.note(event, link)
         try:
             if self._order.adopts_only and link is not None and link.state not in _HANDS_OFF:
                 link = self._disowned(link)

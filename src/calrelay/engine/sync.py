@@ -16,6 +16,7 @@ from calrelay.engine.heirs import is_retired, revive
 from calrelay.engine.holds import approval_of
 from calrelay.engine.order import Order, Reach
 from calrelay.engine.orphans import adopt_orphans, adopt_unlisted, forget_lost
+from calrelay.engine.overlap import remember_overlap
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.record import close_done, count_dry_run, record_plan, remember_pipeline
 from calrelay.engine.report import Outcome, PassReport, Problem, requests_since
@@ -80,6 +81,8 @@ class _Pass:
         self._refuse_paused()
         self._refuse_retired()
         self._refuse_another_target()
+        if self._order.reach is not Reach.IDS:
+            await self._pipeline.listen()
         policy = await self._pipeline.policy(remember=not self._order.is_dry_run)
         if not self._order.is_dry_run:
             await resolve_unanswered(self._pipeline)
@@ -95,6 +98,7 @@ class _Pass:
         verdict = self._guard(surveyor, live, approval, parked)
         self._report.actions = [*surveyor.survey.actions, *(action for group in parked for action in group.actions)]
         self._report.parked = verdict.parked
+        self._report.overlap = surveyor.overlap.found if surveyor.overlap else None
         self._refuse_first_load(verdict)
         if self._order.is_dry_run:
             count_dry_run(self._report, verdict, self._ledger.count_states(self._pipeline.name), surveyor.survey)
@@ -106,6 +110,8 @@ class _Pass:
             await Applier(self._pipeline, self._report, vigil=self._vigil, approval=approval, progress=self._progress).apply(ready)
             close_done(self._pipeline, {action.link.source_id for action in ready})
             remember_pipeline(self._pipeline, self._order, self._report, now=self._now)
+            if self._report.is_complete and self._report.overlap is not None:
+                remember_overlap(self._ledger, self._pipeline.name, self._report.overlap)
 
     # --- fetch, map, plan ---
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from calrelay.config.load import Config
 from calrelay.config.model import Pipeline
 from calrelay.domain.link import State
+from calrelay.engine.overlap import Overlapping, remembered_overlap
 from calrelay.ports import Hold, Ledger, PassRecord, PipelineRecord
 
 HOUR = timedelta(hours=1)
@@ -24,6 +25,7 @@ class Standing:
     holds: Sequence[Hold]
     passes: Sequence[PassRecord]  # newest first
     now: datetime
+    overlap: Overlapping | None = None  # as the last complete pass counted it; None where the source messages nobody by itself
 
     @property
     def word(self) -> str:
@@ -79,6 +81,7 @@ def standing_of(table: Pipeline, ledger: Ledger, now: datetime) -> Standing:
         holds=ledger.holds(table.name),
         passes=ledger.passes(table.name),
         now=now,
+        overlap=remembered_overlap(ledger, table.name, table.source),
     )
 
 

@@ -44,6 +44,7 @@ def test_a_pipeline_has_the_defaults_of_the_contract(load: Load) -> None:
         "create_hours": None,
         "region": "US",
         "people": ["contact"],
+        "extras": [],
         "without_contact": "skip",
         "id_prefix": "",
         "filter": {"statuses": ["DEFINITE", "CLOSED"], "exclude": None, "event_types": None, "locations": None, "rooms": None},

@@ -76,6 +76,7 @@ TABLE: list[tuple[str, object, str]] = [
     (f"{P}/settle", "-1s", "pipelines[0].settle: is no duration — write"),
     (f"{P}/create_hours", "8-20", "pipelines[0].create_hours: is no stretch of a day — write"),
     (f"{P}/region", "XX", "pipelines[0].region: “XX” is no country with phone numbers — write"),
+    (f"{P}/extras", ["next_message"], "pipelines[0].extras: Tripleseat offers none — leave it out"),
     (f"{P}/people", ["client"], "pipelines[0].people: “client” is nobody Tripleseat knows — there is contact"),
     (f"{P}/people", ["contacts"], "pipelines[0].people: “contacts” is nobody Tripleseat knows — did you mean “contact”?"),
     (f"{P}/people", [], "pipelines[0].people: is empty, so nobody would be messaged — name"),

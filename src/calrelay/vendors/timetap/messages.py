@@ -13,7 +13,7 @@ from calrelay.domain.messages import Invitation, Rules, Template, Trigger
 from calrelay.domain.reminders import Recipient
 from calrelay.domain.switches import Occurrence, Switch, SwitchKind
 from calrelay.errors import AuthFailed, NotFound, RequestRejected
-from calrelay.ports import Clock
+from calrelay.ports import Clock, Invitations
 from calrelay.vendors.timetap import messages_wire as wire
 from calrelay.vendors.timetap.auth import VENDOR, utc_now
 from calrelay.vendors.timetap.messages_client import TimeTapMessagesClient
@@ -28,6 +28,7 @@ from calrelay.vendors.timetap.messages_mapping import (
 )
 
 CAMPAIGN_PAGES: Final = 200
+CAMPAIGNS_ASKED: Final = 25  # how many campaigns are asked for their invitations at a time, one request each
 _MARGIN: Final = timedelta(days=2)  # a campaign may seem to be a day younger than what it sent (TimeTap: 7)
 _BY_HAND: Final = "Switch it off in TimeTap itself: Messaging > Automated Messaging Triggers."
 
@@ -72,6 +73,28 @@ class TimeTapMessenger:
             invitations=tuple(await self._invitations(triggers)),
             lost=lost,
         )
+
+    async def invitations(self) -> Invitations:
+        """Return the invitations of campaigns that are still open, those that name an appointment and the newest first.
+
+        One request for every hundred campaigns and one more, and one for each of the campaigns asked, CAMPAIGNS_ASKED at most. Which
+        campaigns invite because of an appointment is only told by `calendarId`, or by their invitations (TimeTap: 3.4).
+        """
+        open_ones = [campaign for campaign in await self._campaigns() if self._is_open(campaign)]
+        open_ones.sort(key=lambda one: one.created_date.timestamp() if one.created_date else 0.0, reverse=True)
+        open_ones.sort(key=lambda one: one.calendar_id is None)
+        asked: set[str] = set()
+        found: list[Invitation] = []
+        for campaign in open_ones[:CAMPAIGNS_ASKED]:
+            identity = campaign.invitation_campaign_id or ""
+            rows = await self._client.invitations_of(identity)
+            asked.add(identity)
+            found += [one for row in rows if (one := to_invitation(row, campaign)) is not None]
+        return Invitations(campaigns=frozenset(asked), found=tuple(found))
+
+    def _is_open(self, campaign: wire.InvitationCampaign) -> bool:
+        """Say whether anybody may still answer; a campaign without an end is open for ever."""
+        return campaign.expire_date is None or campaign.expire_date + _MARGIN >= self._now()
 
     async def occurrences(self, source_id: SourceId) -> list[Occurrence]:
         """Return what went off for an appointment and what is scheduled to; one request."""

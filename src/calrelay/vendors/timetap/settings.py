@@ -8,6 +8,7 @@ from pydantic import Field
 from calrelay.config.secrets import Identifier, Secret
 from calrelay.config.section import Count, Rate, Url
 from calrelay.config.vendor import ADVANCED, AccountModel, Facet, FilterModel, MatchModel, Role, VendorConfig, zone_keys
+from calrelay.domain.extras import Extra
 from calrelay.domain.people import Role as PersonRole
 
 BASE_URL: Final = "https://api.timetap.com/live"
@@ -78,5 +79,6 @@ VENDOR: Final = VendorConfig(
     statuses=RELAYED,
     people=(PersonRole.CLIENT.value, PersonRole.STAFF.value),
     default_people=(PersonRole.CLIENT.value,),
+    extras=(Extra.INVITATION_STATUS.value, Extra.NEXT_MESSAGE.value),
     example_account="studio",
 )
