@@ -143,3 +143,12 @@ async def test_nobody_is_told_where_no_address_is_set() -> None:
     sim = a_simulator(receiver, webhook_url="")
     sim.events.rename(1, "Quiet")
     assert await sim.webhooks.flush() == []
+
+
+async def test_webhooks_can_come_twice_and_each_says_when_it_was_sent() -> None:
+    receiver = Receiver()
+    sim = a_simulator(receiver)
+    sim.events.rename(1, "Twice")
+    await sim.webhooks.flush(copies=2)
+    assert len(receiver.got) == 2
+    assert {signature.partition(",")[0] for signature, _ in receiver.got if signature} == {f"t={int(NOW.timestamp())}"}

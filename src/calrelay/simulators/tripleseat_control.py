@@ -146,7 +146,8 @@ class TripleseatControl:
     async def _flush(self, request: Request) -> Response:
         given = await read_object(request)
         order, signature = Order(given.get("order", Order.AS_HAPPENED)), Signature(given.get("signature", Signature.SOUND))
-        return JSONResponse([_from_delivery(d) for d in await self._simulator.webhooks.flush(order, signature)])
+        deliveries = await self._simulator.webhooks.flush(order, signature, copies=int(given.get("copies", 1)))
+        return JSONResponse([_from_delivery(d) for d in deliveries])
 
     async def _send(self, request: Request) -> Response:
         given = await read_object(request)

@@ -59,7 +59,6 @@ class Webhooks:
     def __init__(self, settings: TripleseatSettings, clock: SimulatedClock) -> None:
         self._settings = settings
         self._clock = clock
-        self._last_t = 0
         self.outbox: list[tuple[Trigger, bytes, int | None]] = []
         self.deliveries: list[Delivery] = []
         self.transport: httpx.AsyncBaseTransport | None = None
@@ -69,9 +68,9 @@ class Webhooks:
         if self._settings.webhook_url:
             self.outbox.append((trigger, payload(trigger, row), row.get("id")))
 
-    async def flush(self, order: Order = Order.AS_HAPPENED, signature: Signature = Signature.SOUND) -> list[Delivery]:
-        """Send everything that waits, one after the other, each with up to `webhook_retries` more attempts."""
-        waiting, self.outbox = self.outbox, []
+    async def flush(self, order: Order = Order.AS_HAPPENED, signature: Signature = Signature.SOUND, *, copies: int = 1) -> list[Delivery]:
+        """Send everything that waits, one after the other, each `copies` times and with up to `webhook_retries` more attempts."""
+        waiting, self.outbox = [one for one in self.outbox for _ in range(copies)], []
         if order is Order.REVERSED:
             waiting.reverse()
         return await self._send(waiting, signature)
@@ -101,26 +100,23 @@ class Webhooks:
 
     async def _attempts(self, client: httpx.AsyncClient, body: bytes, signature: Signature) -> tuple[int, ...]:
         statuses: list[int] = []
+        t = 0
         while statuses[-1:] != [200] and len(statuses) <= self._settings.webhook_retries:
             if statuses:
                 await asyncio.sleep(self._settings.webhook_retry_seconds)
-            statuses.append(await self._post(client, body, signature))
+            t = max(int(self._clock.now().timestamp()), t + 1)  # a repeat is signed anew, also where two fall into one second here
+            statuses.append(await self._post(client, body, signature, t))
         return tuple(statuses)
 
-    async def _post(self, client: httpx.AsyncClient, body: bytes, signature: Signature) -> int:
+    async def _post(self, client: httpx.AsyncClient, body: bytes, signature: Signature, t: int) -> int:
         headers = {"content-type": "application/json"}
         if signature is not Signature.NONE:
             key = self._settings.webhook_key if signature is Signature.SOUND else self._settings.webhook_key + "?"
-            headers["x-signature"] = sign(body, key, self._next_t())
+            headers["x-signature"] = sign(body, key, t)
         try:
             return (await client.post(self._settings.webhook_url, content=body, headers=headers)).status_code
         except httpx.HTTPError:
             return 0
-
-    def _next_t(self) -> int:
-        """Give each attempt a `t` of its own, even where two fall into one second: the original's come further apart."""
-        self._last_t = max(int(self._clock.now().timestamp()), self._last_t + 1)
-        return self._last_t
 
 
 def payload(trigger: Trigger, row: Row) -> bytes:
