@@ -161,3 +161,20 @@ async def test_a_held_create_does_not_follow_a_config_that_was_made_louder() -> 
     decisions.approve(bench.ledger, "venue", clock=lambda: bench.now)
     assert (await bench.sync()).created == 40
     assert content_of(bench, "ms-31").endswith("#skip")
+
+
+# --- said ---
+
+
+async def test_a_plan_counts_what_would_wait_as_the_sync_after_it_does() -> None:
+    bench = a_bench(*events(12))
+    bench.settle = SOON
+    plan = await bench.sync(is_dry_run=True)
+    report = await bench.sync()
+    assert (plan.counts(), plan.waiting, plan.created) == (report.counts(), 12, 0)
+
+
+async def test_a_load_says_how_many_wait() -> None:
+    bench = a_bench(*events(12), first_load=0)
+    bench.settle = SOON
+    assert (await load(bench, MessageMode.SKIP))[-1].counts()["waiting"] == 12

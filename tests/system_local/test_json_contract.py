@@ -12,7 +12,7 @@ from calrelay.simulators.tripleseat_rows import an_event_row
 from tests.system_local.stage import Stage
 from tests.unit.cli.schemas import assert_fits
 
-COUNTERS = ("read", "created", "updated", "deleted", "unchanged", "skipped", "quarantined", "held")
+COUNTERS = ("read", "created", "updated", "deleted", "unchanged", "skipped", "quarantined", "held", "waiting")
 KEYS = {"pipeline", "outcome", *COUNTERS, "requests", "seconds", "problems"}
 
 

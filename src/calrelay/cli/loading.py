@@ -105,6 +105,7 @@ async def _take_steps(coming: AsyncIterator[Step], bar: Progress, steps: list[St
 def _line_of(step: Step) -> str:
     report = step.report
     words = f"up to {step.span.end:%Y-%m-%d}: {report.created} created, {report.updated} updated, {report.unchanged} unchanged"
+    words += f", {report.waiting} waiting" if report.waiting else ""
     return words if is_sound(report) else f"{words}, {report.outcome.value}"
 
 

@@ -91,7 +91,7 @@ def _standing(report: PassReport) -> str:
     parts = [
         f"{counted(report.held, 'action')} held until you decide" if report.held else "",
         f"{counted(report.quarantined, 'event')} in quarantine" if report.quarantined else "",
-        f"{counted(report.waiting, 'event')} settling, or until creating hours" if report.waiting else "",
+        f"{counted(report.waiting, 'event')} settling, or until creating hours; a later pass sends what waits" if report.waiting else "",
     ]
     return ", ".join(part for part in parts if part)
 

@@ -89,7 +89,7 @@ def merge_steps(pipeline: str, started_at: datetime, steps: Sequence[Step]) -> P
         total.problems.extend(report.problems)
         total.actions.extend(report.actions)
         total.parked = (*total.parked, *report.parked)
-        total.quarantined, total.held = report.quarantined, report.held
+        total.quarantined, total.held, total.waiting = report.quarantined, report.held, report.waiting
         total.worsen(report.outcome)
         for account, number in report.requests.items():
             total.requests[account] = total.requests.get(account, 0) + number

@@ -79,11 +79,15 @@ def remember_pipeline(pipeline: Pipeline, order: Order, report: PassReport, *, n
     )
 
 
-def count_dry_run(report: PassReport, verdict: Verdict, standing: dict[State, int], survey: Survey) -> None:
+def count_dry_run(
+    report: PassReport, policy: Policy, survey: Survey, verdict: Verdict, standing: dict[State, int], *, now: datetime
+) -> None:
     """Fill a dry run's counters with what a sync would do."""
-    counts = count_by_kind(verdict.passed)
+    ready, waiting = _split_waiting(verdict.passed, policy, survey, now)
+    counts = count_by_kind(ready)
     report.created, report.updated, report.deleted = (counts.get(k, 0) for k in ("create", "update", "delete"))
-    report.created += sum(isinstance(action, Delete) and action.successor is not None for action in verdict.passed)
+    report.created += sum(isinstance(action, Delete) and action.successor is not None for action in ready)
+    report.waiting = len(waiting)
     report.held = sum(len(group.actions) for group in verdict.parked)
     fresh = sum(1 for link in survey.changed if link.state is State.QUARANTINED)
     report.quarantined = max(standing.get(State.QUARANTINED, 0), fresh)

@@ -135,6 +135,7 @@ class PassReport:
             "skipped": self.skipped.total(),
             "quarantined": self.quarantined,
             "held": self.held,
+            "waiting": self.waiting,
         }
 
     def to_record(self) -> PassRecord:

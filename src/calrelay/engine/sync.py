@@ -101,7 +101,8 @@ class _Pass:
         self._report.overlap = surveyor.overlap.found if surveyor.overlap else None
         self._refuse_first_load(verdict)
         if self._order.is_dry_run:
-            count_dry_run(self._report, verdict, self._ledger.count_states(self._pipeline.name), surveyor.survey)
+            standing = self._ledger.count_states(self._pipeline.name)
+            count_dry_run(self._report, policy, surveyor.survey, verdict, standing, now=self._now)
             return
         ready = record_plan(
             self._pipeline, policy, surveyor.survey, verdict, before=holds, now=self._now, adopts_only=self._order.adopts_only
