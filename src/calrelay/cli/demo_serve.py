@@ -4,7 +4,7 @@ import asyncio
 
 from calrelay import log
 from calrelay.cli.demo_changes import Sources
-from calrelay.cli.demo_stage import Stage
+from calrelay.cli.demo_stage import TOKEN, Stage
 from calrelay.cli.output import Output
 from calrelay.service.daemon import Daemon, obeying_signals
 from calrelay.service.services import SERVICES
@@ -28,6 +28,8 @@ async def serve(output: Output, stage: Stage) -> None:
         "",
         "$ calrelay run",
         f"The daemon runs on the simulators now; every {PACE:.0f} s something changes. Ctrl-C ends it.",
+        f"  http://{config.web.listen}/  the page: what waits for you, each pipeline, what changed; log in with the token {TOKEN}",
+        "    then approve a hold, pause a pipeline, or look up an event of those listed; /readyz and /metrics are for machines",
         f"  {stage.page}  the simulators: their knobs, and what Apptoto holds",
         f"  calrelay --config {stage.config} status  in another terminal; so do holds, plan, show and approve",
     )

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
@@ -14,11 +15,17 @@ from calrelay.simulators.server import FREE_PORTS, PAGE, SimulatorServer
 from calrelay.simulators.worlds import World, a_world
 
 SEED = 7
+PAGE_PORT = 8642
+TOKEN = "for-simulated-guests-only"  # noqa: S105 - it opens a page over simulators
 VENUE, STUDIO, TARGET = "venue", "studio", "reminders"
 _CONFIG = """\
 # The demo's config: as yours would be, but for the addresses and the speed.
 [log]
 level = "error"
+
+[web]
+listen = "127.0.0.1:{page_port}"
+token = "{token}"
 
 [accounts.venue]
 vendor = "tripleseat"
@@ -132,12 +139,23 @@ async def set_stage(events: int) -> AsyncIterator[Stage]:
             yield Stage(world=world, urls=dict(server.urls), config=_written(Path(folder), world, server.urls))
 
 
+def _page_port() -> int:
+    """Return the page's usual port, or a free one where something else has it."""
+    with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", PAGE_PORT)):
+        return PAGE_PORT
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
 def _written(folder: Path, world: World, urls: dict[str, str]) -> Path:
     path = folder / "config.toml"
     path.touch(mode=0o600)
     path.write_text(
         _CONFIG.format(
             **urls,
+            page_port=_page_port(),
+            token=TOKEN,
             client_id=world.tripleseat.settings.client_id,
             client_secret=world.tripleseat.settings.client_secret,
             timetap_key=world.timetap.settings.api_key,

@@ -23,25 +23,37 @@ async def listen(address: Address, app: ASGIApp, *, key: str) -> None:
     secret. Believes no forwarded header.
     """
     with bound(address, key=key) as listening:
-        server = _Server(
-            uvicorn.Config(
-                app,
-                http="h11",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=GRACE,
-            )
+        await serve(app, listening)
+
+
+async def serve(app: ASGIApp, listening: socket.socket, *, connections: int | None = None) -> None:
+    """Serve on a bound socket until cancelled, and close it; beyond so many connections at once others are told 503. See `listen`."""
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=connections,
+            timeout_graceful_shutdown=GRACE,
         )
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        try:
-            await asyncio.shield(serving)
-        finally:
-            server.should_exit = True
-            await serving
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        await asyncio.shield(serving)
+    finally:
+        server.should_exit = True
+        await serving
+
+
+def address_of(listening: socket.socket) -> Address:
+    """Return where a socket really listens; port 0 has become one."""
+    host, port = listening.getsockname()[:2]
+    return Address(host=host, port=port)
 
 
 def bound(address: Address, *, key: str) -> socket.socket:

@@ -23,6 +23,9 @@ CONFIG = """
 [log]
 level = "error"
 
+[web]
+listen = ""
+
 [accounts.venue]
 vendor = "tripleseat"
 client_id = "simulated-client"

@@ -1,0 +1,192 @@
+"""What the pages show, gathered from the daemon in one go; no HTML, no HTTP, and no names of people."""
+
+import dataclasses
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, time
+from enum import StrEnum
+from typing import Final
+
+from calrelay.domain.link import Link, State
+from calrelay.domain.words import counted
+from calrelay.domain.zones import ZONE_DATA_VERSION, zone_data_is_old
+from calrelay.ports import DELETED, DELETED_AS_APPROVED, Happening, Hold
+from calrelay.service.daemon import Daemon
+from calrelay.service.freshness import Freshness
+from calrelay.service.standing import Budget, Standing, requests_by_account, standings_of
+from calrelay.service.web.chart import Chart, chart_of
+
+HAPPENED_SHOWN: Final = 30
+CHANGES: Final = ("created", "updated", DELETED, DELETED_AS_APPROVED, "quarantined", "held", "approved", "rejected", "retried", "dropped")
+
+
+class Mood(StrEnum):
+    """How much a pipeline wants somebody to look."""
+
+    WELL = "well"
+    WAITING = "waiting"
+    BAD = "bad"
+    OFF = "off"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineView:
+    """A pipeline as its card shows it."""
+
+    standing: Standing
+    freshness: Freshness | None
+    next_at: datetime | None
+    is_working: bool
+    chart: Chart
+    problems: Sequence[tuple[str, str]]  # of the last pass as a whole: message and remedy
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.standing.table.name
+
+    @property
+    def word(self) -> str:
+        """How it stands, in a word or two."""
+        is_stale = (
+            self.freshness is not None and self.freshness.is_stale and self.standing.word in ("late", "in step", "loaded", "waits for you")
+        )
+        return "stale" if is_stale else self.standing.word
+
+    @property
+    def mood(self) -> Mood:
+        """How much it wants somebody to look."""
+        match self.word:
+            case "disabled" | "paused":
+                return Mood.OFF
+            case "in step" | "loaded":
+                return Mood.WELL
+            case "failed" | "stale" | "late":
+                return Mood.BAD
+            case _:
+                return Mood.WAITING
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Today:
+    """What changed since midnight on this machine's clock: counts by kind, and the last lines, newest first."""
+
+    counts: Sequence[tuple[str, int]]
+    lines: Sequence[Happening]
+
+    @property
+    def more(self) -> int:
+        """How many lines are not shown."""
+        return sum(number for _, number in self.counts) - len(self.lines)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """Everything the first page shows."""
+
+    now: datetime
+    pipelines: Sequence[PipelineView]
+    holds: Sequence[Hold]
+    quarantine: Sequence[Link]
+    today: Today
+    budgets: Sequence[Budget]
+    zone_data: str
+    is_zone_data_old: bool
+
+    @property
+    def undecided(self) -> Sequence[Hold]:
+        """The holds that wait for somebody."""
+        return [hold for hold in self.holds if not is_approved(hold)]
+
+    @property
+    def mood(self) -> Mood:
+        """The worst that stands."""
+        moods = {one.mood for one in self.pipelines}
+        if Mood.BAD in moods:
+            return Mood.BAD
+        return Mood.WAITING if Mood.WAITING in moods or self.undecided or self.quarantine else Mood.WELL
+
+    @property
+    def headline(self) -> str:
+        """Say in one sentence how things stand."""
+        bad = [f"{one.name} {'has' if one.word == 'failed' else 'is'} {one.word}" for one in self.pipelines if one.mood is Mood.BAD]
+        waits = [f"{counted(len(self.undecided), 'decision')}" if self.undecided else ""]
+        waits.append(f"{counted(len(self.quarantine), 'event')} in quarantine" if self.quarantine else "")
+        waiting = " and ".join(word for word in waits if word)
+        loads = [one.name for one in self.pipelines if one.word in ("first load waits", "never run", "refused")]
+        if bad:
+            return f"{', '.join(bad)}."
+        if waiting:
+            return f"{waiting[0].upper()}{waiting[1:]} {'wait' if self._waiting > 1 else 'waits'} for you."
+        if loads:
+            return f"The first load of {' and '.join(loads)} waits for you."
+        return "Everything is in step." if self.pipelines else "There is no pipeline yet."
+
+    @property
+    def _waiting(self) -> int:
+        return len(self.undecided) + len(self.quarantine)
+
+
+def is_approved(hold: Hold) -> bool:
+    """Whether somebody has approved all of it; the next pass applies it."""
+    return all(item.approved_at for item in hold.items)
+
+
+def seen(hold: Hold) -> str:
+    """Return what a decision goes by: another word as soon as anything in the hold is not as it was shown (rule 15)."""
+    shown = "\n".join(sorted(f"{item.source_id} {item.digest}" for item in hold.items))
+    return hashlib.sha256(shown.encode()).hexdigest()[:16]
+
+
+def actions_of(hold: Hold) -> str:
+    """Say what would be done: `6 deletes, 1 update`."""
+    return ", ".join(counted(number, action) for action, number in Counter(item.action for item in hold.items).items())
+
+
+def overview(daemon: Daemon) -> Overview:
+    """Gather the first page. Raises StateError."""
+    relay, now = daemon.relay, daemon.clock()
+    standings = standings_of(relay.config, relay.ledger, now)
+    freshness = daemon.freshness()
+    names = [one.table.name for one in standings]
+    return Overview(
+        now=now,
+        pipelines=[_pipeline(daemon, one, freshness.get(one.table.name)) for one in standings],
+        holds=[hold for one in standings for hold in one.holds],
+        quarantine=[link for name in names for link in relay.ledger.links_in(name, {State.QUARANTINED})],
+        today=_today(daemon, names, now),
+        budgets=requests_by_account(relay.config, standings, now),
+        zone_data=ZONE_DATA_VERSION,
+        is_zone_data_old=zone_data_is_old(now.date()),
+    )
+
+
+def _pipeline(daemon: Daemon, standing: Standing, freshness: Freshness | None) -> PipelineView:
+    runner = daemon.runners.get(standing.table.name)
+    problems = standing.passes[0].problems if standing.passes else []
+    return PipelineView(
+        standing=standing,
+        freshness=freshness,
+        next_at=_next(daemon, standing.table.name) if runner and not standing.record.is_paused else None,
+        is_working=runner is not None and runner.is_working,
+        chart=chart_of(standing.passes),
+        problems=[(one.get("message", ""), one.get("remedy", "")) for one in problems if not one.get("external_id")],
+    )
+
+
+def _next(daemon: Daemon, pipeline: str) -> datetime | None:
+    """Return when the next pass is due."""
+    names = {f"{pipeline} complete", f"{pipeline} quick"} & daemon.schedule.names
+    return min((daemon.schedule.next_of(name) for name in names), default=None)
+
+
+def _today(daemon: Daemon, pipelines: Sequence[str], now: datetime) -> Today:
+    midnight = datetime.combine(now.astimezone(), time()).astimezone()
+    ledger = daemon.relay.ledger
+    counts = sum((Counter(ledger.count_happened(name, CHANGES, midnight)) for name in pipelines), Counter[str]())
+    lines = [line for name in pipelines for line in ledger.happened_since(name, CHANGES, midnight, limit=HAPPENED_SHOWN)]
+    return Today(
+        counts=[(what, counts[what]) for what in CHANGES if counts[what]],
+        lines=sorted(lines, key=lambda line: line.at, reverse=True)[:HAPPENED_SHOWN],
+    )
