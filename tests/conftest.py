@@ -1,20 +1,32 @@
-"""Settings of the whole test run."""
+"""Settings of the whole test run, and the PostgreSQL it shares."""
 
-import logging
+import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.postgres.databases import Databases, Lender
 
 # A busy two-core machine is slow now and then; that is no finding.
 settings.register_profile("calrelay", deadline=None)
 settings.load_profile("calrelay")
 
 
-@pytest.fixture(autouse=True)
-def _logs_from_the_same_level_on() -> Iterator[None]:
-    """Undo what a command that ran in this process made of the log's level, which the next test's lines would go by."""
-    root = logging.getLogger()
-    before = root.level
-    yield
-    root.setLevel(before)
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Databases"]:
+    """The throw-away PostgreSQL of this test run."""
+    from tests.postgres.databases import shared_server  # noqa: PLC0415 - most test files need no server
+
+    base = tmp_path_factory.getbasetemp()
+    with shared_server(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) as databases:
+        yield databases
+
+
+@pytest.fixture
+def lender(postgres: "Databases") -> Iterator["Lender"]:
+    """Databases on PostgreSQL, open and without memories, as many as a test asks for."""
+    with postgres.several() as lender:
+        yield lender

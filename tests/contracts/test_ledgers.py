@@ -9,6 +9,7 @@ from calrelay.state.database import open_database, open_in_memory
 from calrelay.state.ledger import SqlLedger
 from tests.contracts.ledger_contract import LedgerContract, OperatorsLedger
 from tests.fakes.memory_ledger import MemoryLedger
+from tests.postgres.databases import Lender
 
 
 class TestSqlLedgerInAFile(LedgerContract):
@@ -23,6 +24,12 @@ class TestSqlLedgerInMemory(LedgerContract):
     def ledger(self) -> Iterator[OperatorsLedger]:
         with open_in_memory() as database:
             yield SqlLedger(database)
+
+
+class TestSqlLedgerOnPostgresql(LedgerContract):
+    @pytest.fixture
+    def ledger(self, lender: Lender) -> OperatorsLedger:
+        return SqlLedger(lender.lend())
 
 
 class TestMemoryLedger(LedgerContract):
