@@ -97,6 +97,13 @@ COMMANDS: tuple[Row, ...] = (
     ),
     Row(
         START,
+        "service",
+        "calrelay.cli.service:app",
+        "The daemon as a systemd service: install it, or take it away.",
+        ("calrelay service install --dry-run", "calrelay service install", "calrelay service uninstall"),
+    ),
+    Row(
+        START,
         "simulate",
         "calrelay.cli.setup:simulate",
         "The three vendors as simulators, with a page of knobs.",

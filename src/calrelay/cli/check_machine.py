@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from calrelay.cli.examination import Examination, Finding
+from calrelay.config.access import others_may_open
 from calrelay.config.database import sqlite_file
 from calrelay.config.load import Config
 from calrelay.config.secrets import Kind, SecretRef
@@ -21,7 +22,6 @@ from calrelay.state.database import Access
 from calrelay.state.locks import PipelineLock
 from calrelay.state.opening import open_state
 
-_OTHERS_MAY: Final = 0o077
 _SIGNATURE: Final = "webhook_secret"  # needed only where webhooks are received
 _SAMPLE: Final = Event(
     source_id=SourceId("55120"),
@@ -93,10 +93,10 @@ def _doubts_about(ref: SecretRef, folder: Path) -> Iterator[str]:
         return
     path = folder / Path(ref.value).expanduser()
     try:
-        mode = path.stat().st_mode
+        status = path.stat()
     except OSError:
         return  # that it cannot be read is told with the secret itself
-    if mode & _OTHERS_MAY:
+    if others_may_open(status):
         yield f"{ref.where}: others than its owner may open {path} — chmod 600 {path}"
 
 

@@ -14,6 +14,7 @@ import typer
 
 from calrelay.cli.asking import Answers, Defaults, Nobody, Person, Question
 from calrelay.cli.output import Output, Table
+from calrelay.cli.shipped import SERVICE_CONFIG, SERVICE_STATE
 from calrelay.cli.simulating import simulated_draft
 from calrelay.config.example import Draft, commented
 from calrelay.config.load import PLACES, parse_config
@@ -58,6 +59,8 @@ def init(output: Output, path: Path | None, given: Given, *, takes_defaults: boo
     except typer.Abort:
         output.message("", "Nothing was written.")
         raise
+    if place.absolute().parent == SERVICE_CONFIG.parent:
+        draft = dataclasses.replace(draft, sections={"state": {"url": SERVICE_STATE}})
     text = commented(draft, VENDORS)
     parse_config(text, path=place.absolute(), vendors=VENDORS)
     write_new(place, text)

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import re
-import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
+from calrelay.config.access import others_may_open
 from calrelay.config.checks import doubts, impossibilities
 from calrelay.config.database import absolute_database_url
 from calrelay.config.model import Document, Known, Pipeline
@@ -25,7 +25,6 @@ from calrelay.errors import ConfigError
 
 VARIABLE: Final = "CALRELAY_CONFIG"
 PLACES: Final = (Path("config.toml"), Path("/etc/calrelay/config.toml"))
-_OTHERS_MAY: Final = stat.S_IRWXG | stat.S_IRWXO
 Named = TypeVar("Named")
 Located = TypeVar("Located", bound=Section)
 _POSITION = re.compile(r"\s*\(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)")
@@ -99,7 +98,7 @@ def load_config(path: Path, vendors: Mapping[str, VendorConfig]) -> Config:
     """
     path = path.absolute()
     config = parse_config(_read(path), path=path, vendors=vendors)
-    if any(ref.is_literal for ref in _secrets(config)) and path.stat().st_mode & _OTHERS_MAY:
+    if any(ref.is_literal for ref in _secrets(config)) and others_may_open(path.stat()):
         raise ConfigError(
             f"{path} holds a secret, and others than its owner may open it",
             remedy=f"chmod 600 {path}",

@@ -11,6 +11,7 @@ from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 from calrelay.errors import ConfigError
 
 CREDENTIALS_DIRECTORY: Final = "CREDENTIALS_DIRECTORY"  # systemd.exec(5), LoadCredential=
+_FOLDER_ID: Final = "calrelay"  # LoadCredential=calrelay:FOLDER/ names what it finds there calrelay_NAME
 _FORMS: Final = '"text", { env = "VARIABLE" }, { file = "PATH" } or { credential = "NAME" }'
 _LARGEST_FILE: Final = 65_536  # bytes; a secret is a line, so a larger file is the wrong one
 
@@ -90,7 +91,11 @@ class SecretRef:
                 f"{self._source} cannot be read: ${CREDENTIALS_DIRECTORY} is not set",
                 f"start calrelay by systemd with LoadCredential={self.value}:PATH, or use another form: {_FORMS}",
             )
-        return self._from_file(Path(folder) / self.value, f"add LoadCredential={self.value}:PATH to the systemd unit")
+        own, of_a_folder = Path(folder) / self.value, Path(folder) / f"{_FOLDER_ID}_{self.value}"
+        remedy = (
+            f"put it into /etc/calrelay/credentials/{self.value} and restart, or add LoadCredential={self.value}:PATH to the systemd unit"
+        )
+        return self._from_file(of_a_folder if of_a_folder.exists() and not own.exists() else own, remedy)
 
     def _from_file(self, path: Path, remedy: str) -> str:
         try:

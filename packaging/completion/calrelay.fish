@@ -1,0 +1,1 @@
+complete --command calrelay --no-files --arguments "(env _CALRELAY_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) calrelay)" --condition "env _CALRELAY_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) calrelay"
