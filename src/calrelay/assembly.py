@@ -197,13 +197,12 @@ class _Builder:
             full_every=table.full_every,
             owns_prefix=self._owns_prefix(table),
             listener=listener,
-            extras=frozenset(table.extras),
+            extras=to_domain.to_extras(table),
         )
 
     def _enriched(self, source: Source, table: model.Pipeline, listener: Listener | None) -> Source:
-        if listener is None or not table.extras:
-            return source
-        return EnrichedSource(source, listener=listener, extras=table.extras, now=self._clock)
+        extras = to_domain.to_extras(table)
+        return EnrichedSource(source, listener=listener, extras=extras, now=self._clock) if listener and extras else source
 
     def _policy(self, table: model.Pipeline, source: Source, calendar: CalendarId, routes: tuple[Route, ...]) -> Policy:
         account = self._config.account(table.source)

@@ -14,7 +14,6 @@ from calrelay.config.notify import NotifySection
 from calrelay.config.section import Section, Text, check_name
 from calrelay.config.sections import EventSection, GuardsSection, LogSection, StateSection, WebSection, WindowSection
 from calrelay.config.vendor import ADVANCED, AccountModel, FilterModel, MatchModel, VendorConfig, suggestion
-from calrelay.domain.extras import Extra
 from calrelay.domain.link import MessageMode
 
 _NEAR: Final = timedelta(days=14)
@@ -139,7 +138,7 @@ class Pipeline(Section):
     people: Annotated[tuple[str, ...], Field(strict=False)] = Field(
         default=None, description="Who of an event is messaged.", json_schema_extra={"default": ["contact"]}, validate_default=True
     )
-    extras: Annotated[tuple[Extra, ...], Field(strict=False)] = Field(
+    extras: Annotated[tuple[str, ...], Field(strict=False)] = Field(
         default=(),
         description="TimeTap only: custom data about its own messages, for some requests an hour: invitation_status, next_message.",
         examples=[["invitation_status", "next_message"]],

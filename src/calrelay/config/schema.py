@@ -42,6 +42,7 @@ def json_schema(vendors: Mapping[str, VendorConfig]) -> Node:
     pipeline = document["properties"]["pipelines"]["items"]["properties"]
     pipeline["filter"] = _any_of([schema_of(vendor.filter) for vendor in sources if vendor.filter]) | pipeline["filter"]
     pipeline["people"]["items"]["enum"] = list(dict.fromkeys(word for vendor in sources for word in vendor.people))
+    pipeline["extras"]["items"]["enum"] = list(dict.fromkeys(word for vendor in sources for word in vendor.extras))
     route = schema_of(RouteSection)
     route["properties"]["match"] = _any_of([schema_of(vendor.match) for vendor in sources if vendor.match]) | route["properties"]["match"]
     pipeline["routes"]["items"] = route

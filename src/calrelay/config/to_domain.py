@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from calrelay.config.model import Pipeline, RouteSection, WithoutContact
 from calrelay.config.sections import GuardLimit, GuardsSection, ShiftLimit, WindowSection
 from calrelay.config.vendor import AccountModel, FilterModel, MatchModel
+from calrelay.domain.extras import Extra
 from calrelay.domain.guard import Limit, Limits
 from calrelay.domain.link import CalendarId
 from calrelay.domain.people import Role
@@ -69,6 +70,11 @@ def to_texts(pipeline: Pipeline) -> Texts:
 def to_people(pipeline: Pipeline) -> frozenset[Role]:
     """Return the roles of those a pipeline reaches."""
     return frozenset(Role(word) for word in pipeline.people)
+
+
+def to_extras(pipeline: Pipeline) -> frozenset[Extra]:
+    """Return the extra fields a pipeline wants. Turning them on or off shows in its source's `mapping_version`."""
+    return frozenset(Extra(word) for word in pipeline.extras)
 
 
 def sends_without_contact(pipeline: Pipeline) -> bool:

@@ -10,6 +10,7 @@ from calrelay.config.to_domain import (
     reading_fingerprint,
     sends_without_contact,
     to_calendar,
+    to_extras,
     to_filter,
     to_limits,
     to_people,
@@ -17,6 +18,7 @@ from calrelay.config.to_domain import (
     to_texts,
 )
 from calrelay.domain.event import Event, Lifecycle, SourceId
+from calrelay.domain.extras import Extra
 from calrelay.domain.guard import Limit, Limits
 from calrelay.domain.link import CalendarId
 from calrelay.domain.people import Role
@@ -105,6 +107,12 @@ def test_hours_people_and_contact_come_in_the_domains_words(load: Load) -> None:
     assert time(9) in pipeline.create_hours
     assert to_people(pipeline) == {Role.CONTACT, Role.OWNER}
     assert sends_without_contact(pipeline)
+
+
+def test_extra_fields_come_as_the_domain_knows_them(load: Load) -> None:
+    wanted = {f"{P}/source": "studio", f"{P}/extras": ["next_message", "invitation_status"]}
+    assert to_extras(load(wanted).pipelines[0]) == set(Extra)
+    assert to_extras(load({}).pipelines[0]) == frozenset()
 
 
 def test_templates_are_compiled(load: Load) -> None:
