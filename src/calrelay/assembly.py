@@ -184,7 +184,7 @@ class _Builder:
             name=table.name,
             source=source,
             target=target,
-            ledger=self._state.ledger,
+            ledger=self._state.ledger.of(table.name),
             clock=self._clock,
             hasher=Hasher(self._state.ledger.hash_key()),
             limits=to_domain.to_limits(table.guards),
