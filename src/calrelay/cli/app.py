@@ -133,6 +133,13 @@ COMMANDS: tuple[Row, ...] = (
     Row(SYNC, "adopt", "calrelay.cli.sync:adopt", "Rebuild our memory from what the target holds.", ("calrelay adopt venue",)),
     Row(SYNC, "run", "calrelay.cli.run:run", "The daemon: keeps every pipeline in step until it is stopped.", ("calrelay run",)),
     Row(LOOK, "status", "calrelay.cli.inspect:status", "Pipelines, freshness, last passes, what waits.", ("calrelay status",)),
+    Row(
+        LOOK,
+        "web",
+        "calrelay.cli.web:web",
+        "Where the daemon's page is, and the token it asks for.",
+        ("calrelay web", "calrelay web --token"),
+    ),
     Row(LOOK, "show", "calrelay.cli.inspect:show", "Everything known of one event.", ("calrelay show ts-55120",)),
     Row(
         LOOK,

@@ -17,7 +17,8 @@ from calrelay.service.freshness import Freshness
 from calrelay.service.standing import Budget, Standing, requests_by_account, standings_of
 from calrelay.service.web.chart import Chart, chart_of
 
-HAPPENED_SHOWN: Final = 30
+HAPPENED_READ: Final = 300  # lines of a pipeline; many of one pass become one group
+GROUPS_SHOWN: Final = 15
 CHANGES: Final = ("created", "updated", DELETED, DELETED_AS_APPROVED, "quarantined", "held", "approved", "rejected", "retried", "dropped")
 
 
@@ -69,16 +70,27 @@ class PipelineView:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Events to which the same happened in the same minute."""
+
+    at: datetime
+    pipeline: str
+    what: str
+    detail: str
+    external_ids: Sequence[str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Today:
-    """What changed since midnight on this machine's clock: counts by kind, and the last lines, newest first."""
+    """What changed since midnight on this machine's clock: counts by kind, and what happened last, newest first."""
 
     counts: Sequence[tuple[str, int]]
-    lines: Sequence[Happening]
+    groups: Sequence[Group]
 
     @property
     def more(self) -> int:
-        """How many lines are not shown."""
-        return sum(number for _, number in self.counts) - len(self.lines)
+        """How many changes are not shown."""
+        return sum(number for _, number in self.counts) - sum(len(group.external_ids) for group in self.groups)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,8 +197,20 @@ def _today(daemon: Daemon, pipelines: Sequence[str], now: datetime) -> Today:
     midnight = datetime.combine(now.astimezone(), time()).astimezone()
     ledger = daemon.relay.ledger
     counts = sum((Counter(ledger.count_happened(name, CHANGES, midnight)) for name in pipelines), Counter[str]())
-    lines = [line for name in pipelines for line in ledger.happened_since(name, CHANGES, midnight, limit=HAPPENED_SHOWN)]
+    lines = [line for name in pipelines for line in ledger.happened_since(name, CHANGES, midnight, limit=HAPPENED_READ)]
     return Today(
         counts=[(what, counts[what]) for what in CHANGES if counts[what]],
-        lines=sorted(lines, key=lambda line: line.at, reverse=True)[:HAPPENED_SHOWN],
+        groups=_grouped(sorted(lines, key=lambda line: line.at, reverse=True))[:GROUPS_SHOWN],
     )
+
+
+def _grouped(lines: Sequence[Happening]) -> list[Group]:
+    """Put together what happened alike, in the order of each group's newest line."""
+    groups: dict[tuple[datetime, str, str, str], list[Happening]] = {}
+    for line in lines:
+        minute = line.at.replace(second=0, microsecond=0)
+        groups.setdefault((minute, line.pipeline, line.what, line.detail.removeprefix(f"{line.what}: ")), []).append(line)
+    return [
+        Group(at=found[0].at, pipeline=pipeline, what=what, detail=detail, external_ids=[line.external_id for line in found])
+        for (_, pipeline, what, detail), found in groups.items()
+    ]
