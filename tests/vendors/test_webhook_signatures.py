@@ -107,7 +107,7 @@ def test_without_a_signature_the_body_is_not_worth_reading() -> None:
     ],
 )
 def test_a_tripleseat_body_names_events_and_nothing_else(said: object, ids: set[str]) -> None:
-    assert HOOK.names(json.dumps(said).encode()) == {SourceId(one) for one in ids}
+    assert HOOK.names(json.dumps(said).encode()) == frozenset(map(SourceId, ids))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_tripleseat_body_names_events_and_nothing_else(said: object, ids: set[
     ],
 )
 def test_a_timetap_body_names_its_appointment_in_either_spelling(said: object, ids: set[str]) -> None:
-    assert TimeTapHook("a-path-secret").names(json.dumps(said).encode()) == {SourceId(one) for one in ids}
+    assert TimeTapHook("a-path-secret").names(json.dumps(said).encode()) == frozenset(map(SourceId, ids))
 
 
 @pytest.mark.parametrize("body", [b"", b"event=1", b"[1, 2]", b'"text"', b'{"event": {"id": 1', b"[" * 100_000, b"\xff\xfe", b"9" * 5_000])

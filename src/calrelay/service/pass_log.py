@@ -25,6 +25,7 @@ class PassLog:
             "pass",
             pipeline=pipeline.name,
             reach=reach.value,
+            because=report.command,
             outcome=report.outcome.value,
             **report.counts(),
             requests=report.requests,
