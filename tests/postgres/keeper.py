@@ -42,7 +42,7 @@ def installation() -> Path | None:
 
 def as_nobody() -> dict[str, Any]:
     """Return the arguments under which the server's programs run: as another user where we are root."""
-    plain = {"env": {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}}
+    plain: dict[str, Any] = {"env": {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}}
     return plain | ({"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {})
 
 
@@ -88,10 +88,10 @@ class Server:
         """Start, and return when it answers."""
         settings = SETTINGS | ({"listen_addresses": "127.0.0.1", "port": str(self.port)} if self.port else {})
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        command = [self._bin / "postgres", "-D", str(self.data), "-k", str(self.folder), *words]
+        command = [str(self._bin / "postgres"), "-D", str(self.data), "-k", str(self.folder), *words]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log, **as_nobody())
-        asked = [self._bin / "pg_isready", "-h", str(self.folder), *(["-p", str(self.port)] if self.port else [])]
+        asked = [str(self._bin / "pg_isready"), "-h", str(self.folder), *(["-p", str(self.port)] if self.port else [])]
         deadline = time.monotonic() + PATIENCE
         while subprocess.run(asked, capture_output=True, cwd=self.folder, check=False, **as_nobody()).returncode:
             if self._process.poll() is not None or time.monotonic() > deadline:

@@ -1,6 +1,7 @@
 """Opens the state database and hands out transactions. What its tables mean is the ledger's and the token store's business."""
 
 import contextlib
+import functools
 import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
@@ -106,10 +107,7 @@ class Database:
 
     def upsert(self, table: Table, *, only: Collection[str] = ()) -> sqlite.Insert | postgresql.Insert:
         """Return a statement that inserts rows or replaces them by primary key; `only` names the columns, else all."""
-        insert = postgresql.insert(table) if self.is_on_server else sqlite.insert(table)
-        keys = [column.name for column in table.primary_key]
-        changed = [column.name for column in table.columns if column.name not in keys and (not only or column.name in only)]
-        return insert.on_conflict_do_update(index_elements=keys, set_={name: insert.excluded[name] for name in changed})
+        return _upsert(table, frozenset(only), is_on_server=self.is_on_server)
 
     def check_integrity(self) -> None:
         """Read the whole database through and raise StateError where it is damaged; takes seconds per gigabyte. SQLite only."""
@@ -154,6 +152,14 @@ class Database:
             yield
         except (SQLAlchemyError, sqlite3.Error) as error:
             raise explain(error, self.where) from None
+
+
+@functools.cache
+def _upsert(table: Table, only: frozenset[str], *, is_on_server: bool) -> sqlite.Insert | postgresql.Insert:
+    insert = postgresql.insert(table) if is_on_server else sqlite.insert(table)
+    keys = [column.name for column in table.primary_key]
+    changed = [column.name for column in table.columns if column.name not in keys and (not only or column.name in only)]
+    return insert.on_conflict_do_update(index_elements=keys, set_={name: insert.excluded[name] for name in changed})
 
 
 def open_database(

@@ -1,7 +1,8 @@
 """The lines of an event's history: written with what they tell of, counted, read back and trimmed. Inside the caller's transaction."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, delete, func, select
 
@@ -10,12 +11,18 @@ from calrelay.ports import DELETED, Happening
 from calrelay.state.rows import happening_of, table_of, values_of_happening
 from calrelay.state.tables import HistoryRow
 
+_AT_ONCE = 500  # events in one statement
 KEPT = 200  # lines per event; a fault that repeats every five minutes fills them in a day
+KEPT_FOR = timedelta(days=400)  # what happened last year at this time can still be looked up
 
 _HISTORY = table_of(HistoryRow)
-_OF_EVENT = (_HISTORY.c.pipeline == bindparam("of_pipeline"), _HISTORY.c.base_id == bindparam("of_base_id"))
-_OLDEST_TOO_MANY = select(_HISTORY.c.id).where(*_OF_EVENT).order_by(_HISTORY.c.id.desc()).limit(1).offset(KEPT).scalar_subquery()
-_TRIM = delete(_HISTORY).where(*_OF_EVENT, _HISTORY.c.id <= _OLDEST_TOO_MANY)
+_BY_EVENT = (_HISTORY.c.pipeline, _HISTORY.c.base_id)
+_NUMBERED = (
+    select(_HISTORY.c.id, func.row_number().over(partition_by=_BY_EVENT, order_by=_HISTORY.c.id.desc()).label("number"))
+    .where(_HISTORY.c.pipeline == bindparam("of_pipeline"), _HISTORY.c.base_id.in_(bindparam("of_base_ids", expanding=True)))
+    .subquery()
+)
+_TRIM = delete(_HISTORY).where(_HISTORY.c.id.in_(select(_NUMBERED.c.id).where(_NUMBERED.c.number > KEPT)))
 
 
 def append(connection: Connection, happenings: Iterable[Happening]) -> None:
@@ -24,8 +31,12 @@ def append(connection: Connection, happenings: Iterable[Happening]) -> None:
     if not values:
         return
     connection.execute(_HISTORY.insert(), values)
-    events = {(line["pipeline"], line["base_id"]) for line in values}
-    connection.execute(_TRIM, [{"of_pipeline": pipeline, "of_base_id": base_id} for pipeline, base_id in sorted(events)])
+    by_pipeline: dict[str, set[str]] = defaultdict(set)
+    for line in values:
+        by_pipeline[line["pipeline"]].add(line["base_id"])
+    for pipeline, base_ids in sorted(by_pipeline.items()):
+        for at in range(0, len(ordered := sorted(base_ids)), _AT_ONCE):
+            connection.execute(_TRIM, {"of_pipeline": pipeline, "of_base_ids": ordered[at : at + _AT_ONCE]})
 
 
 def of_event(connection: Connection, pipeline: str, base_id: ExternalId) -> list[Happening]:
@@ -52,3 +63,12 @@ def count_deletes(connection: Connection, pipeline: str, since: datetime) -> int
     """Count the deletes after this instant that nobody had approved."""
     of_ours = (_HISTORY.c.pipeline == pipeline, _HISTORY.c.what == DELETED, _HISTORY.c.at > since)
     return connection.scalar(select(func.count()).select_from(_HISTORY).where(*of_ours)) or 0
+
+
+def forget_before(connection: Connection, instant: datetime) -> bool:
+    """Forget some of the lines from before this instant; False when there are no more. Lines are read as they were written, oldest first."""
+    oldest = connection.execute(select(_HISTORY.c.id, _HISTORY.c.at).order_by(_HISTORY.c.id).limit(_AT_ONCE)).all()
+    old = [row.id for row in oldest if row.at < instant]
+    if old:
+        connection.execute(delete(_HISTORY).where(_HISTORY.c.id.in_(old)))
+    return len(old) == _AT_ONCE

@@ -2,15 +2,15 @@
 
 import secrets
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, delete, func, select, update
 
 from calrelay.domain.event import SourceId
-from calrelay.domain.link import ExternalId, Link, State, external_id_parts
+from calrelay.domain.link import ExternalId, Link, State, TargetId, external_id_parts
 from calrelay.ports import Claim, Happening, Hold, PassRecord, PipelineRecord
 from calrelay.state import history, holds, pipelines
 from calrelay.state.claims import claim_after
@@ -27,6 +27,21 @@ _PASS = table_of(PassRow)
 _MEMO = table_of(MemoRow)
 _META = table_of(MetaRow)
 _BY_ID = select(_LINK).where(_LINK.c.pipeline == bindparam("of"), _LINK.c.source_id.in_(bindparam("ids", expanding=True)))
+_CLAIMS_BY_ID = select(_CLAIM).where(_CLAIM.c.target == bindparam("at"), _CLAIM.c.base_id.in_(bindparam("ids", expanding=True)))
+_SETTLE = (  # what was sent is in the row already: copying it there costs a tenth of writing it again
+    update(_LINK)
+    .where(_LINK.c.pipeline == bindparam("of"), _LINK.c.source_id == bindparam("id"))
+    .values(
+        state=State.SETTLED.value,
+        target_id=bindparam("as_id"),
+        accepted_calendar=_LINK.c.wanted_calendar,
+        accepted_start=_LINK.c.wanted_start,
+        accepted_end=_LINK.c.wanted_end,
+        accepted_hashes=_LINK.c.wanted_hashes,
+        attempts=0,
+        hold=None,
+    )
+)
 
 T = TypeVar("T")
 
@@ -153,6 +168,15 @@ class SqlLedger:
                 self._let_claims_follow(connection, links)
             history.append(connection, happenings)
 
+    def settle(self, pipeline: str, taken: Mapping[SourceId, TargetId], happenings: Iterable[Happening]) -> None:
+        """Note that the target accepted all that was wanted of these links, which are stored as SENDING; see `ports.Ledger`."""
+        happenings = list(happenings)
+        values = [{"of": pipeline, "id": source_id, "as_id": target_id} for source_id, target_id in taken.items()]
+        with self._writing(pipeline, *(happening.pipeline for happening in happenings)) as connection:
+            if values:
+                connection.execute(_SETTLE, values)
+            history.append(connection, happenings)
+
     def claims(self, target: str, base_ids: Collection[ExternalId]) -> dict[ExternalId, Claim]:
         """Return who claims these external ids at this target account."""
         with self._database.reading() as connection:
@@ -174,6 +198,13 @@ class SqlLedger:
         """Count the lines of these kinds, over all events of a pipeline, after this instant."""
         with self._database.reading() as connection:
             return history.count_kinds(connection, pipeline, what, since)
+
+    def forget_old_history(self, now: datetime) -> None:
+        """Forget what happened more than some 13 months ago, some lines in each transaction, so that nobody waits for long."""
+        has_more = True
+        while has_more:
+            with self._writing() as connection:
+                has_more = history.forget_before(connection, now - history.KEPT_FOR)
 
     def deletes_since(self, pipeline: str, since: datetime) -> int:
         """Count the deletes the target accepted after this instant that nobody had approved."""
@@ -289,7 +320,7 @@ def _count(connection: Connection, pipeline: str, condition: ColumnElement[bool]
 def _claims(connection: Connection, target: str, base_ids: Iterable[ExternalId]) -> dict[ExternalId, Claim]:
     found: dict[ExternalId, Claim] = {}
     for chunk in _batches(base_ids):
-        for row in connection.execute(select(_CLAIM).where(_CLAIM.c.target == target, _CLAIM.c.base_id.in_(chunk))):
+        for row in connection.execute(_CLAIMS_BY_ID, {"at": target, "ids": chunk}):
             found[row.base_id] = Claim(pipeline=row.pipeline, generation=row.generation, is_free=row.is_free)
     return found
 

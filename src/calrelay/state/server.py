@@ -1,6 +1,7 @@
 """How PostgreSQL is spoken to: the driver, its timeouts, and the address as it may be shown. Opening itself is `database`'s business."""
 
 from datetime import timedelta
+from urllib.parse import unquote
 
 from sqlalchemy import URL, ColumnElement, Engine, create_engine, func
 
@@ -17,7 +18,7 @@ def words_for(url: URL) -> str:
     """Return the address as it may be shown: without password."""
     shown = {key: value for key, value in url.query.items() if key in _SHOWN}
     bare = URL.create("postgresql", username=url.username, host=url.host, port=url.port, database=url.database, query=shown)
-    return bare.render_as_string(hide_password=True)
+    return unquote(bare.render_as_string(hide_password=True))
 
 
 def lock_key(name: str) -> ColumnElement[int]:

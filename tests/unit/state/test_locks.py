@@ -1,106 +1,17 @@
-"""One process at a time: who is told what, and what the kernel does when a holder dies."""
+"""Locks on files: what lies on the disk. What every lock keeps is in the contract."""
 
 import json
 import os
-import signal
 import stat
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from calrelay.errors import Busy, ExitCode, StateError
+from calrelay.errors import Busy, StateError
 from calrelay.state.database import Database, open_database, open_in_memory
 from calrelay.state.file_locks import FileLock, lock_path, safe_name
-from calrelay.state.locks import DaemonLock, PipelineLock
-
-HOLD_UNTIL_KILLED = """
-import sys
-from pathlib import Path
-from calrelay.state.database import open_database
 from calrelay.state.locks import PipelineLock
-
-database = open_database("sqlite:///calrelay.db", Path(sys.argv[1]))
-with PipelineLock(database, "venue", command="backfill"):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-def hold_elsewhere(folder: Path) -> subprocess.Popen[str]:
-    """Start a process that holds the lock of pipeline venue, and return once it does."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD_UNTIL_KILLED, str(folder)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    return process
-
-
-def test_a_second_process_is_told_who_is_at_work(database: Database, tmp_path: Path) -> None:
-    with hold_elsewhere(tmp_path) as other:
-        with pytest.raises(Busy) as caught, PipelineLock(database, "venue", command="sync"):
-            pass
-        holder = PipelineLock(database, "venue", command="status").holder()
-        other.communicate("")
-    assert caught.value.exit_code == ExitCode.BUSY
-    assert f"pipeline venue is being worked on by process {other.pid} (calrelay backfill), since 20" in caught.value.message
-    assert caught.value.remedy
-    assert holder is not None
-    assert (holder.pid, holder.command) == (other.pid, "backfill")
-
-
-def test_a_lock_is_free_right_after_its_holder_was_killed(database: Database, tmp_path: Path) -> None:
-    with hold_elsewhere(tmp_path) as other:
-        other.send_signal(signal.SIGKILL)
-        other.wait()
-    with PipelineLock(database, "venue", command="sync") as lock:
-        holder = lock.holder()
-    assert holder is not None
-    assert holder.pid == os.getpid()
-
-
-def test_a_process_keeps_itself_out_too(database: Database) -> None:
-    second = PipelineLock(database, "venue", command="run")
-    with PipelineLock(database, "venue", command="run"), pytest.raises(Busy, match=f"process {os.getpid()}"), second:
-        pass
-
-
-def test_a_lock_can_be_taken_again_and_again(database: Database) -> None:
-    lock = PipelineLock(database, "venue", command="run")
-    for _ in range(3):
-        with lock:
-            assert lock.holder() is not None
-        assert lock.holder() is None
-
-
-def test_a_lock_is_given_back_when_the_work_fails(database: Database) -> None:
-    lock = PipelineLock(database, "venue", command="run")
-    with pytest.raises(RuntimeError), lock:
-        raise RuntimeError
-    assert lock.holder() is None
-
-
-def test_pipelines_and_the_daemon_do_not_keep_each_other_out(database: Database) -> None:
-    names = ["venue", "Venue", "daemon", "tokens", "a/b", "a_b", "a b", "ü"]
-    assert database.path is not None
-    locks = [DaemonLock(database), *(PipelineLock(database, name, command="run") for name in names)]
-    for lock in locks:
-        lock.__enter__()
-    assert len(list(database.path.parent.glob("*.lock"))) == len(names) + 1
-    for lock in locks:
-        lock.__exit__(None, None, None)
-
-
-def test_a_second_daemon_is_refused(database: Database) -> None:
-    with DaemonLock(database), pytest.raises(Busy, match=r"the daemon of this configuration .*calrelay run"), DaemonLock(database):
-        pass
 
 
 def test_the_lock_file_says_who_and_is_for_its_owner_alone(database: Database, tmp_path: Path) -> None:

@@ -1,0 +1,155 @@
+"""Leases on PostgreSQL: they outlast whatever does not end their holder, and fence off whoever wakes up late (rule 22)."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+
+from calrelay.errors import Busy, ExitCode, LeaseLost, Stops
+from calrelay.ports import PipelineRecord
+from calrelay.state.advisory import Sharing
+from calrelay.state.database import Database
+from calrelay.state.ledger import SqlLedger
+from calrelay.state.locks import DaemonLock, PipelineLock
+from tests.contracts.lock_contract import Place, told
+from tests.fakes.links import NOON, a_happening, a_hold, a_link, a_pass
+from tests.postgres.databases import Databases
+
+SHORT = timedelta(seconds=1)
+A_WHILE = timedelta(seconds=20)
+
+
+@pytest.fixture
+def place(postgres: Databases, tmp_path: Path) -> Place:
+    return Place(url=postgres.make(is_empty=False), folder=tmp_path, lease=SHORT)
+
+
+@pytest.fixture
+def database(place: Place) -> Iterator[Database]:
+    with place.open() as database:
+        yield database
+
+
+def lose(database: Database, pipeline: str = "venue") -> None:
+    """Let another process take the lease of a pipeline over, as if ours had run out."""
+    with database.writing() as connection:
+        connection.exec_driver_sql(
+            "UPDATE pipeline SET epoch = epoch + 1, owner = "
+            '\'{"pid": 7, "host": "other.example.com", "command": "worker", "since": "2026-12-01T12:00:00+00:00"}\' '
+            f"WHERE name = '{pipeline}'"
+        )
+
+
+WRITES: dict[str, Callable[[SqlLedger], object]] = {
+    "store": lambda ledger: ledger.store([a_link()]),
+    "store a happening": lambda ledger: ledger.store([], [a_happening(1, "created")]),
+    "save_pipeline": lambda ledger: ledger.save_pipeline(PipelineRecord(name="venue", is_paused=True)),
+    "save_holds": lambda ledger: ledger.save_holds("venue", [a_hold()]),
+    "save_memo": lambda ledger: ledger.save_memo("calendar:reminders:Main Hall", "1000030001", NOON),
+    "record_pass": lambda ledger: ledger.record_pass(a_pass()),
+    "approve": lambda ledger: ledger.approve("venue", NOON),
+    "forget_pipeline": lambda ledger: ledger.forget_pipeline("venue"),
+    "rename_pipeline": lambda ledger: ledger.rename_pipeline("venue", "terrace"),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_whoever_lost_a_lease_writes_nothing_any_more(database: Database, write: str) -> None:
+    ledger = SqlLedger(database).of("venue")
+    with PipelineLock(database, "venue", command="sync"):
+        WRITES[write](ledger)
+    with PipelineLock(database, "venue", command="sync"):
+        lose(database)
+        with pytest.raises(LeaseLost, match=r"taken over by process 7 on other.example.com \(calrelay worker\)") as caught:
+            WRITES[write](ledger)
+    assert (caught.value.exit_code, caught.value.stops) == (ExitCode.BUSY, Stops.PASS)
+
+
+def test_a_process_that_was_stopped_and_wakes_up_late_writes_nothing(place: Place, database: Database) -> None:
+    ledger = SqlLedger(database)
+    with place.held_elsewhere() as other:
+        assert told(other, "1") == "stored"
+        other.send_signal(signal.SIGSTOP)
+        with PipelineLock(database, "venue", command="sync", patience=A_WHILE):
+            other.send_signal(signal.SIGCONT)
+            assert "LeaseLost: pipeline venue was taken over by process" in told(other, "2")
+            ledger.store([a_link(3)])
+        assert "LeaseLost: pipeline venue was taken over by another process, which has finished since" in told(other, "4")
+    assert [link.source_id for link in ledger.all_links("venue")] == [a_link(1).source_id, a_link(3).source_id]
+
+
+def test_a_lease_is_kept_alive_through_work_that_takes_longer_than_it(place: Place, database: Database) -> None:
+    with place.open() as other, PipelineLock(database, "venue", command="sync"):
+        with pytest.raises(Busy):
+            PipelineLock(other, "venue", command="sync", patience=2.5 * SHORT).__enter__()
+        SqlLedger(database).store([a_link()])
+
+
+def test_every_taking_raises_the_epoch_and_nothing_lowers_it(database: Database) -> None:
+    def epoch() -> object:
+        with database.reading() as connection:
+            return connection.exec_driver_sql("SELECT epoch FROM pipeline WHERE name = 'venue'").scalar()
+
+    for expected in (1, 2, 3):
+        with PipelineLock(database, "venue", command="sync"):
+            assert epoch() == expected
+    SqlLedger(database).forget_pipeline("venue")
+    SqlLedger(database).rename_pipeline("terrace", "venue")
+    assert epoch() == 3
+
+
+def test_what_an_operator_decides_during_a_pass_needs_no_lease(place: Place, database: Database) -> None:
+    with place.open() as other, PipelineLock(database, "venue", command="run"):
+        SqlLedger(database).save_holds("venue", [a_hold()])
+        assert SqlLedger(other).approve("venue", NOON)
+        SqlLedger(database).save_holds("venue", [a_hold()])
+    assert [item.approved_at for hold in SqlLedger(database).holds("venue") for item in hold.items] == [NOON] * len(a_hold().items)
+
+
+def test_a_lease_that_ran_out_while_the_database_was_away_is_taken_up_again(place: Place, database: Database, postgres: Databases) -> None:
+    """Nobody else took it: the work goes on."""
+    with PipelineLock(database, "venue", command="sync"):
+        with database.writing() as connection:
+            connection.exec_driver_sql("UPDATE pipeline SET lease_until = clock_timestamp() - interval '1 hour'")
+        admin = create_engine(postgres.url("postgres").replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
+        name = place.url.split("/")[-1].partition("?")[0]
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        admin.dispose()
+        SqlLedger(database).store([a_link()])
+        deadline = time.monotonic() + A_WHILE.total_seconds()
+        while PipelineLock(database, "venue", command="status").holder() is None:
+            assert time.monotonic() < deadline
+
+
+def test_a_writer_stopped_in_mid_transaction_does_not_keep_a_pass_out(place: Place, database: Database) -> None:
+    """Who wants the lease does not wait for the row; it is told at once."""
+    SqlLedger(database).save_pipeline(PipelineRecord(name="venue"))
+    with place.open() as other, database.writing("venue"):
+        begin = time.monotonic()
+        with pytest.raises(Busy):
+            PipelineLock(other, "venue", command="sync").__enter__()
+        assert time.monotonic() - begin < 5
+
+
+def test_workers_share_what_a_daemon_wants_alone(place: Place, database: Database) -> None:
+    with place.open() as second, place.open() as third:
+        with (
+            DaemonLock(database, command="worker", sharing=Sharing.SHARED),
+            DaemonLock(second, command="worker", sharing=Sharing.SHARED),
+            pytest.raises(Busy, match=r"\(calrelay worker\)"),
+        ):
+            DaemonLock(third).__enter__()
+        with DaemonLock(third), pytest.raises(Busy, match=r"\(calrelay run\)"):
+            DaemonLock(second, command="worker", sharing=Sharing.SHARED).__enter__()
+
+
+def test_two_pipelines_that_claim_one_external_id_together_do_not_both_get_it(place: Place, database: Database) -> None:
+    with place.open() as other:
+        SqlLedger(database).store([a_link(1, pipeline="venue")])
+        with pytest.raises(Busy, match="was claimed by pipeline venue"):
+            SqlLedger(other).store([a_link(1, pipeline="terrace")])
