@@ -65,6 +65,20 @@ def compare(link: Link, accepted: Imprint, holding: Holding, hasher: Hasher) -> 
     return Drift(kind=DriftKind.CHANGED, external_id=link.external_id, link=link, holding=holding, fields=fields, is_elsewhere=is_elsewhere)
 
 
+def as_held(drift: Drift) -> Link | None:
+    """Return a link that knows where the target holds the event now, and nothing about the fields that differ."""
+    link, holding = drift.link, drift.holding
+    if link is None or holding is None or link.accepted is None:
+        return None
+    accepted = Imprint(
+        calendar=holding.calendar or link.accepted.calendar,
+        start=holding.start or link.accepted.start,
+        end=holding.end or link.accepted.end,
+        hashes={field: digest for field, digest in link.accepted.hashes.items() if field not in drift.fields},
+    )
+    return dataclasses.replace(link, accepted=accepted)
+
+
 def is_at_another_offset(accepted: Imprint, holding: Holding, hasher: Hasher) -> bool:
     """Say whether the same instant is told at another offset than was sent.
 

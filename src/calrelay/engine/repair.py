@@ -2,10 +2,10 @@
 
 import dataclasses
 
-from calrelay.domain.link import Imprint, Link, Owed, State
+from calrelay.domain.link import Link, Owed, State
 from calrelay.domain.policy import Policy
 from calrelay.engine.adopt import orphan
-from calrelay.engine.drift import Drift, DriftKind, generation_of
+from calrelay.engine.drift import Drift, DriftKind, as_held, generation_of
 from calrelay.engine.generations import next_generation, used_up
 from calrelay.engine.heirs import is_retired
 from calrelay.engine.order import Order, Reach
@@ -118,7 +118,7 @@ def _is_mended(link: Link | None) -> bool:
 def _marked(pipeline: Pipeline, policy: Policy, drift: Drift, found: Verification) -> Link | None:
     match drift.kind:
         case DriftKind.CHANGED:
-            return _as_held(drift)
+            return as_held(drift)
         case DriftKind.LOST if drift.link is not None:
             generation = next_generation(pipeline.ledger, drift.link, seen=found.used.get(drift.link.base_id, 0))
             return dataclasses.replace(  # waiting, not ready: it is no move under way, so the guards look at it
@@ -128,20 +128,6 @@ def _marked(pipeline: Pipeline, policy: Policy, drift: Drift, found: Verificatio
             return _adopted(policy, drift)
         case _:
             return None
-
-
-def _as_held(drift: Drift) -> Link | None:
-    """Return a link that knows where the target holds the event now, and nothing about the fields that differ."""
-    link, holding = drift.link, drift.holding
-    if link is None or holding is None or link.accepted is None:
-        return None
-    accepted = Imprint(
-        calendar=holding.calendar or link.accepted.calendar,
-        start=holding.start or link.accepted.start,
-        end=holding.end or link.accepted.end,
-        hashes={field: digest for field, digest in link.accepted.hashes.items() if field not in drift.fields},
-    )
-    return dataclasses.replace(link, accepted=accepted)
 
 
 def _adopted(policy: Policy, drift: Drift) -> Link | None:

@@ -14,6 +14,7 @@ from calrelay.engine.adopt import Holdings, ask_for_unlisted, look_at_target
 from calrelay.engine.apply import Applier
 from calrelay.engine.heirs import is_retired, revive
 from calrelay.engine.holds import approval_of
+from calrelay.engine.latecomers import look_for_latecomers
 from calrelay.engine.order import Order, Reach
 from calrelay.engine.orphans import adopt_orphans, adopt_unlisted, forget_lost
 from calrelay.engine.overlap import remember_overlap
@@ -85,6 +86,7 @@ class _Pass:
             await self._pipeline.listen()
         policy = await self._pipeline.policy(remember=not self._order.is_dry_run)
         if not self._order.is_dry_run:
+            await look_for_latecomers(self._pipeline)
             await resolve_unanswered(self._pipeline)
         live = self._ledger.count_live(self._pipeline.name)
         holds = self._ledger.holds(self._pipeline.name)

@@ -3,6 +3,7 @@
 import dataclasses
 
 from calrelay.domain.link import Field, Imprint, Link, State
+from calrelay.engine.latecomers import remember
 from calrelay.engine.pipeline import Pipeline
 from calrelay.ports import Happening, Holding
 
@@ -15,7 +16,9 @@ async def resolve_unanswered(pipeline: Pipeline) -> None:
 
     Raises VendorError when the target cannot be asked: nothing else would be safe.
     """
-    for link in pipeline.ledger.links_in(pipeline.name, {State.SENDING}):
+    unanswered = list(pipeline.ledger.links_in(pipeline.name, {State.SENDING}))
+    remember(pipeline, unanswered)
+    for link in unanswered:
         holding = await pipeline.target.find(link.external_id)
         resolved = resolve(link, None if holding is None or holding.is_deleted else holding)
         what = "resolved" if resolved.state is State.READY else "quarantined"

@@ -1,0 +1,141 @@
+"""Requests that may take effect late: what was in flight when a process died is looked at again until no vendor works on it any more.
+
+A request whose answer was never seen may still be worked on (Apptoto answers after up to 240 s: 5), so what the target says at once is not
+the last word: a booking cancelled meanwhile would come back, one that was changed would get its old values, one that returned would go.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from calrelay.domain.event import SourceId
+from calrelay.domain.link import ExternalId, Imprint, Link, State, external_id_parts
+from calrelay.engine.drift import Drift, as_held, compare
+from calrelay.engine.pipeline import Pipeline
+from calrelay.ports import DELETED, Happening, Holding
+
+MEMO_LATE = "late:{pipeline}"
+SETTLED_AFTER = timedelta(minutes=5)  # the longest wait for an answer is 240 s
+FIRST_LOOK = timedelta(seconds=5)
+_HANDS_OFF = frozenset({State.IGNORED, State.RELEASED, State.SENDING})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Latecomer:
+    """One event that was in a request whose answer nobody saw. `next_look` comes later each time."""
+
+    source_id: SourceId
+    external_id: ExternalId
+    was_delete: bool
+    since: datetime
+    next_look: datetime
+
+    @classmethod
+    def of(cls, link: Link, now: datetime) -> "Latecomer":
+        """Tell a link that is still in SENDING."""
+        was_delete = link.wanted is None or (link.accepted is not None and link.accepted.calendar != link.wanted.calendar)
+        return cls(source_id=link.source_id, external_id=link.external_id, was_delete=was_delete, since=now, next_look=now + FIRST_LOOK)
+
+    def looked_at(self, now: datetime) -> "Latecomer | None":
+        """Return it as it is to be looked at next; None when nothing can come any more."""
+        age = now - self.since
+        if age >= SETTLED_AFTER:
+            return None
+        return dataclasses.replace(self, next_look=now + min(max(age, FIRST_LOOK), SETTLED_AFTER - age))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a memo keeps it."""
+        return {**dataclasses.asdict(self), "since": self.since.isoformat(), "next_look": self.next_look.isoformat()}
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Any]) -> "Latecomer":
+        """Return it from a memo."""
+        return cls(**{**kept, "since": datetime.fromisoformat(kept["since"]), "next_look": datetime.fromisoformat(kept["next_look"])})
+
+
+def remember(pipeline: Pipeline, unanswered: Iterable[Link]) -> None:
+    """Note links in SENDING, before they are resolved."""
+    if fresh := [Latecomer.of(link, pipeline.clock()) for link in unanswered]:
+        ids = {one.external_id for one in fresh}
+        _keep(pipeline, [*(one for one in _kept(pipeline) if one.external_id not in ids), *fresh])
+
+
+async def look_for_latecomers(pipeline: Pipeline) -> None:
+    """Look at those that are due; what has come late is noted in their links, and the pass acts on it. Without any there is no request.
+
+    Raises VendorError when the target cannot be asked.
+    """
+    now, left = pipeline.clock(), _kept(pipeline)
+    due = [one for one in left if one.next_look <= now or one.since > now]  # a clock that went back makes nothing wait for ever
+    for one in due:
+        link = pipeline.ledger.links(pipeline.name, [one.source_id]).get(one.source_id)
+        if link is not None and link.state not in _HANDS_OFF:
+            await _look_at(pipeline, one, link)
+        later = one.looked_at(now) if one.since <= now else None
+        left = [other for other in left if other is not one] + ([later] if later else [])
+    if due:
+        _keep(pipeline, left)
+
+
+async def _look_at(pipeline: Pipeline, late: Latecomer, link: Link) -> None:
+    holding = await pipeline.target.find(late.external_id)
+    is_there = holding is not None and not holding.is_deleted
+    if link.accepted is not None and link.external_id == late.external_id:
+        seen = _as_seen(pipeline, link, holding if is_there else None, late)
+    elif holding is None or not is_there:
+        return
+    elif link.accepted is not None:
+        await _take_out(pipeline, late, holding, link)
+        return
+    else:
+        seen = _come_back(link, late, holding)
+    if seen is not None:
+        what = "is there after all" if is_there else "was deleted after all"
+        pipeline.ledger.store([seen], [_happening(pipeline, late.external_id, "came late", what)])
+
+
+def _as_seen(pipeline: Pipeline, link: Link, holding: Holding | None, late: Latecomer) -> Link | None:
+    """Return a link that knows what a late change did to its entry, so that it is sent again; None where nothing has changed."""
+    if link.accepted is None:
+        return None
+    if holding is None:
+        if not late.was_delete:  # a person's doing; `verify` tells of it
+            return None
+        return dataclasses.replace(link, state=State.READY, accepted=None, target_id=None, generation=link.generation + 1)
+    drift: Drift | None = compare(link, link.accepted, holding, pipeline.hasher)
+    held = as_held(drift) if drift else None
+    return dataclasses.replace(held, state=State.READY if held.state is State.SETTLED else held.state) if held else None
+
+
+def _come_back(link: Link, late: Latecomer, holding: Holding) -> Link | None:
+    """Return a link that has its entry again, so that the pass updates it, or takes it out where its source wants none."""
+    if holding.start is None or holding.end is None or holding.calendar is None:
+        return None
+    accepted = Imprint(calendar=holding.calendar, start=holding.start, end=holding.end, hashes={})
+    generation = external_id_parts(late.external_id)[1]
+    state = State.QUARANTINED if link.state is State.QUARANTINED else State.READY
+    return dataclasses.replace(link, state=state, generation=generation, target_id=holding.target_id, accepted=accepted, hold=None)
+
+
+async def _take_out(pipeline: Pipeline, late: Latecomer, holding: Holding, link: Link) -> None:
+    """Delete an entry of an older generation that came back beside the one we know."""
+    if holding.target_id == link.target_id:
+        return
+    await pipeline.target.delete(holding.target_id)
+    pipeline.ledger.store([], [_happening(pipeline, late.external_id, DELETED, "came late, beside the one we know")])
+
+
+def _happening(pipeline: Pipeline, external_id: ExternalId, what: str, detail: str) -> Happening:
+    return Happening(at=pipeline.clock(), pipeline=pipeline.name, external_id=external_id, what=what, detail=detail)
+
+
+def _kept(pipeline: Pipeline) -> list[Latecomer]:
+    memo = pipeline.ledger.memo(MEMO_LATE.format(pipeline=pipeline.name))
+    return [Latecomer.from_json(kept) for kept in json.loads(memo[0])] if memo else []
+
+
+def _keep(pipeline: Pipeline, latecomers: list[Latecomer]) -> None:
+    text = json.dumps([one.to_json() for one in latecomers]) if latecomers else None
+    pipeline.ledger.save_memo(MEMO_LATE.format(pipeline=pipeline.name), text, pipeline.clock())

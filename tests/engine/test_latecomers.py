@@ -1,0 +1,114 @@
+"""A vendor that goes on with a request after the process that made it died: whatever it comes to in the end is noticed and put right."""
+
+import dataclasses
+from datetime import timedelta
+
+import pytest
+
+from calrelay.engine.latecomers import FIRST_LOOK, SETTLED_AFTER
+from calrelay.engine.report import PassReport
+from calrelay.errors import VendorUnavailable
+from tests.fakes.memory_source import an_event, moved, with_status
+from tests.fakes.memory_target import Call
+from tests.fakes.pipelines import Bench, a_bench
+
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+
+
+async def a_loaded_bench() -> Bench:
+    bench = a_bench(*(an_event(i) for i in range(1, 31)))
+    await bench.sync()
+    return bench
+
+
+async def break_off(bench: Bench, call: Call) -> None:
+    """Have a pass die with a request of this kind in flight; nothing of it is applied yet."""
+    bench.target.fail_next(VendorUnavailable("no answer"), call=call, times=20)
+    await bench.sync()
+    bench.target._failing.clear()
+
+
+async def later(bench: Bench, *, is_quick: bool = False) -> PassReport:
+    bench.now += FIRST_LOOK + MINUTE
+    return await (bench.quick() if is_quick else bench.sync())
+
+
+@pytest.mark.parametrize("is_quick", [True, False])
+async def test_a_change_that_comes_late_does_not_bring_a_cancelled_booking_back(*, is_quick: bool) -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(moved(an_event(1), HOUR))
+    await break_off(bench, Call.UPSERT)
+    bench.source.put(with_status(an_event(1), "LOST"))
+    assert (await bench.sync()).deleted == 1
+    bench.target.change("ms-1", is_deleted=False)
+    assert (await later(bench, is_quick=is_quick)).deleted == 1
+    assert bench.target.held("ms-1").is_deleted
+    assert (await later(bench)).sent == 0
+
+
+async def test_a_create_that_comes_late_is_taken_out_when_its_booking_is_gone() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(an_event(31))
+    await break_off(bench, Call.UPSERT)
+    (put,) = bench.target.upserts[-1]
+    bench.source.remove(31)
+    assert (await bench.sync()).sent == 0
+    bench.target.place("ms-31", put.entry)
+    assert (await later(bench)).deleted == 1
+    assert bench.target.held("ms-31").is_deleted
+
+
+async def test_a_change_that_comes_late_does_not_stay_over_a_newer_one() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(moved(an_event(1), HOUR))
+    await break_off(bench, Call.UPSERT)
+    bench.source.put(moved(an_event(1), 3 * HOUR))
+    assert (await bench.sync()).updated == 1
+    late = moved(an_event(1), HOUR)
+    bench.target.change("ms-1", start=late.start, end=late.end)
+    assert (await later(bench)).updated == 1
+    assert bench.target.held("ms-1").start == moved(an_event(1), 3 * HOUR).start
+    assert (await later(bench)).sent == 0
+
+
+async def test_a_delete_that_comes_late_does_not_lose_a_booking_that_returned() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(with_status(an_event(1), "LOST"))
+    await break_off(bench, Call.DELETE)
+    bench.source.put(an_event(1))
+    await bench.sync()
+    bench.target.change("ms-1", is_deleted=True)
+    assert (await later(bench)).created == 1
+    assert "ms-1.2" in bench.target.live
+    assert (await later(bench)).sent == 0
+
+
+async def test_an_older_generation_that_comes_back_is_taken_out_beside_the_one_we_know() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(moved(an_event(1), HOUR))
+    await break_off(bench, Call.UPSERT)
+    bench.source.put(with_status(an_event(1), "LOST"))
+    await bench.sync()
+    bench.source.put(an_event(1))
+    await bench.sync()
+    bench.target.change("ms-1", is_deleted=False)
+    await later(bench)
+    assert bench.target.held("ms-1").is_deleted
+    assert "ms-1.2" in bench.target.live
+
+
+async def test_what_did_not_come_late_is_looked_at_for_five_minutes_and_costs_no_write() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(dataclasses.replace(an_event(1), title="Renamed"))
+    await break_off(bench, Call.UPSERT)
+    await bench.sync()
+    bench.target.upserts.clear()
+    for _ in range(3):
+        bench.target.finds.clear()
+        bench.now += SETTLED_AFTER / 2
+        await bench.sync()
+    assert bench.target.upserts == []
+    bench.now += SETTLED_AFTER
+    bench.target.finds.clear()
+    await bench.sync()
+    assert bench.target.finds == []
