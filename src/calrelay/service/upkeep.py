@@ -1,4 +1,4 @@
-"""What runs beside the passes to keep the daemon alive and its consents valid."""
+"""What runs beside the passes to keep the daemon alive, its consents valid and its state small."""
 
 import asyncio
 from datetime import timedelta
@@ -10,6 +10,8 @@ from calrelay.service.daemon import Daemon
 
 CONSENTS_EVERY = timedelta(hours=12)  # what is due is a day old (assembly); asked twice as often, none gets much older
 CONSENTS_FIRST = timedelta(minutes=5)
+HOUSE_EVERY = timedelta(days=1)
+HOUSE_FIRST = timedelta(minutes=10)
 _log = get_logger(__name__)
 
 
@@ -41,6 +43,16 @@ async def keep_consents(daemon: Daemon) -> None:
         if refusals and not was_refused:
             _log.error("consent not renewed", why=refusals[0].message, remedy=refusals[0].remedy)
         was_refused = bool(refusals)
+
+
+async def keep_house(daemon: Daemon) -> None:
+    """Forget old history once a day; passes and the lines of a single event are trimmed as they are written."""
+    due = asyncio.Event()
+    daemon.schedule.repeat("history", due.set, every=HOUSE_EVERY, first=HOUSE_FIRST)
+    while True:
+        await due.wait()
+        due.clear()
+        daemon.relay.ledger.forget_old_history(daemon.clock())
 
 
 async def _refusal(renew: KeepAlive) -> CalrelayError | None:

@@ -66,7 +66,7 @@ def count_deletes(connection: Connection, pipeline: str, since: datetime) -> int
 
 
 def forget_before(connection: Connection, instant: datetime) -> bool:
-    """Forget some of the lines from before this instant; False when there are no more. Lines are read as they were written, oldest first."""
+    """Forget some of the lines from before this instant; False when there are no more. Lines are numbered in the order of time."""
     oldest = connection.execute(select(_HISTORY.c.id, _HISTORY.c.at).order_by(_HISTORY.c.id).limit(_AT_ONCE)).all()
     old = [row.id for row in oldest if row.at < instant]
     if old:

@@ -15,11 +15,12 @@ def test_history_is_forgotten_after_its_time_however_much_there_is() -> None:
     old, young = NOW - history.KEPT_FOR - timedelta(seconds=1), NOW - history.KEPT_FOR
     with open_in_memory() as database:
         ledger = SqlLedger(database)
-        for number in range(12):
-            lines = [
-                Happening(at=at, pipeline="venue", external_id=ExternalId(f"ts-{number}"), what="updated") for at in [old] * 100 + [young]
-            ]
-            ledger.store([], lines)
+        ledger.store([], [_line(number, old) for number in range(12) for _ in range(100)])
+        ledger.store([], [_line(number, young) for number in range(12)])
         ledger.forget_old_history(NOW)
         left = [line.at for number in range(12) for line in ledger.history("venue", ExternalId(f"ts-{number}"))]
     assert left == [young] * 12
+
+
+def _line(number: int, at: datetime) -> Happening:
+    return Happening(at=at, pipeline="venue", external_id=ExternalId(f"ts-{number}"), what="updated")
