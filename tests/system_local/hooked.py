@@ -79,7 +79,7 @@ class Hooked:
         """Look again each time the target was told of something, or after a moment."""
         until = time.monotonic() + within
         while not is_so():
-            assert time.monotonic() < until, f"not within {within} s"
+            assert time.monotonic() < until, f"not within {within} s; the log ends with {self.log.read_text()[-2000:]}"
             with contextlib.suppress(queue.Empty):
                 self._seen.get(timeout=0.2)
 

@@ -10,7 +10,7 @@ from calrelay.engine.order import Reach
 
 MOST: Final = 1_000  # ids that are kept for a pipeline; more are seen by a read of everything that changed
 FEW: Final = 5  # so few are always asked for by id
-AT_ONCE: Final = 10  # ids that one pass asks for, so that a scheduled one that falls due meanwhile waits for a few requests at most
+AT_ONCE: Final = 5  # ids that one pass asks for, so that a scheduled one that falls due meanwhile waits for a few requests at most
 
 
 class Fate(StrEnum):

@@ -174,9 +174,9 @@ async def test_where_each_has_to_be_asked_for_a_few_at_a_time_are() -> None:
     hand = await a_loaded_hand(60)
     hand.bench.source.page_size = 1  # a page an event, as if the account were huge
     await hand.tick(Reach.COMPLETE)
-    hand.hint(*range(1, 26))
-    assert [(await hand.next())[1].read for _ in range(3)] == [AT_ONCE, AT_ONCE, 5]
-    assert len(hand.told) == 25
+    hand.hint(*range(1, 3 * AT_ONCE))
+    assert [(await hand.next())[1].read for _ in range(3)] == [AT_ONCE, AT_ONCE, AT_ONCE - 1]
+    assert len(hand.told) == 3 * AT_ONCE - 1
     await hand.stop()
 
 
