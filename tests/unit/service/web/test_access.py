@@ -1,5 +1,7 @@
 """Who may see and change what, asked the way somebody asks who should not."""
 
+from typing import Any
+
 import pytest
 from starlette.requests import Request
 
@@ -41,12 +43,10 @@ class Hand:
         return self.access.judge(request, form)[0]
 
 
-def a_request(
-    method: str = "GET", path: str = "/", *, client: str = "127.0.0.1", headers: list[tuple[str, str]] | None = None, **named: str
-) -> Request:
+def a_request(method: str = "GET", path: str = "/", *, client: str = "127.0.0.1", headers: Any = (), **named: str) -> Request:
     """A request as uvicorn hands it on; `host` is this page's where none is given, "" leaves it out."""
     found = {"host": HERE["host"]} | {name.replace("_", "-"): value for name, value in named.items()}
-    rows = [(name, value) for name, value in found.items() if value] + (headers or [])
+    rows = [(name, value) for name, value in found.items() if value] + [*headers]
     scope = {
         "type": "http",
         "method": method,
