@@ -346,6 +346,12 @@ class Ledger(Protocol):
         A claim follows its link: generation as the link's, free when nothing is accepted and nothing is under way.
         """
 
+    def settle(self, pipeline: str, taken: Mapping[SourceId, TargetId], happenings: Iterable[Happening]) -> None:
+        """Note that the target accepted all that was wanted of these links, under the target's own ids, in one transaction.
+
+        The links are stored as SENDING; no more is written of them than what the answer changes.
+        """
+
     def claims(self, target: str, base_ids: Collection[ExternalId]) -> dict[ExternalId, Claim]:
         """Return who claims these external ids at this target account."""
 

@@ -116,6 +116,15 @@ class LedgerContract:
         ledger.store([a_link()])
         assert list(ledger.all_links("venue")) == [a_link()]
 
+    def test_settling_takes_what_was_wanted_for_accepted_and_leaves_the_rest(self, ledger: OperatorsLedger) -> None:
+        sent = a_new_link(state=State.SENDING, attempts=2, hold="h-1", source_hash="abc")
+        other = a_new_link(source_id=SourceId("2"), base_id=ExternalId("ts-2"), state=State.SENDING)
+        ledger.store([sent, other])
+        ledger.settle("venue", {sent.source_id: TargetId("9001")}, [a_happening(external_id=sent.external_id)])
+        settled = dataclasses.replace(sent, state=State.SETTLED, accepted=sent.wanted, target_id=TargetId("9001"), attempts=0, hold=None)
+        assert list(ledger.all_links("venue")) == [settled, other]
+        assert len(ledger.history("venue", sent.base_id)) == 1
+
     def test_links_of_other_pipelines_are_not_seen(self, ledger: OperatorsLedger) -> None:
         ledger.store([a_link(), a_link(pipeline="terrace", base_id=ExternalId("t-1"))])
         assert ledger.links("venue", [SourceId("1")]) == {SourceId("1"): a_link()}

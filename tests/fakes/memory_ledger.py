@@ -2,11 +2,11 @@
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from calrelay.domain.event import SourceId
-from calrelay.domain.link import ExternalId, Link, State, external_id_parts
+from calrelay.domain.link import ExternalId, Link, State, TargetId, external_id_parts
 from calrelay.errors import StateError
 from calrelay.ports import DELETED, Claim, Happening, Hold, PassRecord, PipelineRecord
 from calrelay.state.claims import claim_after
@@ -103,6 +103,14 @@ class MemoryLedger:
                 claims[link.target, link.base_id] = after
         self._claims, self._links = claims, stored
         self._history.extend(happenings)
+
+    def settle(self, pipeline: str, taken: Mapping[SourceId, TargetId], happenings: Iterable[Happening]) -> None:
+        sent = [(self._links[pipeline, source_id], target_id) for source_id, target_id in taken.items()]
+        settled = [
+            dataclasses.replace(link, state=State.SETTLED, accepted=link.wanted, target_id=target_id, attempts=0, hold=None)
+            for link, target_id in sent
+        ]
+        self.store(settled, happenings)
 
     def claims(self, target: str, base_ids: Collection[ExternalId]) -> dict[ExternalId, Claim]:
         return {base_id: self._claims[target, base_id] for base_id in base_ids if (target, base_id) in self._claims}

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from calrelay.domain.event import SourceId
 from calrelay.domain.guard import Approval
-from calrelay.domain.link import CalendarId, Field, Link, State
+from calrelay.domain.link import CalendarId, Field, Link, State, TargetId
 from calrelay.domain.plan import Action, Create, Delete, Update
 from calrelay.engine.answers import Answered, match_answers
 from calrelay.engine.generations import next_generation
@@ -75,9 +76,24 @@ class Applier:
         await self._quarantine_refused()
 
     async def _send_all(self, queue: Sequence[Upsert]) -> None:
-        for round_ in _groups(_groups(queue, self._target.batch_size), self._target.max_in_flight):
-            self._check_standing()
-            await self._send_round(round_)
+        """Keep as many batches under way as the target takes; a failure stops those that come after, never those under way."""
+        batches = iter(_groups(queue, self._target.batch_size))
+        failures: list[BaseException] = []
+
+        async def send_in_turn() -> None:
+            for batch in batches:
+                try:
+                    self._check_standing()
+                    await self._send(batch)
+                except BaseException as error:
+                    failures.append(error)
+                    raise
+                if failures:
+                    return
+
+        await asyncio.gather(*(send_in_turn() for _ in range(self._target.max_in_flight)), return_exceptions=True)
+        if failures:
+            raise failures[0]
 
     def _check_standing(self) -> None:
         """Ask before each request whether what was planned still is to be sent."""
@@ -126,13 +142,6 @@ class Applier:
 
     # --- creates and updates ---
 
-    async def _send_round(self, batches: Sequence[Sequence[Upsert]]) -> None:
-        """Send some batches side by side; a failure stops those that come after, never those under way."""
-        results = await asyncio.gather(*(self._send(batch) for batch in batches), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-
     async def _send(self, batch: Sequence[Upsert], *, halvings: int = 0) -> None:
         """Send one batch; halve it while it is refused, or while nobody answers (rule 20)."""
         self._store([dataclasses.replace(a.link, state=State.SENDING, hold=None) for a in batch])
@@ -146,8 +155,9 @@ class Applier:
                 await self._refuse(batch[0], error)
                 return
             await self._halve(batch, halvings)
-        except (AuthFailed, RateLimited):
-            self._store([dataclasses.replace(a.link, state=State.READY) for a in batch])  # refused at the door: nothing was applied
+        except (AuthFailed, RateLimited) as error:
+            if not _is_success(error.status):  # refused at the door: nothing was applied; of a page that came with 200 nobody knows
+                self._store([dataclasses.replace(a.link, state=State.READY) for a in batch])
             raise
         except (VendorUnavailable, ResponseInvalid) as error:  # nobody knows whether it was applied
             if len(batch) == 1 or (halvings and error.status is None):  # what was applied is asked for next time
@@ -165,22 +175,20 @@ class Applier:
 
     async def _record(self, batch: Sequence[Upsert], answered: Sequence[Answered]) -> None:
         """Record the answers in one transaction; events left out of an answer are sent alone, and left out again they are refused."""
-        accepted, happenings, silent = [], [], []
+        taken: dict[SourceId, TargetId] = {}
+        happenings, silent = [], []
         for answer in answered:
             if answer.holding is None:
                 silent.append(answer.action)
                 continue
             link = answer.action.link
-            accepted.append(
-                dataclasses.replace(
-                    link, state=State.SETTLED, accepted=link.wanted, target_id=answer.holding.target_id, attempts=0, hold=None
-                )
-            )
+            taken[link.source_id] = answer.holding.target_id
             happenings.append(self._happening(link, *_told(answer.action)))
             self._report.problems.extend(answer.problems)
             self._count(answer.action)
             self._sound_calendars.add(answer.action.entry.calendar)
-        self._store(accepted, happenings)
+        if taken:
+            self._ledger.settle(self._pipeline.name, taken, happenings)
         self._tell_progress()
         if silent and len(batch) == 1:
             self._quarantine(
@@ -259,6 +267,10 @@ class Applier:
     def _tell_progress(self) -> None:
         if self._progress:
             self._progress(self._report)
+
+
+def _is_success(status: int | None) -> bool:
+    return status is not None and 200 <= status < 300
 
 
 def _put(action: Upsert) -> Put:
