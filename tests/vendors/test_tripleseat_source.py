@@ -15,7 +15,7 @@ from calrelay.simulators.people import Person
 from calrelay.simulators.tripleseat_places import HARBOUR_HOUSE, MEWS_HOUSE
 from calrelay.simulators.tripleseat_settings import Deletion
 from calrelay.simulators.tripleseat_variants import Variant
-from calrelay.vendors.tripleseat.source import Reach
+from calrelay.vendors.tripleseat.source import ELSEWHERE, Reach
 from tests.contracts.source_contract import DAY, SourceContract, fill, read
 from tests.vendors.tripleseat_account import NOW, TripleseatAccount, open_account
 
@@ -260,6 +260,15 @@ async def test_a_lost_event_is_found_and_says_so(bench: TripleseatAccount) -> No
     found = await bench.source.find(source_id)
     assert isinstance(found, Event)
     assert found.lifecycle is Lifecycle.CANCELLED
+
+
+@pytest.mark.parametrize("reach", [Reach(site_id="1502"), Reach(location_ids=("2602",))])
+async def test_what_is_elsewhere_is_left_alone_also_where_it_is_asked_for_by_its_id(bench: TripleseatAccount, reach: Reach) -> None:
+    """A webhook may name an event of any site of the customer; the account reads some of them."""
+    here, elsewhere = bench.add(NOW + DAY, location=HARBOUR_HOUSE), bench.add(NOW + DAY)
+    bench.source = bench.a_source(reach=reach)
+    found = [await bench.source.find(source_id) for source_id in (here, elsewhere)]
+    assert [event.exempt for event in found if isinstance(event, Event)] == ["", ELSEWHERE]
 
 
 async def test_an_event_found_by_id_may_be_unmappable(bench: TripleseatAccount) -> None:

@@ -83,12 +83,13 @@ def sends_without_contact(pipeline: Pipeline) -> bool:
 
 
 def reading_fingerprint(pipeline: Pipeline, source: AccountModel) -> str:
-    """Return a hash over what changes how a row is read: people, region, zones. Part of the `mapping` of a `Basis` (rule 14).
+    """Return a hash over what changes how a row is read: people, region, zones, places. Part of the `mapping` of a `Basis` (rule 14).
 
     A change of these alters the event itself, so that it cannot be told from a change at the source afterwards.
     """
     zones: Mapping[str, str] = getattr(source, "zones", {})
-    return _hash({"people": sorted(pipeline.people), "region": pipeline.region, "zones": dict(zones)})
+    places = {key: str(value) for key in ("site_id", "location_ids") if (value := getattr(source, key, None))}
+    return _hash({"people": sorted(pipeline.people), "region": pipeline.region, "zones": dict(zones), **places})
 
 
 def config_fingerprint(pipeline: Pipeline) -> str:

@@ -22,6 +22,8 @@ from calrelay.vendors.tripleseat.wire import EventRow, Location, Site, Unreadabl
 
 PAGE_CAP: Final = 2_000  # a hundred thousand events, more than any venue has; a vendor that promises more is not believed
 
+ELSEWHERE: Final = "at a site or location that this account does not read"
+
 _DAY: Final = timedelta(days=1)
 _BEHIND: Final = timedelta(hours=12)  # clocks are at most this far behind UTC …
 _AHEAD: Final = timedelta(hours=14)  # … and at most this far ahead
@@ -34,6 +36,11 @@ class Reach:
     site_id: str | None = None
     location_ids: tuple[str, ...] = ()
     scope: str = ""
+
+    def covers(self, row: EventRow) -> bool:
+        """Say whether an event is at one of these places. Asked for by its id, as after a webhook, one of any site answers."""
+        is_here = self.site_id is None or row.site_id in (None, self.site_id)
+        return is_here and (not self.location_ids or row.location_id is None or row.location_id in self.location_ids)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -126,7 +133,7 @@ class TripleseatSource:
         if is_deleted(row):
             return None
         context = await self._with_site_zones() if lacks_zone(row, self._context) else self._context
-        return _mapped(row, context)
+        return self._mapped(row, context)
 
     def _search(self, scope: Scope) -> Search:
         """Say what to search for, padded by a day on both sides whatever the site's zone (Tripleseat: 11, zone and edge of search dates).
@@ -175,7 +182,7 @@ class TripleseatSource:
                 flaws.append(Flaw(what=f"the zones of {len(zoneless)} events could not be read from their sites", error=error))
                 readable = [row for row in readable if row.id not in zoneless]
         refused = [_refused(row) for row in rows if isinstance(row, Unreadable)]
-        return [Page(rows=[*refused, *(_mapped(row, context) for row in readable)]), *flaws]
+        return [Page(rows=[*refused, *(self._mapped(row, context) for row in readable)]), *flaws]
 
     async def _completed(self, rows: Sequence[EventRow], flaws: list[Flaw]) -> list[EventRow]:
         """Ask by id for the events whose rows do not tell how to reach people; the client bounds how many at once."""
@@ -192,6 +199,13 @@ class TripleseatSource:
                 return None
 
         return [row for row in await asyncio.gather(*(complete(row) for row in rows)) if row is not None]
+
+    def _mapped(self, row: EventRow, context: Context) -> Event | Unmappable:
+        """Map a row; places are filtered by us as well, so that a list and a look by id agree on what is read (rule 2)."""
+        found = _mapped(row, context)
+        if isinstance(found, Event) and not self._reach.covers(row):
+            return dataclasses.replace(found, exempt=found.exempt or ELSEWHERE)
+        return found
 
     # --- sites ---
 
