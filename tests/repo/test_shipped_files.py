@@ -40,7 +40,7 @@ def test_the_file_is_what_the_program_says(name: str) -> None:
 
 
 def test_the_manual_names_every_command() -> None:
-    text = (PACKAGING / "man/calrelay.1").read_text("utf-8").replace("\\-", "-")
+    text = manual().replace("\\-", "-")
     assert [row.name for row in rows() if f'.SS "calrelay {row.name}"' not in text] == []
 
 
