@@ -79,7 +79,7 @@ COMMANDS: tuple[Row, ...] = (
         "check",
         "calrelay.cli.setup:check",
         "Validate everything `run` would refuse; ask each account, reading only.",
-        ("calrelay check", "calrelay check --offline", "calrelay check --json"),
+        ("calrelay check", "calrelay check --offline", "calrelay check --notify", "calrelay check --json"),
     ),
     Row(
         START,
@@ -206,6 +206,13 @@ COMMANDS: tuple[Row, ...] = (
         "calrelay.cli.retire:rename",
         "Give a pipeline another name, with all that is remembered of it.",
         ("calrelay rename venue main-hall",),
+    ),
+    Row(
+        DECIDE,
+        "state",
+        "calrelay.cli.state:state",
+        "Move what calrelay remembers into another database, SQLite or PostgreSQL.",
+        ("calrelay state copy postgresql://calrelay@db.example.com/calrelay", "calrelay state copy env:STATE_OLD env:STATE_NEW"),
     ),
     Row(
         DECIDE,

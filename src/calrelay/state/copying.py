@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, distinct, func, select, text
+from sqlalchemy import Connection, Table, func, select, text
 
 from calrelay.errors import StateError
 from calrelay.state.database import Database
@@ -23,7 +23,9 @@ _META = table_of(MetaRow)
 _LEASE = {"owner": None, "lease_until": None}  # belongs to a process, not to the state
 _WHOLE = 1 << 256
 
-Progress = Callable[[str, int, int], None]  # table, rows copied of it, rows it has
+TABLES: Sequence[Table] = Base.metadata.sorted_tables  # a hold before its items
+
+Progress = Callable[[str, int, int], None]  # table, rows copied of it, rows it has; the last call for a table says that it is whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,18 +50,14 @@ def copy_state(source: Database, target: Database, *, progress: Progress = lambd
             _take_time(connection)
         _check_empty(writer, target.where)
         writer.execute(_META.delete())  # its own installation id and hash key
-        return [_copy(reader, writer, table, target.where, progress) for table in _tables()]
+        return [_copy(reader, writer, table, target.where, progress) for table in TABLES]
 
 
 def pipelines_in(database: Database) -> list[str]:
     """Return the names of all pipelines of which anything is remembered."""
     links = table_of(LinkRow).c.pipeline
     with database.reading() as connection:
-        return sorted({*connection.scalars(select(_PIPELINE.c.name)), *connection.scalars(select(distinct(links)))})
-
-
-def _tables() -> list[Table]:
-    return Base.metadata.sorted_tables  # a hold before its items
+        return sorted({*connection.scalars(select(_PIPELINE.c.name)), *connection.scalars(select(links).distinct())})
 
 
 def _take_time(connection: Connection) -> None:
@@ -70,7 +68,7 @@ def _take_time(connection: Connection) -> None:
 
 
 def _check_empty(connection: Connection, where: str) -> None:
-    for table in _tables():
+    for table in TABLES:
         if table is not _META and connection.execute(select(table).limit(1)).first() is not None:
             raise StateError(
                 f"the state database {where} is not empty: there is something in its table {table.name}",
@@ -84,7 +82,7 @@ def _copy(reader: Connection, writer: Connection, table: Table, where: str, prog
     for rows in _batches(reader, table):
         writer.execute(table.insert(), rows)
         done, sent = done + len(rows), _add(sent, rows)
-        progress(table.name, done, total)
+        progress(table.name, min(done, total - 1), total)
     _set_sequence(writer, table)
     _help_the_planner(writer, table)
     arrived, found = 0, 0
@@ -95,6 +93,7 @@ def _copy(reader: Connection, writer: Connection, table: Table, where: str, prog
             f"the table {table.name} did not arrive in {where} as it was: {done} rows were sent and {arrived} are there",
             remedy="nothing was kept of the copy; try again, and report it if it stays",
         )
+    progress(table.name, total, total)
     return Copied(table=table.name, rows=done, checksum=f"{sent:064x}")
 
 
