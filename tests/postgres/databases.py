@@ -26,15 +26,22 @@ _EMPTY = "; ".join(f"DELETE FROM {table}" for table in _TABLES)
 class Databases:
     """The databases of one worker. Those handed out are as new, with another's hash key at most."""
 
-    def __init__(self, server: Path) -> None:
-        self._server = server
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._made = 0
         self._spare: list[Database] = []
-        self._admin = create_engine(self.url("postgres").replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
+        self._admin = create_engine(
+            self.url("postgres").replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT", pool_pre_ping=True
+        )
+
+    @property
+    def server(self) -> keeper.Server:
+        """The server itself."""
+        return keeper.Server(self._folder)
 
     def url(self, name: str) -> str:
         """Return the address of a database."""
-        return f"postgresql://{keeper.ROLE}@/{name}?host={self._server}"
+        return f"postgresql://{keeper.ROLE}@/{name}?host={self._folder}"
 
     def make(self, *, is_empty: bool = True) -> str:
         """Make a database and return its address: without tables, or with those of a new installation."""
@@ -106,6 +113,13 @@ def shared_server(meeting_place: Path) -> Iterator[Databases]:
     finally:
         databases.close()
         users.close()
+
+
+@contextmanager
+def own_server() -> Iterator[Databases]:
+    """Use a server that nobody else uses, so that it may be stopped and started: `Databases.server`. Skips as `shared_server` does."""
+    with tempfile.TemporaryDirectory() as folder, shared_server(Path(folder)) as databases:
+        yield databases
 
 
 def _join(pointer: Path) -> IO[bytes] | None:

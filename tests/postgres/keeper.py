@@ -4,23 +4,21 @@ Users hold a shared lock on the file `users`, which the kernel drops at their de
 program, it returns once the server answers.
 """
 
+import contextlib
 import fcntl
 import importlib.util
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 ROLE = "calrelay"
 NOBODY = 65534  # PostgreSQL refuses to run as root
-PATIENCE = 60.0
 # Nothing here outlives the test run, so nothing need survive a power cut.
 SETTINGS = {
-    "listen_addresses": "",
+    "listen_addresses": "''",
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
@@ -64,46 +62,31 @@ def programs(folder: Path) -> Path:
 
 
 class Server:
-    """A server on a folder of its own, reached by the socket in it, and on `port` of loopback if there is one."""
+    """A server on a folder of its own, reached by the socket in it. Any process may start and stop it."""
 
-    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = port
         self._bin = programs(folder)
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def data(self) -> Path:
-        """Where the server keeps its files."""
-        return self.folder / "data"
 
     def create(self) -> None:
         """Make an empty cluster."""
-        words = ["-D", str(self.data), "-U", ROLE, "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "--no-instructions"]
-        done = subprocess.run([self._bin / "initdb", *words], capture_output=True, cwd=self.folder, check=False, **as_nobody())
-        if done.returncode:
-            raise SystemExit(done.stderr.decode())
+        self._run("initdb", "-U", ROLE, "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "--no-instructions")
 
     def start(self) -> None:
         """Start, and return when it answers."""
-        settings = SETTINGS | ({"listen_addresses": "127.0.0.1", "port": str(self.port)} if self.port else {})
-        words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        command = [str(self._bin / "postgres"), "-D", str(self.data), "-k", str(self.folder), *words]
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log, **as_nobody())
-        asked = [str(self._bin / "pg_isready"), "-h", str(self.folder), *(["-p", str(self.port)] if self.port else [])]
-        deadline = time.monotonic() + PATIENCE
-        while subprocess.run(asked, capture_output=True, cwd=self.folder, check=False, **as_nobody()).returncode:
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit((self.folder / "log").read_text())
-            time.sleep(0.02)
+        settings = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
+        self._run("pg_ctl", "start", "-w", "-t", "60", "-l", str(self.folder / "log"), "-o", f"-k {self.folder} {settings}")
 
     def stop(self) -> None:
         """End it at once, whoever is connected."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
-            self._process.wait()
-            self._process = None
+        self._run("pg_ctl", "stop", "-w", "-m", "fast")
+
+    def _run(self, program: str, *words: str) -> None:
+        command = [str(self._bin / program), "-D", str(self.folder / "data"), *words]
+        with (self.folder / "said").open("wb") as said:  # no pipe: a server that goes on would keep it open
+            done = subprocess.run(command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=said, stderr=said, check=False, **as_nobody())
+        if done.returncode:
+            raise SystemExit("".join(path.read_text() for path in (self.folder / "said", self.folder / "log") if path.exists()))
 
 
 def keep(folder: Path) -> None:
@@ -117,7 +100,8 @@ def keep(folder: Path) -> None:
             fcntl.flock(users, fcntl.LOCK_EX)
             (folder / "ready").unlink(missing_ok=True)
     finally:
-        server.stop()
+        with contextlib.suppress(SystemExit):  # a test may have stopped it
+            server.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -38,6 +38,13 @@ class Access(StrEnum):
     READ = "read"  # takes no write lock, creates and migrates nothing
 
 
+class Durability(StrEnum):
+    """When a transaction is safe from a power cut. From the death of the process every one is safe when it ends."""
+
+    AT_ONCE = "at once"
+    WITH_THE_NEXT = "with the next"  # saves waiting for the disk where losing the transaction costs no more than asking again
+
+
 class Database:
     """An open database. Not safe for use by several threads; a context manager that closes it."""
 
@@ -75,7 +82,7 @@ class Database:
             yield connection
 
     @contextlib.contextmanager
-    def writing(self, *pipelines: str) -> Iterator[Connection]:
+    def writing(self, *pipelines: str, durability: Durability = Durability.AT_ONCE) -> Iterator[Connection]:
         """Write in one transaction, durable when the block ends, undone when it raises. Raises StateError.
 
         On SQLite all writers queue up. On PostgreSQL those queue up who write to the same pipelines; LeaseLost is raised when the lease on
@@ -83,8 +90,12 @@ class Database:
         """
         if self.access is Access.READ:
             raise StateError(f"the state database {self.where} was opened for reading only")
-        with self._transaction("BEGIN IMMEDIATE") as connection:  # two writers queue up instead of failing half-way
+        level = "FULL" if durability is Durability.AT_ONCE else "NORMAL"
+        begin = (f"PRAGMA synchronous={level}", "BEGIN IMMEDIATE")  # two writers queue up instead of failing half-way
+        with self._transaction(*begin) as connection:
             if self.is_on_server:
+                if durability is Durability.WITH_THE_NEXT:
+                    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
                 self.fence.enter(connection, pipelines)
             yield connection
 
@@ -241,7 +252,6 @@ def _prepare_sqlite(engine: Engine, access: Access) -> None:
     def _connect(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # transactions begin below, not where sqlite3 guesses; DDL then is part of them
         connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA synchronous=FULL")  # rule 19: what is committed as `sending` survives a power cut
         if access is Access.READ:
             connection.execute("PRAGMA query_only=ON")
 

@@ -14,7 +14,7 @@ from calrelay.domain.link import ExternalId, Link, State, TargetId, external_id_
 from calrelay.ports import Claim, Happening, Hold, PassRecord, PipelineRecord
 from calrelay.state import history, holds, pipelines
 from calrelay.state.claims import claim_after
-from calrelay.state.database import Access, Database
+from calrelay.state.database import Access, Database, Durability
 from calrelay.state.rows import Values, links_of, pass_of, table_of, values_of_link, values_of_pass
 from calrelay.state.tables import ClaimRow, LinkRow, MemoRow, MetaRow, PassRow
 
@@ -172,7 +172,9 @@ class SqlLedger:
         """Note that the target accepted all that was wanted of these links, which are stored as SENDING; see `ports.Ledger`."""
         happenings = list(happenings)
         values = [{"of": pipeline, "id": source_id, "as_id": target_id} for source_id, target_id in taken.items()]
-        with self._writing(pipeline, *(happening.pipeline for happening in happenings)) as connection:
+        # An answer lost in a power cut leaves its links SENDING: the target is asked again.
+        durability = Durability.WITH_THE_NEXT
+        with self._database.writing(*self._bound, pipeline, durability=durability) as connection:
             if values:
                 connection.execute(_SETTLE, values)
             history.append(connection, happenings)

@@ -25,10 +25,11 @@ def stamp_of(connection: Connection, where: str) -> str | None:
     """Return the revision of this database, None for an empty one. Raises StateError where it is not ours or newer than this program."""
     inspector = inspect(connection)
     if not inspector.has_table(STAMP.name):
-        if connection.dialect.name == "sqlite" and inspector.get_table_names():
+        others = set(inspector.get_table_names())
+        if others if connection.dialect.name == "sqlite" else others & Base.metadata.tables.keys():
             raise StateError(
                 f"the state database {where} belongs to another program",
-                remedy="set `url` under [state] to a file of calrelay's own; a file that does not exist yet is created",
+                remedy="set `url` under [state] to a database of calrelay's own; a file that does not exist yet is created",
             )
         return None
     stamp = connection.scalar(select(STAMP.c.version_num))
