@@ -174,7 +174,7 @@ def a_storm(edits: Sequence[Webhook], rng: random.Random, *, number: int, forged
 @contextlib.contextmanager
 def receiving(stage: Stage, *, every: str = "10m", full_every: str = "1h", rates: Callable[[str], str] = str) -> Iterator[Hooked]:
     """Run a daemon that has loaded both pipelines and receives webhooks; `rates` may rewrite the config's rates."""
-    port = _free_port()
+    port = free_port()
     tripleseat, timetap = stage.world.tripleseat.settings, stage.world.timetap.settings
     stage.configure(
         level="info",
@@ -201,7 +201,8 @@ def receiving(stage: Stage, *, every: str = "10m", full_every: str = "1h", rates
             popen.wait(PATIENCE)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody uses at the moment."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port

@@ -1,6 +1,8 @@
 """Webhooks end to end: a change at a vendor reaches the other within seconds, and storms do no harm. A process, sockets, real time."""
 
 import random
+import re
+import signal
 import statistics
 import subprocess
 from collections import Counter
@@ -11,7 +13,7 @@ import pytest
 
 from calrelay.errors import ExitCode
 from calrelay.simulators.timetap_rows import start_of
-from tests.system_local.hooked import SECRET, Edits, a_storm, receiving, wall_clock
+from tests.system_local.hooked import SECRET, Edits, a_storm, free_port, receiving, wall_clock
 from tests.system_local.stage import COMMAND, Stage
 
 NAMES = [f"Dinner, take {number}" for number in range(1, 6)]
@@ -94,6 +96,22 @@ def test_an_address_that_is_taken_is_a_wrong_config(small_stage: Stage) -> None:
         second = subprocess.run([COMMAND, "--config", config, "run"], capture_output=True, text=True, timeout=30, check=False)
         assert second.returncode == ExitCode.CONFIG
         assert f"web.hooks: cannot listen on 127.0.0.1:{daemon.port}" in second.stderr
+        assert daemon.end() == 0
+
+
+def test_a_reload_takes_another_address_and_another_secret_into_use(small_stage: Stage) -> None:
+    with receiving(small_stage) as daemon:
+        before = httpx.post(f"{daemon.url}/timetap/studio/{SECRET}", content=b"{}").status_code
+        text, old_url = small_stage.config.read_text(), daemon.url
+        daemon.port = free_port()
+        text = re.sub(r"127.0.0.1:\d+\"\n$", f'127.0.0.1:{daemon.port}"\n', text).replace(SECRET, SECRET[::-1])
+        small_stage.config.write_text(text)
+        daemon.popen.send_signal(signal.SIGHUP)
+        daemon.wait_for(lambda: len(daemon.lines("receiving webhooks")) == 2)
+        after = [httpx.post(f"{daemon.url}/timetap/studio/{key}", content=b"{}").status_code for key in (SECRET, SECRET[::-1])]
+        assert (before, after) == (200, [401, 200])
+        with pytest.raises(httpx.ConnectError):
+            httpx.post(f"{old_url}/timetap/studio/{SECRET}", content=b"{}")
         assert daemon.end() == 0
 
 

@@ -81,6 +81,21 @@ def _web_doubts(document: Document) -> Iterator[str]:
     listen = document.web.listen
     if listen is not None and not listen.is_loopback:
         yield f"web.listen: {listen} can be reached from other machines, and has no HTTPS — listen on 127.0.0.1 behind a proxy that has it"
-    signs = [getattr(account, "webhook_secret", None) for account in document.accounts.values()]
-    if document.web.hooks is not None and not any(signs):
+    yield from _hook_doubts(document)
+
+
+def _hook_doubts(document: Document) -> Iterator[str]:
+    hooks = document.web.hooks
+    able = {name: account for name, account in document.accounts.items() if "webhook_secret" in type(account).model_fields}
+    signed = [name for name, account in able.items() if getattr(account, "webhook_secret", None) is not None]
+    if hooks is None:
+        return
+    if not hooks.is_loopback:
+        yield (
+            f"web.hooks: {hooks} can be reached from other machines without HTTPS, and webhooks carry names and a secret — listen on "
+            "127.0.0.1 behind a proxy that has it"
+        )
+    if not signed:
         yield "web.hooks: no account has a webhook_secret, so every webhook is refused — add one, or leave hooks off"
+    for name in sorted(able.keys() - signed) if signed else ():
+        yield f"accounts.{name}: has no webhook_secret, so its webhooks are refused — add one, or leave it to the schedule"

@@ -63,7 +63,7 @@ class WebSection(Section):
     )
     hooks: ListenAddress = Field(
         default=None,
-        description='Receiver of the vendors\' webhooks, such as "127.0.0.1:8643"; not in this release yet. "" is off.',
+        description='Receiver of the vendors\' webhooks, such as "127.0.0.1:8643", behind a proxy that has HTTPS. "" is off.',
         json_schema_extra={"default": ""},
     )
 

@@ -16,18 +16,12 @@ from calrelay.errors import ConfigError
 GRACE: Final = 2  # seconds for answers under way when the daemon ends
 
 
-async def listen(address: Address, app: ASGIApp, *, key: str) -> None:
-    """Serve until cancelled; answers under way may take a moment more, then connections are cut.
-
-    `key` is the config's name of the address. Raises ConfigError where the address cannot be had. Writes no access log: paths may hold a
-    secret. Believes no forwarded header.
-    """
-    with bound(address, key=key) as listening:
-        await serve(app, listening)
-
-
 async def serve(app: ASGIApp, listening: socket.socket, *, connections: int | None = None) -> None:
-    """Serve on a bound socket until cancelled, and close it; beyond so many connections at once others are told 503. See `listen`."""
+    """Serve on a bound socket until cancelled, and close it; beyond so many connections at once others are told 503.
+
+    Answers under way may take a moment more, then connections are cut. Writes no access log: paths may hold a secret. Believes no
+    forwarded header.
+    """
     server = _Server(
         uvicorn.Config(
             app,
@@ -57,7 +51,10 @@ def address_of(listening: socket.socket) -> Address:
 
 
 def bound(address: Address, *, key: str) -> socket.socket:
-    """Return a socket that listens there already; port 0 lets the system choose. Raises ConfigError where it cannot be had."""
+    """Return a socket that listens there already; port 0 lets the system choose. Raises ConfigError where it cannot be had.
+
+    `key` is the config's name of the address.
+    """
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
         return socket.create_server((address.host, address.port), family=family)

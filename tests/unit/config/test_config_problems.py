@@ -206,12 +206,23 @@ def test_a_pipeline_that_is_switched_off_is_in_nobodys_way(load: Load) -> None:
         ({"accounts/reminders/requests_per_minute": 120}, "accounts.reminders: 2 requests a second are more than Apptoto"),
         ({"web/listen": "0.0.0.0:8642"}, "web.listen: 0.0.0.0:8642 can be reached from other machines"),
         ({"web/hooks": "127.0.0.1:8643"}, "web.hooks: no account has a webhook_secret"),
+        (
+            {"web/hooks": "0.0.0.0:8643", "accounts/venue/webhook_secret": "a-key"},
+            "web.hooks: 0.0.0.0:8643 can be reached from other machines without HTTPS",
+        ),
         ({"pipelines/0/filter/statuses": ["DEFINTE"]}, "pipelines[0].filter.statuses: “DEFINTE” is no status this release knows — did"),
     ],
 )  # fmt: skip
 def test_what_may_not_be_meant_is_a_warning(load: Load, changes: dict[str, Any], warning: str) -> None:
     (found,) = load(changes).warnings
     assert found.startswith(warning)
+
+
+def test_an_account_whose_webhooks_would_be_refused_is_named_where_another_receives(load: Load) -> None:
+    studio = {"vendor": "timetap", "api_key": "340000", "private_key": "a-key"}
+    changes = {"web/hooks": "127.0.0.1:8643", "accounts/venue/webhook_secret": "a-key", "accounts/studio": studio}
+    (found,) = load(changes).warnings
+    assert found.startswith("accounts.studio: has no webhook_secret")
 
 
 @pytest.mark.parametrize(("vendor", "key", "value"), [("venue", "requests_per_second", 10), ("reminders", "requests_per_minute", 100)])

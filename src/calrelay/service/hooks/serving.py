@@ -1,10 +1,13 @@
 """The webhook receiver as a service of the daemon: where it listens, for which accounts, and whom it tells."""
 
+import asyncio
 import functools
+import socket
 from collections.abc import Mapping
 
 from calrelay.config.load import Config
 from calrelay.config.secrets import SecretRef
+from calrelay.config.section import Address
 from calrelay.domain.event import SourceId
 from calrelay.errors import ConfigError
 from calrelay.log import get_logger, register_secret
@@ -13,50 +16,72 @@ from calrelay.service.daemon import Daemon
 from calrelay.service.hints import Fate
 from calrelay.service.hooks.bursts import Bursts, Named
 from calrelay.service.hooks.receiver import Receiver
-from calrelay.service.listening import listen
+from calrelay.service.listening import address_of, bound, serve
 from calrelay.vendors.hooks import HOOKS
 
 _log = get_logger(__name__)
 
 
 async def serve_hooks(daemon: Daemon) -> None:
-    """Receive webhooks where the config says so. Raises ConfigError where it cannot listen there, or lacks a secret."""
-    address = daemon.relay.config.web.hooks
-    if address is None:
-        return
-    accounts = Accounts(daemon)
+    """Receive webhooks where the config says so; a reload takes other secrets and another address into use, or says why not.
+
+    Raises ConfigError with its first step where it cannot listen there, or lacks a secret.
+    """
+    place = Place(daemon)
+    changed = asyncio.Event()
+    daemon.on_reload.append(changed.set)
     bursts = Bursts(functools.partial(_hand_on, daemon))
-    receiver = Receiver(accounts, bursts, daemon.metrics, clock=daemon.clock)
-    _log.info("receiving webhooks", address=str(address), accounts=sorted(accounts()))
+    receiver = Receiver(lambda: place.hooks, bursts, daemon.metrics, clock=daemon.clock)
     try:
-        await listen(address, receiver.app(), key="web.hooks")
+        while True:
+            async with asyncio.TaskGroup() as group:
+                serving = group.create_task(_serve(place, receiver))
+                await _moved(place, changed)
+                serving.cancel()
     finally:
         bursts.close()
 
 
-class Accounts:
-    """The accounts that receive webhooks, by name, as the config in use has them; called for each webhook."""
+async def _serve(place: "Place", receiver: Receiver) -> None:
+    if place.listening is not None:
+        _log.info("receiving webhooks", address=str(address_of(place.listening)), accounts=sorted(place.hooks))
+        await serve(receiver.app(), place.listening)
+
+
+async def _moved(place: "Place", changed: asyncio.Event) -> None:
+    """Wait for a config with another address; one with other secrets is followed on the way."""
+    while True:
+        await changed.wait()
+        changed.clear()
+        if place.follow():
+            return
+
+
+class Place:
+    """Where webhooks are received, None where they are not, and what tells genuine ones by account: as the config in use says."""
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
-        self._config: Config = daemon.relay.config
-        self._hooks = hooks_of(self._config)
+        self._asked: Address | None = None
+        self.listening: socket.socket | None = None
+        self.hooks: Mapping[str, Hook] = {}
+        self._take(daemon.relay.config)
 
-    def __call__(self) -> Mapping[str, Hook]:
-        """Return them; after a reload those of the new config, or still the old ones where a new secret cannot be had."""
-        config = self._daemon.relay.config
-        if config is not self._config:
-            self._follow(config)
-        return self._hooks
-
-    def _follow(self, config: Config) -> None:
-        if config.web.hooks != self._config.web.hooks:
-            _log.warning("the address of webhooks has changed, which a running daemon does not follow", remedy="restart it")
-        self._config = config
+    def follow(self) -> bool:
+        """Take the config in use, and say whether the address is another one now. What cannot be had leaves everything as it was."""
+        before = self.listening
         try:
-            self._hooks = hooks_of(config)
+            self._take(self._daemon.relay.config)
         except ConfigError as error:
-            _log.error("webhook secrets not reloaded; the old ones stay in use", why=error.message, remedy=error.remedy)
+            _log.error("webhooks: the new config cannot be followed; the old one stays in use", why=error.message, remedy=error.remedy)
+        return self.listening is not before
+
+    def _take(self, config: Config) -> None:
+        asked = config.web.hooks
+        hooks = hooks_of(config) if asked else {}
+        if asked != self._asked:
+            self.listening = bound(asked, key="web.hooks") if asked else None
+        self._asked, self.hooks = asked, hooks
 
 
 def hooks_of(config: Config) -> dict[str, Hook]:
