@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from calrelay.cli.check_around import examine_daemon, examine_rights, examine_space
 from calrelay.cli.examination import Examination, Finding
 from calrelay.config.access import others_may_open
 from calrelay.config.database import sqlite_file
@@ -18,6 +19,7 @@ from calrelay.domain.people import Participant, Role
 from calrelay.domain.rendering import Texts
 from calrelay.domain.zones import ZONE_DATA_VERSION, zone_data_is_old
 from calrelay.errors import CalrelayError, ConfigError, MappingError, StateError
+from calrelay.service.loaded import view_daemon
 from calrelay.state.database import Access
 from calrelay.state.locks import PipelineLock
 from calrelay.state.opening import open_state
@@ -138,11 +140,15 @@ def examine_state(config: Config, found: Examination) -> Access | None:
         is_new = file is not None and not file.exists()
         if file is not None and is_new:
             _examine_folder(file.parent)
+        examine_rights(config, file, found)
+        if file is not None:
+            examine_space(file, found)
         access = Access.READ if is_new else Access.WRITE
         with open_state(config.state_url(), config.folder, access) as state:
             if not is_new:
                 for pipeline in config.pipelines:
                     PipelineLock(state.database, pipeline.name, command="check")  # not entered: only whether there can be one
+            examine_daemon(view_daemon(state, config), found)
             found.state = f"{file} (not there yet; the first pass makes it)" if is_new else state.database.where
     except (ConfigError, StateError) as error:
         found.problems += findings_of(error)

@@ -1,9 +1,11 @@
 """How `check` tells what it found: blocks for people, and the document of docs/json/check.json."""
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
 from calrelay.cli.examination import AccountView, Examination, Finding, PipelineView, Verdict
+from calrelay.cli.daemon_told import daemon_in_words, daemon_to_json
 from calrelay.cli.output import Block, Table
 from calrelay.vendors.registry import VENDORS
 
@@ -33,6 +35,8 @@ def document_of(found: Examination) -> dict[str, Any]:
         "warnings": all_warnings(found),
         "exit_code": found.exit_code,
     }
+        "daemon": None if found.daemon is None else daemon_to_json(found.daemon),
+        "notified": found.notified,
 
 
 def all_warnings(found: Examination) -> list[str]:
@@ -84,6 +88,10 @@ def _basics(found: Examination) -> Iterator[tuple[str, str]]:
     yield "Zone data", found.zone_data
 
 
+    if found.daemon is not None:
+        yield "Daemon", daemon_in_words(dataclasses.replace(found.daemon, is_current=None), datetime.now(UTC))
+    if found.notified:
+        yield "Notified", f"{' and '.join(found.notified)}, for a trial"
 def _headline(view: AccountView) -> str:
     vendor = VENDORS[view.vendor].label if view.vendor in VENDORS else view.vendor
     parts = [view.verdict.value]

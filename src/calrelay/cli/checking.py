@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Final, cast
 
 from calrelay.assembly import assemble
+from calrelay.cli.check_around import examine_listeners, examine_notify, try_notify, zones_without_name
 from calrelay.cli.check_machine import examine_secrets, examine_state, examine_templates, examine_zone_data, findings_of
 from calrelay.cli.check_overlap import examine_overlap
 from calrelay.cli.check_texts import describe, document_of
@@ -28,11 +29,12 @@ from calrelay.state.database import Access
 
 _SKEW_WORTH_A_WORD: Final = 30  # seconds
 _SKEW_TOO_FAR: Final = 300
+_RAILS: Final = "rails"  # how a target is told of zones, unless its account says otherwise
 _SHOWN: Final = 12  # calendars or places named in a sentence
 
 
-def check(session: Session, output: Output, *, is_offline: bool) -> int:
-    """Examine everything and tell it; the exit code is the worst problem's."""
+def check(session: Session, output: Output, *, is_offline: bool, tries_notify: bool = False) -> int:
+    """Examine everything and tell it; the exit code is the worst problem's. With `tries_notify` a notice is sent for a trial."""
     found = Examination(zone_data=ZONE_DATA_VERSION, is_offline=is_offline)
     examine_zone_data(found)
     try:
@@ -42,6 +44,8 @@ def check(session: Session, output: Output, *, is_offline: bool) -> int:
         found.problems += findings_of(error)
     else:
         _examine(session, output, config, found)
+        if tries_notify and not found.problems:
+            session.run(try_notify(config, found))
     output.answer(document_of(found), describe(found))
     return found.exit_code
 
@@ -54,6 +58,8 @@ def _examine(session: Session, output: Output, config: Config, found: Examinatio
     unready = examine_secrets(config, found)
     examine_templates(config, found)
     access = examine_state(config, found)
+    examine_listeners(config, found)
+    examine_notify(config, found)
     names = [name for name in config.accounts if name not in unready]
     if access is None or found.is_offline or not names:
         return
@@ -89,6 +95,7 @@ async def _ask(config: Config, name: str, access: Access, found: Examination) ->
             end = relay.ends[name]
             try:
                 facts = [*await end.probe(), *_zone_facts(account)]
+                found.warnings += _nameless_zones(config, name, facts)
                 found.accounts[name] = _seen(found.accounts[name], Verdict.WORKS, end, _with_doubts(facts, account))
                 await _examine_calendars(config, name, end, relay.ledger, found)
             except CalrelayError:
@@ -125,6 +132,17 @@ def _zone_facts(account: AccountModel) -> Iterator[Fact]:
     zones: Mapping[str, str] = getattr(account, "zones", {})
     for place, zone in zones.items():
         yield Fact(name=f"zones {place}", value=f"{zone}, as the config says")
+
+
+def _nameless_zones(config: Config, account: str, facts: Sequence[Fact]) -> Iterator[str]:
+    """Warn of zones that a target is not told of: in messages times then read on the clock of its calendar."""
+    targets = [config.account(one.target) for one in config.pipelines if one.source == account and one.enabled]
+    if any(getattr(target, "time_zone_names", None) == _RAILS for target in targets):
+        for zone in zones_without_name(facts):
+            yield (
+                f"{account}: {zone} has no Rails name, so its events are sent without time_zone, and messages show times on the clock of "
+                "Apptoto's calendar — set that calendar's own zone, or time_zone_names of the target account"
+            )
 
 
 def _with_doubts(facts: Sequence[Fact], account: AccountModel) -> list[Fact]:

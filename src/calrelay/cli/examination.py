@@ -9,6 +9,7 @@ from typing import Self
 from calrelay.engine.overlap import Overlapping
 from calrelay.errors import CalrelayError, ExitCode
 from calrelay.ports import Fact
+from calrelay.service.loaded import DaemonView
 
 
 class Verdict(StrEnum):
@@ -79,6 +80,8 @@ class Examination:
     pipelines: list[PipelineView] = dataclasses.field(default_factory=list)
     problems: list[Finding] = dataclasses.field(default_factory=list)
     warnings: list[str] = dataclasses.field(default_factory=list)
+    daemon: DaemonView | None = None
+    notified: list[str] = dataclasses.field(default_factory=list)  # what of [notify] was tried and works
 
     @property
     def exit_code(self) -> int:

@@ -61,6 +61,7 @@ def init(
 def check(
     ctx: typer.Context,
     offline: Annotated[bool, typer.Option("--offline", help="Look at this machine only: no vendor is asked, no secret is needed.")] = False,
+    tries_notify: Annotated[bool, typer.Option("--notify", help="Send a notice and a ping for a trial, if nothing is wrong.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Validate everything that `run` would refuse, and ask each account, reading only.
@@ -70,7 +71,7 @@ def check(
     """
     from calrelay.cli import checking  # noqa: PLC0415 - heavy
 
-    return checking.check(session_of(ctx), Output(as_json), is_offline=offline)
+    return checking.check(session_of(ctx), Output(as_json), is_offline=offline, tries_notify=tries_notify)
 
 
 def login(

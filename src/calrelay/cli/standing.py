@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from calrelay.cli.daemon_told import daemon_in_words, daemon_to_json
 from calrelay.cli.output import Block, Output, Table, elapsed
 from calrelay.cli.overlap_texts import overlap_words
 from calrelay.cli.session import Session
@@ -11,7 +12,9 @@ from calrelay.config.load import Config
 from calrelay.domain.link import State
 from calrelay.domain.words import ago, counted, iso
 from calrelay.domain.zones import ZONE_DATA_VERSION, zone_data_is_old
-from calrelay.ports import PassRecord
+from calrelay.engine.holds import is_approved
+from calrelay.ports import Hold, PassRecord
+from calrelay.service.loaded import view_daemon
 from calrelay.service.standing import Budget, Standing, requests_by_account, standings_of
 from calrelay.state.database import Access
 
@@ -24,7 +27,9 @@ def status(session: Session, output: Output) -> int:
         now = session.now()
         standings = standings_of(config, state.ledger, now)
         rates = requests_by_account(config, standings, now)
-    output.answer(document_of(config, standings, rates, now), describe(config, standings, rates, now))
+        daemon = view_daemon(state, config)
+    document = document_of(config, standings, rates, now) | {"daemon": daemon_to_json(daemon)}
+    output.answer(document, [*describe(config, standings, rates, now), f"daemon {daemon_in_words(daemon, now)}"])
     return 0
 
 

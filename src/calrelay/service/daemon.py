@@ -20,6 +20,7 @@ from calrelay.errors import CalrelayError, ConfigError
 from calrelay.log import get_logger
 from calrelay.ports import Clock
 from calrelay.service.freshness import Freshness, freshness
+from calrelay.service.loaded import note_loaded
 from calrelay.service.metrics import Metrics
 from calrelay.service.pass_log import PassLog
 from calrelay.service.rhythm import Health, Rhythm
@@ -137,6 +138,7 @@ class Daemon:
             self._open = await self._opened(self._config)
             stack.enter_context(DaemonLock(self.relay.state.database, command=COMMAND))
             stack.enter_context(self.schedule)
+            note_loaded(self.relay.ledger, self._config, self.clock())
             try:
                 async with asyncio.TaskGroup() as group:
                     await self._live(group)
@@ -192,6 +194,7 @@ class Daemon:
         await self._wind_down()
         await self._close()
         self._open = fresh
+        note_loaded(self.relay.ledger, self.relay.config, self.clock())
         if self._is_ending:
             return
         known = self._runners.keys() & self.relay.pipelines.keys()

@@ -2,19 +2,22 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from calrelay.config.load import Config
 from calrelay.config.notify import check_ping_url
 from calrelay.errors import CalrelayError, ConfigError
 from calrelay.http.ping import ping
 from calrelay.log import get_logger, register_secret
-from calrelay.service.daemon import Daemon
+
+if TYPE_CHECKING:
+    from calrelay.service.daemon import Daemon
 
 Ping = Callable[[str], Awaitable[str | None]]
 _log = get_logger(__name__)
 
 
-async def show_life(daemon: Daemon) -> None:
+async def show_life(daemon: "Daemon") -> None:
     """Ask the ping address every `ping_every` while all is well."""
     await Pulse(daemon).run()
 
@@ -35,7 +38,7 @@ def ping_url_of(config: Config) -> str | None:
 class Pulse:
     """Asks the address, one request at a time; a failure is logged once, and once that it works again."""
 
-    def __init__(self, daemon: Daemon, *, ask: Ping = ping) -> None:
+    def __init__(self, daemon: "Daemon", *, ask: Ping = ping) -> None:
         self._daemon = daemon
         self._ask = ask
         self._has_failed = False

@@ -9,6 +9,7 @@ from calrelay.config.model import Pipeline
 from calrelay.domain.link import State
 from calrelay.engine.overlap import Overlapping, remembered_overlap
 from calrelay.ports import Hold, Ledger, PassRecord, PipelineRecord
+from calrelay.service.freshness import INTERVALS
 
 HOUR = timedelta(hours=1)
 _LATE = 2  # complete reads missed before a pipeline is called late
@@ -36,6 +37,8 @@ class Standing:
             return "paused"
         if self.record.first_complete_at is None:
             return "first load waits" if self.passes else "never run"
+        if self.is_stale:
+            return "stale"
         if self.passes and self.passes[0].outcome in ("failed", "refused"):
             return self.passes[0].outcome
         if self.is_late:
@@ -43,6 +46,12 @@ class Standing:
         if self.holds:
             return "waits for you"
         return "in step" if self.record.last_complete_at else "loaded"
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether so many complete reads are missing that cancellations may have been missed for long; `/readyz` is red then."""
+        last = self.record.last_complete_at
+        return last is not None and self.now - last > INTERVALS * self.table.full_every
 
     @property
     def is_late(self) -> bool:
