@@ -183,7 +183,8 @@ def _create(event: Event, link: Link | None, source_hash: str, policy: Policy, h
     ends_move = link.state is State.READY and link.wanted is not None and link.generation > 1
     is_decided = ends_move or _is_decided(link, source_hash, policy) or (link.state is State.WAITING and link.reason in tuple(Wait))
     if not (ends_move or link.backfilled):  # what was parked under another mode follows a config that was made quieter since
-        link = dataclasses.replace(link, mode=quieter(link.mode, policy.mode))
+        mode = quieter(link.mode, policy.mode)
+        link = link if link.mode is mode else dataclasses.replace(link, mode=mode)
     entry = policy.entry_of(event, link.mode, backfilled=link.backfilled)
     return Create(link=_wanting(link, hasher.of_entry(entry), source_hash, policy), event=event, entry=entry, is_decided=is_decided)
 

@@ -274,6 +274,8 @@ class Surveyor:
         return None
 
     def _with_generation(self, create: Create, generation: int) -> Create:
+        if create.link.generation == generation:
+            return create
         return dataclasses.replace(create, link=dataclasses.replace(create.link, generation=generation))
 
     def _quarantine(self, source_id: SourceId, link: Link | None, error: MappingError, claims: Mapping[ExternalId, Claim]) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from calrelay.domain.event import Event, Lifecycle, SourceId
@@ -28,6 +29,7 @@ _PHONE_TYPES: Final = ("mobile", "main", "work", "home")  # in this order (rule 
 _NO_TELEPHONES: Final = frozenset({"fax", "pager", "skype"})
 _LONGEST: Final = timedelta(hours=24)  # Tripleseat: Time and zones; longer business is one booking with several events
 _TOLERANCE: Final = timedelta(minutes=1)  # the wall clock has no seconds
+_READINGS_KEPT: Final = 8192  # events start and end at few times of day, and every pass reads the same ones again
 
 
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)  # when something takes place whose time neither can be read nor matters
@@ -117,9 +119,9 @@ def _when(row: EventRow, context: Context, log: _Log, lifecycle: Lifecycle) -> t
 
 def lacks_zone(row: EventRow, context: Context) -> bool:
     """Say whether a row needs its site's zone, because neither the config nor the row itself names one."""
-    if _status(row, _Log())[1] is Lifecycle.CANCELLED:
+    if _lifecycle(row) is Lifecycle.CANCELLED:
         return False
-    return _overriding_place(row, context) is None and _told_place(row, dataclasses.replace(context, site_zones={}), _Log()) is None
+    return _overriding_place(row, context) is None and not _is_zone(row.event_timezone)
 
 
 def lacks_channels(row: EventRow, context: Context) -> bool:
@@ -127,7 +129,7 @@ def lacks_channels(row: EventRow, context: Context) -> bool:
 
     Whether list rows hold phones and e-mails is not proven: absent arrays may be there by id, empty ones will not (Tripleseat: Unknowns).
     """
-    if _status(row, _Log())[1] is Lifecycle.CANCELLED:
+    if _lifecycle(row) is Lifecycle.CANCELLED:
         return False
     wanted = [person for role, person in _people(row) if role in context.people]
     if any(isinstance(person, Contact) and person.lacks_channels for person in wanted):
@@ -140,13 +142,14 @@ def is_deleted(row: EventRow) -> bool:
     return row.deleted_at is not None
 
 
+def _lifecycle(row: EventRow) -> Lifecycle:
+    return Lifecycle.CANCELLED if is_deleted(row) else _LIFECYCLES.get((row.status or "").upper(), Lifecycle.UNKNOWN)
+
+
 def _status(row: EventRow, log: _Log) -> tuple[str, Lifecycle]:
     status = (row.status or "").upper()  # upper-case in payloads, lower-case in filters (Tripleseat: quirk 6)
-    if is_deleted(row):
-        lifecycle, why = Lifecycle.CANCELLED, "deleted_at is set"
-    else:
-        lifecycle = _LIFECYCLES.get(status, Lifecycle.UNKNOWN)
-        why = f"status is {status or 'missing'}"
+    lifecycle = _lifecycle(row)
+    why = "deleted_at is set" if is_deleted(row) else f"status is {status or 'missing'}"
     if lifecycle is Lifecycle.UNKNOWN:
         log.notes.append("the status is missing" if not status else "the status is not one this release knows")
     log.reasoning.append(f"lifecycle: {lifecycle}, because {why}")
@@ -190,6 +193,13 @@ def _told_place(row: EventRow, context: Context, log: _Log) -> _Place | None:
     return None
 
 
+def _is_zone(name: str | None) -> bool:
+    try:
+        return bool(name) and bool(resolve_zone(name or ""))
+    except MappingError:
+        return False
+
+
 def _instant(row: EventRow, edge: str, place: _Place, log: _Log) -> datetime:
     """Read the start or the end: UTC field, offset field, wall clock (rule 5), or the wall clock first where the config overrules."""
     readings = list(_readings(row, edge, place, log))
@@ -216,11 +226,11 @@ def _readings(row: EventRow, edge: str, place: _Place, log: _Log) -> Iterator[_R
         text: str | None = getattr(row, name)
         if text is None:
             continue
-        moment = _moment(text)
-        if moment is None:
+        reading = _reading(name, text, place.zone, is_utc=name == utc, overrules=place.overrules)
+        if reading is None:
             log.notes.append(f"{name} cannot be read")
             continue
-        yield _reading(name, moment, place, is_utc=name == utc)
+        yield reading
 
 
 def _moment(text: str) -> datetime | None:
@@ -231,14 +241,18 @@ def _moment(text: str) -> datetime | None:
         return None
 
 
-def _reading(name: str, moment: datetime, place: _Place, *, is_utc: bool) -> _Reading:
+@lru_cache(maxsize=_READINGS_KEPT)
+def _reading(name: str, text: str, zone: Zone, *, is_utc: bool, overrules: bool) -> _Reading | None:
+    moment = _moment(text)
+    if moment is None:
+        return None
     if is_utc:
         return _Reading(field=name, instant=(moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC))
-    if moment.tzinfo is not None and not place.overrules:
+    if moment.tzinfo is not None and not overrules:
         return _Reading(field=name, instant=moment.astimezone(UTC))
     wall = moment.replace(tzinfo=None)
-    found = to_instant(wall, place.zone)
-    return _Reading(field=f"{name} in {place.zone}", instant=found.instant, wall=wall, flag=found.flag)
+    found = to_instant(wall, zone)
+    return _Reading(field=f"{name} in {zone}", instant=found.instant, wall=wall, flag=found.flag)
 
 
 def _doubt(edge: str, chosen: _Reading, others: list[_Reading], place: _Place, log: _Log) -> None:
@@ -255,7 +269,7 @@ def _doubt(edge: str, chosen: _Reading, others: list[_Reading], place: _Place, l
 
 def _agree(chosen: _Reading, other: _Reading, zone: Zone) -> bool:
     """Compare two readings. A wall clock agrees with any instant at which clocks show it, so with both occurrences in a fold."""
-    if abs(chosen.instant - other.instant) < _TOLERANCE:
+    if chosen.instant == other.instant or abs(chosen.instant - other.instant) < _TOLERANCE:
         return True
     shown = with_offset(chosen.instant, zone).replace(tzinfo=None)
     return other.wall is not None and abs(shown - other.wall) < _TOLERANCE
@@ -323,6 +337,8 @@ def _channels(who: Participant) -> set[str]:
 
 
 def _without(who: Participant, taken: set[str]) -> Participant:
+    if not taken:
+        return who
     email = None if who.email and who.email.casefold() in taken else who.email
     return dataclasses.replace(who, email=email, phone=None if who.phone in taken else who.phone)
 
