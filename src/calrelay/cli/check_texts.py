@@ -2,11 +2,13 @@
 
 import dataclasses
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
-from calrelay.cli.examination import AccountView, Examination, Finding, PipelineView, Verdict
 from calrelay.cli.daemon_told import daemon_in_words, daemon_to_json
+from calrelay.cli.examination import AccountView, Examination, Finding, PipelineView, Verdict
 from calrelay.cli.output import Block, Table
+from calrelay.domain.words import counted
 from calrelay.vendors.registry import VENDORS
 
 
@@ -33,10 +35,10 @@ def document_of(found: Examination) -> dict[str, Any]:
             {"kind": one.kind, "account": one.account or None, "message": one.message, "remedy": one.remedy} for one in found.problems
         ],
         "warnings": all_warnings(found),
-        "exit_code": found.exit_code,
-    }
         "daemon": None if found.daemon is None else daemon_to_json(found.daemon),
         "notified": found.notified,
+        "exit_code": found.exit_code,
+    }
 
 
 def all_warnings(found: Examination) -> list[str]:
@@ -86,12 +88,12 @@ def _basics(found: Examination) -> Iterator[tuple[str, str]]:
     if found.state is not None:
         yield "State", found.state
     yield "Zone data", found.zone_data
-
-
     if found.daemon is not None:
         yield "Daemon", daemon_in_words(dataclasses.replace(found.daemon, is_current=None), datetime.now(UTC))
     if found.notified:
         yield "Notified", f"{' and '.join(found.notified)}, for a trial"
+
+
 def _headline(view: AccountView) -> str:
     vendor = VENDORS[view.vendor].label if view.vendor in VENDORS else view.vendor
     parts = [view.verdict.value]
@@ -123,6 +125,8 @@ def _problem_rows(problem: Finding) -> list[tuple[str, str]]:
 def _conclusion(found: Examination) -> str:
     if found.problems:
         return "One problem." if len(found.problems) == 1 else f"{len(found.problems)} problems."
+    doubts = len(all_warnings(found))
+    but = f", but {counted(doubts, 'warning')} above {'is' if doubts == 1 else 'are'} worth a look" if doubts else ""
     if found.is_offline:
-        return "Nothing is wrong on this machine. No account was asked: `calrelay check` does."
-    return "Nothing is wrong. `calrelay plan` shows what a sync would do."
+        return f"Nothing is wrong on this machine{but}. No account was asked: `calrelay check` does."
+    return f"Nothing is wrong{but}. `calrelay plan` shows what a sync would do."
