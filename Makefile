@@ -19,7 +19,7 @@ install: $(VENV)/.runtime ## put calrelay into .venv
 test: $(VENV)/.test lint ## lint, types, walls and every test that needs neither root nor a server
 	$(BIN)/pytest -n auto
 
-test-system: $(VENV)/.test ## what needs root or Debian packages
+test-system: $(VENV)/.system ## what needs root or Debian packages
 	$(BIN)/pytest -m system tests/system
 
 soak: $(VENV)/.test ## the daemon for SOAK seconds against vendors that misbehave, killed on the way; SEED=… repeats a run
@@ -43,6 +43,8 @@ requirements: $(VENV)/.test ## resolve the pinned requirements anew; needs uv
 	  pyproject.toml requirements/build.in -o requirements/runtime.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate \
 	  pyproject.toml requirements/build.in requirements/test.in -c requirements/runtime.txt -o requirements/test.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate \
+	  requirements/system.in -c requirements/test.txt -o requirements/system.txt
 
 clean: ## remove the virtual environment and everything the tools left behind
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
@@ -55,6 +57,10 @@ $(BIN)/python:
 $(VENV)/.runtime: requirements/runtime.txt pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/runtime.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.system: requirements/system.txt $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/system.txt
 	@touch $@
 
 $(VENV)/.test: requirements/test.txt $(VENV)/.runtime

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -42,8 +43,9 @@ def chart_of(passes: Sequence[PassRecord]) -> Chart:
     longest = max((one.seconds for one in shown), default=0.0)
     first = (SHOWN - len(shown)) * STEP
     bars = [_bar(one, first + at * STEP, longest) for at, one in enumerate(shown)]
-    well = sum(one.outcome == "ok" for one in shown)
-    return Chart(bars=bars, words=f"{well} of the last {counted(len(shown), 'pass', 'passes')} went well" if shown else "no pass yet")
+    outcomes = Counter(one.outcome for one in shown)
+    told = ", ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common())
+    return Chart(bars=bars, words=f"Last {counted(len(shown), 'pass', 'passes')}: {told}" if shown else "No pass yet")
 
 
 def _bar(record: PassRecord, x: int, longest: float) -> Bar:

@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import hashlib
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,7 +76,7 @@ def _environment() -> Environment:
 
 
 def _ahead(instant: datetime, now: datetime) -> str:
-    return f"in {span_in_words(instant - now)}" if instant > now else "now"
+    return f"in {span_in_words(instant - now)}" if instant - now >= timedelta(seconds=1) else "now"
 
 
 def _codes(text: str) -> Markup:

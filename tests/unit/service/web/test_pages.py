@@ -57,7 +57,7 @@ async def test_it_says_at_a_glance_that_all_is_well(browser: Browser) -> None:
     assert "Everything is in step." in page
     assert "venue → reminders" in page
     assert "1 event</dd>" in page
-    assert "1 of the last 1 pass went well" in page
+    assert "Last 1 pass: 1 ok" in page
     assert "Zone data" in page
 
 
