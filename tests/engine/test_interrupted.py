@@ -10,9 +10,9 @@ from calrelay.domain.link import CalendarId, State
 from calrelay.domain.policy import Match, Route
 from calrelay.engine import decisions
 from calrelay.engine.report import Outcome
-from calrelay.errors import ExitCode, VendorUnavailable
+from calrelay.errors import AuthFailed, ExitCode, VendorUnavailable
 from calrelay.ports import Flaw, Page, Scope
-from tests.fakes.memory_source import an_event, moved
+from tests.fakes.memory_source import an_event, moved, with_status
 from tests.fakes.memory_target import Applied, Call
 from tests.fakes.pipelines import TERRACE, Bench, a_bench
 
@@ -151,3 +151,14 @@ async def test_a_move_to_another_calendar_whose_delete_was_applied_goes_on_with_
     await bench.sync()
     report = await bench.sync()
     assert (report.created, report.quarantined, bench.target.held("ms-1.2").calendar) == (1, 0, TERRACE)
+
+
+async def test_what_was_answered_with_a_page_may_have_been_applied_and_is_asked_for() -> None:
+    """A login page with status 200, or a proxy's page after the work was done."""
+    bench = a_bench(an_event(1))
+    bench.target.fail_next(AuthFailed("a page", account="reminders", status=200), call=Call.UPSERT, times=5, applied=Applied.ALL)
+    assert (await bench.sync()).exit_code == ExitCode.VENDOR
+    bench.target._failing.clear()
+    bench.source.put(with_status(an_event(1), "LOST"))
+    report = await bench.sync()
+    assert (report.deleted, bench.target.live) == (1, {})

@@ -15,6 +15,7 @@ from calrelay import log
 from calrelay.errors import AuthFailed, RateLimited, VendorError, VendorUnavailable
 from calrelay.http.client import Answer, VendorClient
 from calrelay.http.pacing import Pacer
+from calrelay.http.retry import Retry
 from calrelay.simulators.faults import Fault, Kind
 from calrelay.vendors.timetap.auth import sign
 from tests.vendors.timetap_account import BASE_URL, NOW, TimeTapAccount, open_account
@@ -162,6 +163,19 @@ async def test_a_sign_in_that_keeps_failing_is_no_fault_of_the_keys(account: Tim
     with pytest.raises(error):
         await ask(account)
     assert tokens(account) == 5
+
+
+async def test_a_sign_in_that_is_told_to_wait_waits_as_long(account: TimeTapAccount, monkeypatch: pytest.MonkeyPatch) -> None:
+    account.sim.faults.add(Fault(kind=Kind.STATUS, status=429, headers={"Retry-After": "7"}, path=PATH, times=1))
+    waits: list[float] = []
+
+    async def note(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(account.http, "_retry", Retry(wait=note))
+    assert (await ask(account)).status == 200
+    assert waits
+    assert waits[0] >= 7
 
 
 async def test_a_sign_in_works_again_after_an_outage(account: TimeTapAccount) -> None:

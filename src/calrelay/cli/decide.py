@@ -96,11 +96,19 @@ def resume(ctx: typer.Context, pipeline: PipelineName, as_json: AsJson = False) 
     return decisions.set_paused(session_of(ctx), Output(as_json), pipeline, is_paused=False)
 
 
-def ignore(ctx: typer.Context, external_id: EventId, as_json: AsJson = False) -> int:
-    """Leave one event alone for good: whatever its source says, the target keeps what it has."""
+def ignore(
+    ctx: typer.Context,
+    external_id: EventId,
+    undo: Annotated[bool, typer.Option("--undo", help="Look after the event again, as it is at its source now.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Leave one event alone for good: whatever its source says, the target keeps what it has.
+
+    --undo ends that. It also takes back `quarantine drop`, and a `reject` that left the event alone until its row changes.
+    """
     from calrelay.cli import decisions  # noqa: PLC0415 - heavy
 
-    return decisions.ignore(session_of(ctx), Output(as_json), external_id)
+    return decisions.ignore(session_of(ctx), Output(as_json), external_id, takes_back=undo)
 
 
 def retag(
@@ -109,7 +117,10 @@ def retag(
     messages: Annotated[MessageMode, typer.Option(help="send, or one whose hashtag is added: auto, no-booking, skip.")],
     as_json: AsJson = False,
 ) -> int:
-    """Change how an event, or all coming events of a pipeline, are marked for messages; the next pass sends the changed content."""
+    """Change how an event, or all coming events of a pipeline, are marked for messages; the next pass sends the changed content.
+
+    An event that is not at the target yet is never created louder than the pipeline's `messages` says.
+    """
     from calrelay.cli import decisions  # noqa: PLC0415 - heavy
 
     return decisions.retag(session_of(ctx), Output(as_json), name, messages)

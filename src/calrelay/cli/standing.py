@@ -97,7 +97,13 @@ def _problems(standing: Standing) -> list[tuple[str, str]]:
 
 
 def _held(standing: Standing) -> list[tuple[str, str]]:
-    return [(hold.words, f"calrelay approve {hold.id}, or calrelay reject {hold.id}") for hold in standing.holds]
+    return [_told(hold, standing.now) for hold in standing.holds]
+
+
+def _told(hold: Hold, now: datetime) -> tuple[str, str]:
+    if all(is_approved(item, now) for item in hold.items):
+        return f"{hold.words}; approved, goes with the next pass", ""
+    return hold.words, f"calrelay approve {hold.id}, or calrelay reject {hold.id}"
 
 
 def _counted(standing: Standing) -> list[tuple[str, str]]:

@@ -12,16 +12,14 @@ from calrelay.ports import Hold, HoldItem
 APPROVAL_LASTS = timedelta(hours=24)
 
 
+def is_approved(item: HoldItem, now: datetime) -> bool:
+    """Say whether an item is approved at this moment."""
+    return item.approved_at is not None and now - item.approved_at <= APPROVAL_LASTS
+
+
 def approval_of(holds: Iterable[Hold], now: datetime) -> Approval:
     """Return what is approved at this moment; an approval expires after 24 hours (rule 15)."""
-    return Approval(
-        digests={
-            item.source_id: item.digest
-            for hold in holds
-            for item in hold.items
-            if item.approved_at is not None and now - item.approved_at <= APPROVAL_LASTS
-        }
-    )
+    return Approval(digests={item.source_id: item.digest for hold in holds for item in hold.items if is_approved(item, now)})
 
 
 def merge(

@@ -176,7 +176,7 @@ class VendorClient:
             json: the body, sent as JSON.
             form: the body, sent as a form.
             accept: further statuses that the caller understands; their answers are returned without any check.
-            retry_invalid: demand JSON already here, and repeat the request where it is not (TimeTap at times sends empty bodies).
+            retry_invalid: demand JSON already here, and repeat the request where it is not (TimeTap at times sends empty bodies, or pages).
 
         Raises:
             VendorError: the last attempt's failure, one of the tree in `calrelay.errors`.
@@ -220,7 +220,7 @@ class VendorClient:
         if failure is not None:
             return failure
         if answer.is_html:
-            return Failure(error=login_page(asked.where, answer.status), passes=False)
+            return Failure(error=login_page(asked.where, answer.status), passes=asked.json_only)
         if asked.json_only:
             return _failure_of_json(answer)
         return None

@@ -256,6 +256,23 @@ def test_holds_are_listed_and_approved_and_the_next_pass_applies_them(house: Hou
     assert (applied["deleted"], applied["held"]) == (len(hold["items"]), 0)
 
 
+def test_holds_tell_when_each_event_is_soonest_first(house: House) -> None:
+    hold_deletes(house)
+    hold = house.ask("holds")["holds"][0]
+    starts = {item["external_id"]: item["start"] for item in hold["items"]}
+    assert min(starts.values()) == hold["earliest"]
+    listed = [line.split("ts-")[1].split()[0] for line in house.type("holds").out.splitlines() if " ts-" in line]
+    assert [f"ts-{number}" for number in listed] == sorted(starts, key=lambda one: (starts[one], one))[:20]
+
+
+def test_what_is_approved_says_so_in_status_and_asks_for_nothing(house: House) -> None:
+    hold_deletes(house)
+    house.type("approve", "venue")
+    text = house.type("status").out
+    assert "approved, goes with the next pass" in text
+    assert "calrelay approve" not in text
+
+
 def test_a_rejected_hold_is_gone_and_the_target_keeps_what_it_has(house: House) -> None:
     hold_deletes(house)
     there = len(house.world.apptoto.events.live_events())
@@ -322,6 +339,19 @@ def test_an_ignored_event_is_left_alone(house: House) -> None:
     house.world.tripleseat.events.set_status(int(external_id.removeprefix("ts-")), "LOST")
     assert house.ask("sync", "venue")["passes"][0]["deleted"] == 0
     assert "never touched again" in house.type("show", external_id).out
+
+
+def test_an_ignored_event_is_looked_after_again(house: House) -> None:
+    external_id = house.ask("plan", "venue")["passes"][0]["actions"][0]["external_id"]
+    house.load("venue")
+    house.type("ignore", external_id)
+    number = int(external_id.removeprefix("ts-"))
+    house.world.tripleseat.events.rename(number, "Renamed")
+    assert house.ask("sync", "venue")["passes"][0]["updated"] == 0
+    assert_fits(house.ask("ignore", external_id, "--undo"), "events")
+    assert house.ask("sync", "venue")["passes"][0]["updated"] == 1
+    again = house.type("ignore", external_id, "--undo")
+    assert (again.code, "is not ignored" in again.err) == (ExitCode.CONFIG, True)
 
 
 def test_retag_changes_one_event_or_a_whole_pipeline(house: House) -> None:

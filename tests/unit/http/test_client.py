@@ -100,6 +100,13 @@ async def test_a_login_page_is_a_failed_sign_in(client_of: Build) -> None:
     assert len(vendor.requests) == 1
 
 
+async def test_a_page_where_json_is_demanded_is_asked_for_again(client_of: Build) -> None:
+    """TimeTap answers with bodies that are no JSON at times, and with JSON the next moment."""
+    vendor = Vendor(httpx.Response(200, content=b"<html>Busy", headers=HTML), httpx.Response(200, json={}))
+    assert (await ask(client_of(vendor), retry_invalid=True)).status == 200
+    assert len(vendor.requests) == 2
+
+
 async def test_html_with_502_is_an_outage(client_of: Build) -> None:
     with pytest.raises(VendorUnavailable):
         await ask(client_of(Vendor(httpx.Response(502, content=b"<html>Bad gateway", headers=HTML))))
