@@ -94,13 +94,16 @@ async def _merged_template(client: Client, subject: Subject) -> Any:
 
 
 async def _save_action(client: Client, subject: Subject) -> Any:
-    body = an_action_body(int(subject["definition_id"]), int(subject["template_id"])) | {"businessId": 1, "active": False}
-    return await client.save_action(body | {"eventActionId": int(subject["action_id"])})
+    """Without an id one is created, with it one is changed; the same goes for definitions."""
+    body = an_action_body(int(subject["definition_id"]), int(subject["template_id"])) | {"businessId": 1}
+    created = await client.save_action(body)
+    return created, await client.save_action(body | {"active": False, "eventActionId": int(subject["action_id"])})
 
 
 async def _save_definition(client: Client, subject: Subject) -> Any:
     body = a_definition_body(3, -24, _WORDS) | {"businessId": 1}
-    return await client.save_definition(body | {"eventDefnId": int(subject["definition_id"])})
+    created = await client.save_definition(body)
+    return created, await client.save_definition(body | {"eventDefnId": int(subject["definition_id"])})
 
 
 async def _delete_definition(client: Client, subject: Subject) -> Any:

@@ -50,8 +50,6 @@ async def test_a_list_brings_typed_objects(method: str, kind: type[Kept]) -> Non
         ("merged_template", "email_template_id", "template_id"),
         ("campaign", "invitation_campaign_id", "campaign_id"),
         ("invitation", "invitation_uuid", "invitation_uuid"),
-        ("save_definition", "event_defn_id", "definition_id"),
-        ("save_action", "event_action_id", "action_id"),
         ("update_template", "email_template_id", "template_id"),
         ("update_campaign", "invitation_campaign_id", "campaign_id"),
     ],
@@ -72,9 +70,17 @@ async def test_disabled_categories_are_told_by_their_ids() -> None:
     assert rows[0].email_category_id
 
 
-async def test_an_action_is_saved_inactive() -> None:
-    action, _ = await play("save_action")
-    assert action.active is False
+async def test_an_action_without_an_id_is_created_and_one_with_an_id_is_saved_inactive() -> None:
+    (created, saved), subject = await play("save_action")
+    assert created.active is True
+    assert created.event_action_id not in (None, subject["action_id"])
+    assert (saved.event_action_id, saved.active) == (subject["action_id"], False)
+
+
+async def test_a_definition_without_an_id_is_created_and_one_with_an_id_is_changed() -> None:
+    (created, saved), subject = await play("save_definition")
+    assert created.event_defn_id not in (None, subject["definition_id"])
+    assert saved.event_defn_id == subject["definition_id"]
 
 
 @pytest.mark.parametrize("method", ["delete_definition", "delete_template"])
