@@ -17,7 +17,6 @@ pytestmark = pytest.mark.system
 
 EVERY, FULL_EVERY = 5.0, 15.0
 JITTER = 1.0  # of each tick, either way
-LATE = 4.0  # seconds that a scheduled pass may wait for one under way; at real paces a look at five events takes two to three
 WAVES = 4
 GROWTH = 16.0  # MiB
 
@@ -53,8 +52,10 @@ def test_a_thousand_in_ten_seconds_neither_double_nor_lose_nor_delay_and_memory_
         assert _changes(stage) == [(0, 0, 0), (0, 0, 0)]
         assert stage.type("verify").code == 0
         for pipeline in ("venue", "studio"):
-            gaps = _gaps([line for line in lines if line["pipeline"] == pipeline and line["because"] == "run"])
-            assert max(gaps) < EVERY + 2 * JITTER + LATE, gaps
+            mine = [line for line in lines if line["pipeline"] == pipeline]
+            gaps = _gaps([line for line in mine if line["because"] == "run"])
+            longest = max(line["seconds"] for line in mine if line["because"] == "webhook")
+            assert max(gaps) < EVERY + 2 * JITTER + longest, (gaps, longest)  # one that is due waits for the one under way, and goes first
         assert {line["because"] for line in lines} == {"run", "webhook"}
         assert SECRET not in daemon.log.read_text()
 
