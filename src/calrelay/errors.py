@@ -163,11 +163,15 @@ class GuardRefused(CalrelayError):
 
 
 class Busy(CalrelayError):
-    """Another process is at work on it; the message says which."""
+    """Another process is at work on it; the message says which. `again_after` is when it may have died unseen, where that can be."""
 
     stops = Stops.PASS
     actor = Actor.NOBODY
     exit_code = ExitCode.BUSY
+
+    def __init__(self, message: str, *, remedy: str = "", again_after: timedelta | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.again_after = again_after
 
 
 class LeaseLost(Busy):

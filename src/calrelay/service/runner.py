@@ -57,6 +57,7 @@ class Runner:
         self._turn = asyncio.Lock()
         self._is_working = False
         self._is_hinted = False
+        self._again: asyncio.TimerHandle | None = None
         self._earlier = Earlier()
         self._costs: dict[Reach, int] = {}
         self._was_busy = False
@@ -209,9 +210,16 @@ class Runner:
             self.hints.is_patient = True
         elif order.reach is Reach.COMPLETE:
             self.rhythm.owe()
+        if busy.again_after is not None and not self._is_hinted:  # a lease outlives a holder that was killed, by seconds
+            self._try_again(order.reach, busy.again_after)
         if not self._was_busy:
             _log.warning("skipped", pipeline=self.pipeline.name, why=busy.message)
         self._was_busy = True
+
+    def _try_again(self, reach: Reach, after: timedelta) -> None:
+        if self._again is not None:
+            self._again.cancel()
+        self._again = asyncio.get_running_loop().call_later(after.total_seconds(), self.due, reach)
 
     def _record(self) -> PipelineRecord:
         return self.pipeline.ledger.pipeline(self.pipeline.name)

@@ -4,7 +4,7 @@ import json
 import os
 import socket
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from calrelay.errors import Busy
 
@@ -42,7 +42,9 @@ def holder_from(text: str | bytes | None) -> Holder | None:
         return None
 
 
-def busy(what: str, holder: Holder | None, *, remedy: str = "wait for it to finish, or end it first") -> Busy:
+def busy(
+    what: str, holder: Holder | None, *, remedy: str = "wait for it to finish, or end it first", again_after: timedelta | None = None
+) -> Busy:
     """Return what to raise when somebody else holds the lock of `what`."""
     who = str(holder) if holder else "another process"
-    return Busy(f"{what} is being worked on by {who}", remedy=remedy)
+    return Busy(f"{what} is being worked on by {who}", remedy=remedy, again_after=again_after)

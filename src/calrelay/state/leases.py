@@ -41,7 +41,7 @@ class PipelineLease:
         deadline = time.monotonic() + self._patience.total_seconds()
         while (epoch := self._take()) is None:
             if time.monotonic() >= deadline:
-                raise busy(f"pipeline {self._pipeline}", self.holder(), remedy=self._remedy())
+                raise busy(f"pipeline {self._pipeline}", self.holder(), remedy=self._remedy(), again_after=self._database.lease)
             time.sleep(POLL_SECONDS)
         self._epoch = epoch
         self._database.fence.raise_for(self._pipeline, epoch)

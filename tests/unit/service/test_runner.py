@@ -129,6 +129,20 @@ async def test_a_pipeline_somebody_else_works_on_is_skipped_and_told_once() -> N
     await hand.stop()
 
 
+async def test_a_lease_that_may_be_a_dead_process_s_is_tried_again_when_it_has_run_out() -> None:
+    bench, leases = a_bench(an_event(1)), [timedelta(0)] * 3
+
+    def lock() -> AbstractContextManager[object]:
+        if leases:
+            raise Busy("pipeline venue is being worked on by process 7 on other.example.com", again_after=leases.pop())
+        return nullcontext()
+
+    hand = Hand(bench, lock)
+    assert (await hand.tick())[1].outcome is Outcome.OK
+    assert leases == []
+    await hand.stop()
+
+
 async def test_a_first_load_waits_without_asking_again_and_goes_on_once_it_was_loaded() -> None:
     bench = a_bench(an_event(1))
     bench.limits = Limits(first_load=0)
