@@ -111,7 +111,7 @@ class TestAsking:
                 await client.event(**asked)
 
     async def test_a_delete_names_one_event_by_apptotos_id(self) -> None:
-        apptoto = Apptoto(ok())
+        apptoto = Apptoto(ok({"events": [{"id": 900112233, "is_deleted": True}]}))
         async with a_client(apptoto) as client:
             await client.delete_event("900112233")
         [request] = apptoto.requests

@@ -15,7 +15,7 @@ from calrelay.domain.window import Span
 from calrelay.errors import AuthFailed, RequestRejected, ResponseInvalid, VendorUnavailable
 from calrelay.ports import Flaw, Holding
 from calrelay.simulators.apptoto_settings import AfterDelete, BadEvents, CalendarChange, CalendarList, Extraction
-from calrelay.simulators.faults import Fault, Kind
+from calrelay.simulators.faults import Fault, Kind, When
 from calrelay.vendors.apptoto.settings import TimeZoneNames
 from calrelay.vendors.apptoto.target import ApptotoTarget
 from tests.contracts.target_contract import JANE, START, YEAR, TargetContract, a_put, an_entry
@@ -171,6 +171,18 @@ class TestDeleting:
         world.simulator.faults.add(Fault(kind=Kind.STATUS, method="DELETE", status=status, times=None))
         with pytest.raises(VendorUnavailable):
             await world.target.delete(holding.target_id)
+
+    @pytest.mark.parametrize("when", [When.BEFORE, When.AFTER])
+    @pytest.mark.parametrize("body", ["", "{}", '{"events": []}', '{"events": [{"id": 1, "is_deleted": true}]}', "gone"])
+    async def test_a_delete_that_is_not_told_of_is_asked_about(self, world: ApptotoWorld, body: str, when: When) -> None:
+        """A 200 alone is no proof: the answer shows the event, flagged as deleted."""
+        [holding] = await world.target.upsert([a_put("ts-1", an_entry(world.main_hall))])
+        world.simulator.faults.add(Fault(kind=Kind.STATUS, method="DELETE", status=200, body=body, when=when, times=None))
+        if when is When.AFTER:
+            await world.target.delete(holding.target_id)
+        else:
+            with pytest.raises(ResponseInvalid, match="still there"):
+                await world.target.delete(holding.target_id)
 
 
 class TestReading:

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-from calrelay.errors import RateLimited
+from calrelay.errors import RateLimited, ResponseInvalid
 from calrelay.http.client import Answer, AsyncBaseTransport, Auth, Observer, Params, Request, Response, Timeouts, VendorClient
 from calrelay.http.failures import Failure, invalid
 from calrelay.http.pacing import Pacer
@@ -230,11 +230,21 @@ class ApptotoClient:
         return row
 
     async def delete_event(self, event_id: str) -> None:
-        """Delete one event by Apptoto's id, which stops its messages; one that is gone already is a success (Apptoto: 6)."""
+        """Delete one event by Apptoto's id, which stops its messages; one that is gone already is a success (Apptoto: 6).
+
+        Apptoto answers with the event, flagged as deleted (3.3). After any other success it is asked whether the event is gone.
+
+        Raises:
+            ResponseInvalid: also when the event is still there after an answer that says nothing of it.
+        """
         self._latest = self._writes
         answer = await self._writes.request("DELETE", "/events", endpoint="events", idempotent=True, params={"id": event_id}, accept=_GONE)
         if answer.status in _GONE:
             _check_who_speaks(answer)
+        elif not _tells_of_deletion(answer, event_id):
+            row = await self.event(event_id=event_id)
+            if row is not None and not row.is_deleted:
+                raise invalid(answer.where, answer.status, "something else than the deleted event, which is still there")
 
     # --- calendars ---
 
@@ -250,6 +260,14 @@ class ApptotoClient:
         return await self._reads.request(
             "GET", path, endpoint=endpoint, idempotent=True, params=params, accept=accept, retry_invalid=retry_invalid
         )
+
+
+def _tells_of_deletion(answer: Answer, event_id: str) -> bool:
+    try:
+        rows = answer.parse(Written).root
+    except ResponseInvalid:
+        return False
+    return any(row.is_deleted and _is_asked_for(row, external_id=None, event_id=event_id) for row in rows)
 
 
 def _check_who_speaks(answer: Answer) -> None:
