@@ -20,11 +20,13 @@ from calrelay.domain.rendering import Texts
 from calrelay.domain.zones import ZONE_DATA_VERSION, zone_data_is_old
 from calrelay.errors import CalrelayError, ConfigError, MappingError, StateError
 from calrelay.service.loaded import view_daemon
+from calrelay.service.web.page_token import find_token
 from calrelay.state.database import Access
 from calrelay.state.locks import PipelineLock
 from calrelay.state.opening import open_state
 
 _SIGNATURE: Final = "webhook_secret"  # needed only where webhooks are received
+_LONG_ENOUGH: Final = 16
 _SAMPLE: Final = Event(
     source_id=SourceId("55120"),
     status="DEFINITE",
@@ -69,14 +71,39 @@ def examine_secrets(config: Config, found: Examination) -> set[str]:
         for key, ref in _secrets_of(account):
             found.warnings += _doubts_about(ref, config.folder)
             try:
-                config.resolve(ref)
+                secret = config.resolve(ref)
+                found.warnings += _doubts_about_signature(name, secret) if key == _SIGNATURE else ()
             except ConfigError as error:
                 if found.is_offline or not _is_needed(account, key, config):
                     found.warnings.append(f"{error.message} — {error.remedy}")
                 else:
                     unready.add(name)
                     found.problems += [dataclasses.replace(one, account=name) for one in findings_of(error)]
+    _examine_page_token(config, found)
     return unready
+
+
+def _examine_page_token(config: Config, found: Examination) -> None:
+    """Look whether the page's token can be had, where the config names one; else the daemon makes it."""
+    if config.web.token is None or config.web.listen is None:
+        return
+    found.warnings += _doubts_about(config.web.token, config.folder)
+    try:
+        find_token(config)
+    except ConfigError as error:
+        if found.is_offline:
+            found.warnings.append(f"{error.message} — {error.remedy}")
+        else:
+            found.problems += findings_of(error)
+
+
+def _doubts_about_signature(account: str, secret: str) -> Iterator[str]:
+    """Doubt a secret that could be guessed: whoever knows it can have us ask the vendor as often as they like."""
+    if len(secret) < _LONG_ENOUGH:
+        yield (
+            f"accounts.{account}.webhook_secret: is {len(secret)} characters long and could be guessed — take a longer one, as "
+            "`openssl rand -hex 24` makes them"
+        )
 
 
 def _secrets_of(account: AccountModel) -> Iterator[tuple[str, SecretRef]]:

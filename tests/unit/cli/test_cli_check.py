@@ -113,8 +113,21 @@ def test_an_optional_secret_is_only_a_warning_until_webhooks_are_received(house:
     monkeypatch.delenv("NOT_SET", raising=False)
     change(house, '"simulated-secret"', '"simulated-secret"\nwebhook_secret = { env = "NOT_SET" }')
     assert house.type("check").code == 0
-    house.config.write_text('[web]\nhooks = "127.0.0.1:8643"\n' + house.config.read_text())
-    assert house.type("check").code == ExitCode.CONFIG
+    change(house, 'listen = ""', 'listen = ""\nhooks = "127.0.0.1:8643"')
+    assert [one["account"] for one in house.ask("check")["problems"]] == ["venue"]
+
+
+def test_a_token_of_the_page_that_cannot_be_used_is_a_problem(house: House) -> None:
+    change(house, 'listen = ""', 'listen = "127.0.0.1:8642"\ntoken = "short"')
+    said = house.type("check")
+    assert (said.code, "fewer than 16 characters" in said.out) == (ExitCode.CONFIG, True)
+
+
+def test_a_webhook_secret_that_could_be_guessed_is_worth_a_word(house: House) -> None:
+    change(house, '"simulated-secret"', '"simulated-secret"\nwebhook_secret = "hook-123"')
+    (warning,) = [one for one in house.ask("check", "--offline")["warnings"] if "webhook_secret" in one]
+    assert warning.startswith("accounts.venue.webhook_secret: is 8 characters long")
+    assert "hook-123" not in warning
 
 
 def test_a_secrets_file_that_others_may_open_is_worth_a_word(house: House) -> None:
