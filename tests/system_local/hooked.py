@@ -28,7 +28,7 @@ from tests.system_local.stage import COMMAND, Stage
 PATIENCE = 30.0
 SECRET = "a-path-secret-of-many-letters"
 UNGUARDED = "1000\nupdates = 100000\ncreates = 100000\ndeletes = 100000\nsame_shift = 100000"
-WEB = '\n[web]\nlisten = ""\nhooks = "127.0.0.1:{port}"\n'
+WEB = '\n[web]\nlisten = "{page}"\nhooks = "127.0.0.1:{port}"\n'
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,8 +172,10 @@ def a_storm(edits: Sequence[Webhook], rng: random.Random, *, number: int, forged
 
 
 @contextlib.contextmanager
-def receiving(stage: Stage, *, every: str = "10m", full_every: str = "1h", rates: Callable[[str], str] = str) -> Iterator[Hooked]:
-    """Run a daemon that has loaded both pipelines and receives webhooks; `rates` may rewrite the config's rates."""
+def receiving(
+    stage: Stage, *, every: str = "10m", full_every: str = "1h", rates: Callable[[str], str] = str, page: str = ""
+) -> Iterator[Hooked]:
+    """Run a daemon that has loaded both pipelines and receives webhooks; `rates` may rewrite the config's rates, `page` is [web] listen."""
     port = free_port()
     tripleseat, timetap = stage.world.tripleseat.settings, stage.world.timetap.settings
     stage.configure(
@@ -182,7 +184,7 @@ def receiving(stage: Stage, *, every: str = "10m", full_every: str = "1h", rates
         venue_account=f'webhook_secret = "{tripleseat.webhook_key}"',
         studio_account=f'webhook_secret = "{SECRET}"',
     )
-    text = stage.config.read_text() + WEB.format(port=port)
+    text = stage.config.read_text() + WEB.format(port=port, page=page)
     rhythm = f'every = "{every}"\nfull_every = "{full_every}"\nsource ='
     stage.config.write_text(rates(text.replace("source =", rhythm)))
     tripleseat.webhook_url = f"http://127.0.0.1:{port}/hooks/tripleseat/venue"

@@ -70,6 +70,21 @@ def test_a_storm_doubles_nothing_and_loses_nothing(small_stage: Stage) -> None:
     assert SECRET not in daemon.log.read_text()
 
 
+def test_a_scrape_tells_how_many_came_and_how_long_they_took(small_stage: Stage) -> None:
+    page = f"127.0.0.1:{free_port()}"
+    with receiving(small_stage, page=page) as daemon:
+        number = next(n for n in small_stage.world.timetap.book.bookings if f"tt-{n}" in small_stage.held())
+        daemon.seconds_until(lambda: daemon.control("timetap", f"appointments/{number}/cancel"), f"tt-{number}")
+        httpx.post(f"{daemon.url}/timetap/studio/guess", content=b"{}")
+        daemon.wait_for(lambda: len(daemon.lines()) == 3)
+        text = httpx.get(f"http://{page}/metrics").text
+        assert daemon.end() == 0
+    assert 'calrelay_webhooks_total{account="studio",outcome="accepted"} 1.0' in text
+    assert 'calrelay_webhooks_total{account="studio",outcome="bad_signature"} 1.0' in text
+    assert 'calrelay_webhook_lag_seconds_count{account="studio"} 1.0' in text
+    assert 'calrelay_webhook_lag_seconds_bucket{account="studio",le="5.0"} 1.0' in text
+
+
 def test_nothing_that_is_refused_or_unreadable_ends_the_daemon(small_stage: Stage) -> None:
     with receiving(small_stage) as daemon:
         answers = [
