@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,7 +45,14 @@ def state(folder: Path) -> Path:
 
 
 @pytest.fixture
-def house(folder: Path, state: Path) -> Iterator[House]:
+def port() -> int:
+    """A port that is free now; the page is served there."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.fixture
+def house(folder: Path, state: Path, port: int) -> Iterator[House]:
     """A house whose secrets are credentials, and whose state lies where the service keeps it."""
     with a_house(folder) as house:
         (credentials := folder / "credentials").mkdir()
@@ -56,7 +64,7 @@ def house(folder: Path, state: Path) -> Iterator[House]:
             text = text.replace(f'"{secret}"', f'{{ credential = "{name}" }}')
             (credentials / f"calrelay_{name}").write_text(f"{secret}\n")
         head = f'[state]\nurl = "sqlite:///{state}/calrelay.db"\n'
-        house.config.write_text(head + text)
+        house.config.write_text(head + text.replace('listen = ""', f'listen = "127.0.0.1:{port}"'))
         house.config.chmod(0o644)
         for file in folder.glob("calrelay.db*"):  # with the consent in it
             file.rename(state / file.name)
@@ -126,8 +134,8 @@ def test_the_sandbox_of_these_tests_refuses_what_the_unit_refuses(state: Path) -
     )
 
 
-def test_the_daemon_works_watches_and_ends_with_nothing_but_its_state_folder(house: House, state: Path) -> None:
-    """It loads a house full of bookings by credentials, feeds the watchdog, and ends with 0."""
+def test_the_daemon_works_watches_and_ends_with_nothing_but_its_state_folder(house: House, state: Path, port: int) -> None:
+    """It loads a house full of bookings by credentials, serves its page, feeds the watchdog, and ends with 0."""
     address = f"\0calrelay-{os.urandom(8).hex()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(address)
@@ -146,6 +154,8 @@ def test_the_daemon_works_watches_and_ends_with_nothing_but_its_state_folder(hou
             assert not any("STOPPING" in line for line in told)
             told = listen(listener, daemon, until="STATUS=venue: well")
             told += listen(listener, daemon, until="WATCHDOG=1")
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=PATIENCE) as healthy:
+                assert healthy.status == 200
             daemon.send_signal(signal.SIGTERM)
             told = listen(listener, daemon, until="STOPPING=1")
             out, err = daemon.communicate(timeout=PATIENCE)
