@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric
@@ -31,6 +31,8 @@ from calrelay.service.rhythm import Health
 if TYPE_CHECKING:
     from calrelay.assembly import Relay
     from calrelay.service.runner import Runner
+
+disable_created_metrics()  # type: ignore[no-untyped-call] # else every counter brings a second series, the moment at which it was made
 
 PASS_SECONDS: Final = (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
 LAG_SECONDS: Final = (0.5, 1, 2, 5, 10, 30, 60, 300)

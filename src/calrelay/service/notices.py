@@ -54,7 +54,7 @@ class Notice:
             case Change.TEST:
                 return "test"
             case Change.ENDS:
-                return f"{self.pipeline} no longer {self.kind}" if self.kind != "waits for a decision" else f"{self.pipeline} decided"
+                return f"{self.pipeline} over"
             case Change.BEGINS | Change.GROWS:
                 return f"{self.pipeline} {self.kind}"
 

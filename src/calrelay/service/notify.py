@@ -171,12 +171,11 @@ def _beginning(trouble: Trouble, told: Told | None, now: datetime) -> Iterator[N
 
 
 def _ending(pipeline: str, kind: Kind, told: Told, now: datetime) -> Notice:
-    lasted = f"after {span_in_words(now - told.since)}"
     return Notice(
         change=Change.ENDS,
         kind=kind.value,
         pipeline=pipeline,
-        summary=f"it is over, {lasted}",
+        summary=f"{kind} (it lasted {span_in_words(now - told.since)})",
         remedy="",
         at=now,
         since=told.since,

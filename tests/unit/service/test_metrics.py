@@ -214,6 +214,11 @@ def test_webhooks_are_counted_with_their_lag(metrics: Metrics) -> None:
     assert value(metrics, "calrelay_webhook_lag_seconds_bucket", account="venue", le="2.0") == 1
 
 
+def test_counters_bring_no_second_series(metrics: Metrics) -> None:
+    metrics.note_webhook("venue", "accepted")
+    assert not [name for name, _ in scraped(metrics) if name.endswith("_created")]
+
+
 def names_of(metrics: Metrics) -> Iterator[str]:
     yield from (family.name for family in text_string_to_metric_families(metrics.render()[0].decode()))
 
