@@ -51,3 +51,4 @@ def test_the_wheel_carries_everything_it_needs(tmp_path: Path, home: Path) -> No
     calrelay = tmp_path / "fresh" / "bin" / "calrelay"
     run(calrelay, "init", "--simulate", "config.toml", cwd=tmp_path, home=home)
     assert "0" in run(calrelay, "status", "--json", cwd=tmp_path, home=home)
+    assert "calrelay.service" in run(calrelay, "service", "install", "--dry-run", cwd=tmp_path, home=home)

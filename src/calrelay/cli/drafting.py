@@ -263,8 +263,10 @@ def _region_objection(text: str) -> str:
 
 
 def _next_steps(draft: Draft, place: Path, first_port: int | None) -> Table:
-    command = "calrelay" if place == PLACES[0] else f"calrelay --config {place}"
+    command = "calrelay" if place in (PLACES[0], SERVICE_CONFIG) else f"calrelay --config {place}"
     rows = [(f"{command} check", "validates it, and asks every account"), (f"{command} plan", "shows what a sync would do")]
+    if place == SERVICE_CONFIG:
+        rows.insert(0, ("calrelay service install", "makes a service of it; --dry-run shows how"))
     if first_port is not None:
         option = "" if first_port == DEFAULT_PORTS[PAGE] else f" --port {first_port}"
         rows.insert(0, (f"calrelay simulate{option}", "the vendors it names; in another terminal"))
