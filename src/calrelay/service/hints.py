@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from calrelay.domain.event import SourceId
+from calrelay.domain.guard import Earlier
 from calrelay.engine.order import Reach
 
 MOST: Final = 1_000  # ids that are kept for a pipeline; more are seen by a read of everything that changed
@@ -44,6 +45,7 @@ class Hints:
         self._waiting: dict[SourceId, _Waiting] = {}
         self._is_overflowing = False
         self.is_patient = False  # a vendor is down: hints wait for a scheduled pass that goes well
+        self.earlier = Earlier()  # what passes over hints let through since the last scheduled one
 
     def __len__(self) -> int:
         return len(self._waiting)

@@ -58,7 +58,6 @@ class Runner:
         self._is_working = False
         self._is_hinted = False
         self._again: asyncio.TimerHandle | None = None
-        self._earlier = Earlier()
         self._costs: dict[Reach, int] = {}
         self._was_busy = False
         self._refused_in: PipelineRecord | None = None
@@ -144,7 +143,7 @@ class Runner:
             return None
         reach = self.hints.choose(self._costs, reads_changes=self.pipeline.source.can_read_changes)
         ids = self.hints.next_ids() if reach is Reach.IDS else frozenset()
-        return Order(command=HINTED, reach=reach, ids=ids, earlier=self._earlier)
+        return Order(command=HINTED, reach=reach, ids=ids, earlier=self.hints.earlier)
 
     def _choose(self, due: Reach) -> Reach | None:
         if self._refused_in is not None and self._refused_in != self._record():
@@ -183,13 +182,13 @@ class Runner:
         self._refused_in = self._record() if self.rhythm.health is Health.REFUSED else None
         self.hints.is_patient = report.outcome is Outcome.FAILED
         if report.outcome in (Outcome.OK, Outcome.PARTIAL):
-            self._earlier = Earlier()
+            self.hints.earlier = Earlier()
         if report.is_complete:
             self.hints.answer(began, self._now())
 
     def _note_hinted(self, order: Order, report: PassReport, began: float) -> None:
         """Learn from a look at what webhooks named; the rhythm of the scheduled passes learns nothing from it."""
-        self._earlier = self._earlier.with_passed(report.passed)
+        self.hints.earlier = self.hints.earlier.with_passed(report.passed)
         outage = next((problem for problem in report.problems if problem.kind in _DOWN), None)
         if report.outcome is Outcome.REFUSED:
             self.hints.drop()

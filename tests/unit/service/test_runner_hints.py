@@ -271,8 +271,11 @@ async def test_what_came_in_drops_is_guarded_together_until_the_next_scheduled_p
     await hand.stop()
 
 
-async def test_hints_outlive_a_reload() -> None:
-    hand = await a_loaded_hand()
+async def test_hints_and_what_counts_with_them_outlive_a_reload() -> None:
+    hand = await a_loaded_hand(20, updates=Limit(count=1, share=0.0))
+    hand.bench.source.put(moved(an_event(1), HOUR), moved(an_event(2), HOUR))
+    hand.hint(2)
+    assert (await hand.next())[1].updated == 1
     await hand.stop()
     hand.hint(1)
     runner = Runner(
@@ -284,7 +287,8 @@ async def test_hints_outlive_a_reload() -> None:
         hints=hand.runner.hints,
     )
     task = asyncio.create_task(runner.run())
-    assert (await hand.next())[0] is Reach.IDS
+    reach, report = await hand.next()
+    assert (reach, report.updated, report.held) == (Reach.IDS, 0, 1)
     runner.stop()
     await asyncio.wait_for(task, 5)
 
