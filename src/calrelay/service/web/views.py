@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from calrelay.domain.link import Link, State
-from calrelay.domain.words import counted
+from calrelay.domain.words import ago, counted
 from calrelay.domain.zones import ZONE_DATA_VERSION, zone_data_is_old
 from calrelay.ports import DELETED, DELETED_AS_APPROVED, Happening, Hold
 from calrelay.service.daemon import Daemon
@@ -54,6 +54,14 @@ class PipelineView:
             self.freshness is not None and self.freshness.is_stale and self.standing.word in ("late", "in step", "loaded", "waits for you")
         )
         return "stale" if is_stale else self.standing.word
+
+    @property
+    def trouble(self) -> str:
+        """Say what is wrong, of one that is."""
+        if self.word == "failed":
+            return f"The last pass of {self.name} failed"
+        last = self.standing.record.last_complete_at
+        return f"{self.name} was last read completely {ago(last, self.standing.now)}" if last else f"{self.name} was never read completely"
 
     @property
     def mood(self) -> Mood:
@@ -122,13 +130,13 @@ class Overview:
     @property
     def headline(self) -> str:
         """Say in one sentence how things stand."""
-        bad = [f"{one.name} {'has' if one.word == 'failed' else 'is'} {one.word}" for one in self.pipelines if one.mood is Mood.BAD]
+        bad = [one.trouble for one in self.pipelines if one.mood is Mood.BAD]
         waits = [f"{counted(len(self.undecided), 'decision')}" if self.undecided else ""]
         waits.append(f"{counted(len(self.quarantine), 'event')} in quarantine" if self.quarantine else "")
         waiting = " and ".join(word for word in waits if word)
         loads = [one.name for one in self.pipelines if one.word in ("first load waits", "never run", "refused")]
         if bad:
-            return f"{', '.join(bad)}."
+            return f"{'; '.join(bad)}."
         if waiting:
             return f"{waiting[0].upper()}{waiting[1:]} {'wait' if self._waiting > 1 else 'waits'} for you."
         if loads:

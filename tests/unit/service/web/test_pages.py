@@ -375,7 +375,7 @@ async def test_a_pipeline_without_complete_reads_turns_readiness_red(browser: Br
     answer = await browser.http.get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["pipelines"][0]["standing"] == "stale"
-    assert "venue is stale." in await browser.read()
+    assert "venue was last read completely 3 h ago." in await browser.read()
 
 
 async def test_a_state_that_cannot_be_read_turns_readiness_red_not_health(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
