@@ -32,6 +32,7 @@ class Bench:
     source: MemorySource
     target: MemoryTarget
     ledger: Ledger
+    name: str = "venue"
     now: datetime = NOW
     statuses: frozenset[str] = frozenset({"DEFINITE", "CLOSED"})
     rooms: frozenset[str] = frozenset()
@@ -47,7 +48,7 @@ class Bench:
     def pipeline(self) -> Pipeline:
         """The pipeline as the config is now."""
         return Pipeline(
-            name="venue",
+            name=self.name,
             source=self.source,
             target=self.target,
             ledger=self.ledger,
@@ -66,7 +67,7 @@ class Bench:
     def _policy(self, calendar: CalendarId, routes: tuple[Route, ...]) -> Policy:
         include = Match(facets={"rooms": self.rooms} if self.rooms else {})
         return Policy(
-            pipeline="venue",
+            pipeline=self.name,
             target=self.target.account,
             id_prefix=self.source.id_prefix,
             filter=Filter(statuses=self.statuses, include=include),

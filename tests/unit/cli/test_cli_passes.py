@@ -32,7 +32,7 @@ class Benches:
 
     @property
     def pipelines(self) -> Mapping[str, Pipeline]:
-        return {name: dataclasses.replace(bench.pipeline, name=name) for name, bench in self.benches.items()}
+        return {name: dataclasses.replace(bench, name=name).pipeline for name, bench in self.benches.items()}
 
     @property
     def clock(self) -> Clock:
