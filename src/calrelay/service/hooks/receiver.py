@@ -19,6 +19,7 @@ from calrelay.service.hooks.repeats import Repeats
 MOST_BYTES: Final = 1 << 20
 DRAINED: Final = 8 * MOST_BYTES  # a longer body ends the connection instead of being swallowed, so that its sender sees the answer
 PATIENCE: Final = 10.0  # seconds for a body
+STRANGERS_EVERY: Final = 3600.0  # seconds between two lines about webhooks that are not genuine
 AT_ONCE: Final = 32  # bodies that are read at the same time: what they may hold in memory, all together
 
 _log = get_logger(__name__)
@@ -43,7 +44,8 @@ class Receiver:
         self._clock = clock
         self._repeats = Repeats()
         self._reading = 0
-        self._sound: dict[str, bool] = {}  # by account: whether the last one was, so that each change is told once
+        self._sound: dict[str, bool] = {}  # by account: whether the last one was that was told of
+        self._told_at: dict[str, float] = {}
 
     def app(self) -> Starlette:
         """Return the ASGI app; other methods than POST are answered with 405, other paths with 404."""
@@ -103,18 +105,19 @@ class Receiver:
         return Response(status_code=outcome.status, headers={"connection": "close"} if ends else None)
 
     def _tell(self, account: str, outcome: Outcome) -> None:
-        """Log the first sound webhook of an account, and the first that is not, and each change from one to the other."""
-        is_sound = outcome is not Outcome.BAD_SIGNATURE
+        """Log the first sound webhook of an account and the first that is not, and changes between both; strangers no more than hourly."""
+        is_sound, now = outcome is not Outcome.BAD_SIGNATURE, time.monotonic()
         if outcome.status not in (200, 401) or self._sound.get(account) is is_sound:
             return
-        self._sound[account] = is_sound
         if is_sound:
             _log.info("webhooks arrive", account=account)
-        else:
-            remedy = (
-                "compare the account's webhook_secret with what the vendor has; TimeTap has it in the address, Tripleseat as signing key"
-            )
+        elif now - self._told_at.get(account, -STRANGERS_EVERY) >= STRANGERS_EVERY:
+            self._told_at[account] = now
+            remedy = "compare the account's `webhook_secret` with the signing key at Tripleseat, or with the address at TimeTap"
             _log.warning("webhook refused: not signed with our secret", account=account, remedy=remedy)
+        else:
+            return
+        self._sound[account] = is_sound
 
 
 async def _read(request: Request) -> bytes:

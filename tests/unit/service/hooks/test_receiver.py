@@ -181,7 +181,6 @@ async def test_the_secret_and_the_body_are_in_no_log_and_a_stranger_is_told_of_o
     with capture_logs() as lines:
         for _ in range(5):
             await post.post("/hooks/timetap/studio/guessed", b'{"client": {"fullName": "Ada Bell"}}')
-        for _ in range(5):
             await post.post(STUDIO)
     assert [line["event"] for line in lines] == ["webhook refused: not signed with our secret", "webhooks arrive"]
     assert not [word for word in (SECRET, "guessed", "Ada Bell") if word in str(lines)]
