@@ -17,7 +17,6 @@ from calrelay.service import upkeep
 from calrelay.service.daemon import Daemon, obeying_signals
 from calrelay.state.database import open_database
 from calrelay.state.locks import DaemonLock
-from tests.fakes.memory_source import NOW
 from tests.unit.service.stand import CONFIG, Stand
 
 
