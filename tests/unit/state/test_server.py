@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import Connection, create_engine, make_url
 
 from calrelay.errors import ExitCode, StateError
 from calrelay.state import server_failures
@@ -16,6 +16,7 @@ from calrelay.state.database import Access, Database, open_database
 from calrelay.state.ledger import SqlLedger
 from calrelay.state.locks import PipelineLock
 from calrelay.state.server import words_for
+from calrelay.state.upgrade import upgrade
 from tests.fakes.links import NOON, a_link
 from tests.postgres.databases import Databases, own_server
 
@@ -135,6 +136,28 @@ def test_tables_of_others_beside_ours_are_left_alone(url: str) -> None:
         connection.exec_driver_sql("CREATE TABLE guests (id INTEGER)")
     with open_database(url, HERE) as database:
         SqlLedger(database).save_memo("zone:venue", "America/Vancouver", NOON)
+
+
+def test_migrations_make_what_a_new_database_has(postgres: Databases, url: str, database: Database) -> None:
+    def definitions(connection: Connection) -> list[object]:
+        columns = (
+            "SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns "
+            "WHERE table_schema = 'public' ORDER BY 1, 2"
+        )
+        indexes = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"
+        constraints = (
+            "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid <> 0 ORDER BY 1, 2"
+        )
+        return [tuple(row) for query in (columns, indexes, constraints) for row in connection.exec_driver_sql(query)]
+
+    with database.reading() as connection:
+        made = definitions(connection)
+    engine = create_engine(make_url(postgres.make()).set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        upgrade(connection)
+        migrated = definitions(connection)
+    engine.dispose()
+    assert migrated == made
 
 
 # --- what goes wrong ---
