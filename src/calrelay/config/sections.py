@@ -36,7 +36,7 @@ class StateSection(Section):
 
     url: DatabaseUrl = Field(
         default=SecretRef(kind=Kind.PLAIN, value="sqlite:///calrelay.db"),
-        description="Database: a file, relative to this file's folder, or postgresql://user@host/database (docs/scaling.md); also { env = … }.",
+        description="Database: a file, relative to this config, or postgresql://user@host/database (docs/scaling.md); also { env = … }.",
     )
 
 
