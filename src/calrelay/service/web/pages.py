@@ -108,9 +108,8 @@ class Pages:
             except CalrelayError as error:
                 status = 503 if isinstance(error, Busy) else 409
                 return self._message(request, error.message, error.remedy, status)
-            _log.info(
-                "decided on the page", what=path_of(request), hold=visit.form.get("hold", ""), pipeline=visit.form.get("pipeline", "")
-            )
+            chosen = {key: visit.form[key] for key in ("hold", "pipeline", "external_id") if visit.form.get(key)}
+            _log.info("decided on the page", what=path_of(request), **chosen)
             self._remember(visit.session, note)
             return RedirectResponse("/", 303)
 
