@@ -337,8 +337,8 @@ class Ledger(Protocol):
     def live_targets(self, pipeline: str, *, ending_after: datetime) -> set[str]:
         """Return the target accounts at which this pipeline has entries that end after this instant, released ones left out."""
 
-    def count_states(self, pipeline: str) -> dict[State, int]:
-        """Count the links by state."""
+    def count_states(self, pipeline: str, states: Collection[State] = tuple(State)) -> dict[State, int]:
+        """Count the links by state, those in some states only where the others are many and do not matter."""
 
     def store(self, links: Iterable[Link], happenings: Iterable[Happening] = ()) -> None:
         """Insert or replace links, with their claims and a history line for each happening, in one transaction.

@@ -173,6 +173,7 @@ class LedgerContract:
         ledger.store([a_link(1), a_new_link(2, state=State.SENDING), a_link(3, state=State.SENDING), a_new_link(4)])
         assert ledger.count_live("venue") == 3
         assert ledger.count_states("venue") == {State.SETTLED: 1, State.SENDING: 2, State.READY: 1}
+        assert ledger.count_states("venue", [State.SENDING, State.HELD]) == {State.SENDING: 2}
 
     def test_a_link_is_found_by_the_external_id_of_any_generation(self, ledger: OperatorsLedger) -> None:
         ledger.store([a_link(1, generation=2), a_link(12)])

@@ -92,8 +92,8 @@ class MemoryLedger:
             if link.accepted is not None and link.accepted.end > ending_after and link.state is not State.RELEASED
         }
 
-    def count_states(self, pipeline: str) -> dict[State, int]:
-        return dict(Counter(link.state for link in self._of(pipeline)))
+    def count_states(self, pipeline: str, states: Collection[State] = tuple(State)) -> dict[State, int]:
+        return dict(Counter(link.state for link in self._of(pipeline) if link.state in states))
 
     def store(self, links: Iterable[Link], happenings: Iterable[Happening] = ()) -> None:
         claims, stored = dict(self._claims), dict(self._links)

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -34,6 +34,9 @@ _CONFIG_HOLDS: Mapping[Cause, HoldKind] = {
 }
 
 
+Count = Callable[[], int]  # of a million links nobody wants to count more often than need be
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
     """A count and a share of the live links; a guard holds when both are exceeded, or `max` alone is."""
@@ -42,10 +45,11 @@ class Limit:
     share: float = 0.0
     max: int | None = None
 
-    def is_exceeded(self, number: int, live: int) -> bool:
-        """Say whether this many is more than allowed; exceeded means more than."""
-        share = number / live if live else math.inf
-        return (number > self.count and share > self.share) or (self.max is not None and number > self.max)
+    def is_exceeded(self, number: int, live: Count) -> bool:
+        """Say whether this many is more than allowed; exceeded means more than. `live` is asked only where the count is exceeded."""
+        if self.max is not None and number > self.max:
+            return True
+        return number > self.count and _share(number, live()) > self.share
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +128,7 @@ def guard(
     actions: Sequence[Action],
     *,
     limits: Limits,
-    live: int,
+    live: Count,
     recent_deletes: int = 0,
     approval: Approval | None = None,
     guard_creates: bool = True,
@@ -132,7 +136,7 @@ def guard(
 ) -> Verdict:
     """Park what is dangerous (rules 9, 13, 14, 16, 18).
 
-    `live` is the number of live links before the plan, `recent_deletes` the deletes of the last 24 hours that nobody approved, `earlier`
+    `live` counts the live links before the plan, `recent_deletes` is the deletes of the last 24 hours that nobody approved, `earlier`
     what counts with the plan though it has gone through. `guard_creates` is off during a first load and in a backfill.
     """
     approved = [action for action in actions if approval and approval.covers(action)]
@@ -153,8 +157,12 @@ def guard(
     )
 
 
+def _share(number: int, live: int) -> float:
+    return number / live if live else math.inf
+
+
 def _over_limit(
-    actions: Sequence[Action], *, limits: Limits, live: int, recent_deletes: int, guard_creates: bool, earlier: Earlier
+    actions: Sequence[Action], *, limits: Limits, live: Count, recent_deletes: int, guard_creates: bool, earlier: Earlier
 ) -> dict[HoldKind, list[Action]]:
     creates: list[Action] = [a for a in actions if isinstance(a, Create) and not a.is_decided]
     deletes: list[Action] = [a for a in actions if isinstance(a, Delete)]
@@ -174,12 +182,12 @@ def _over_limit(
     return found
 
 
-def _same_shift(updates: Sequence[Update], limit: Limit, live: int, earlier: Earlier) -> list[Update]:
+def _same_shift(updates: Sequence[Update], limit: Limit, live: Count, earlier: Earlier) -> list[Update]:
     """Return the updates that move many bookings by the same amount: the mark of a zone gone wrong. A booking's events count once."""
     too_many = set()
     for shift, bookings in _shifted_bookings(updates).items():
         number = len(bookings | earlier.shifts.get(shift, frozenset()))
-        if number >= limit.count and number >= limit.share * live:
+        if number >= limit.count and number >= limit.share * live():
             too_many.add(shift)
     return [update for update in updates if shift_of(update) in too_many]
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from datetime import datetime
 
-from calrelay.domain.guard import Approval, HoldKind, Limits, Parked
+from calrelay.domain.guard import Approval, Count, HoldKind, Limits, Parked
 from calrelay.domain.link import Link, State
 from calrelay.domain.plan import GONE, Delete, plan_gone
 from calrelay.domain.window import Span
@@ -29,7 +29,7 @@ class GuardTerms:
     """What the guards of a pass measure by."""
 
     limits: Limits
-    live: int
+    live: Count
     recent_deletes: int
 
 

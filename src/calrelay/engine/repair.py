@@ -60,7 +60,7 @@ def _refuse(pipeline: Pipeline, found: Verification) -> None:
 async def _delete_doubles(pipeline: Pipeline, found: Verification) -> None:
     doubles = [drift for drift in found.drifts if drift.kind is DriftKind.DOUBLED]
     recent = pipeline.ledger.deletes_since(pipeline.name, pipeline.clock() - DAY)
-    if doubles and pipeline.limits.deletes.is_exceeded(len(doubles) + recent, pipeline.ledger.count_live(pipeline.name)):
+    if doubles and pipeline.limits.deletes.is_exceeded(len(doubles) + recent, lambda: pipeline.ledger.count_live(pipeline.name)):
         refusal = GuardRefused(
             f"{len(doubles)} doubled entries, with the last day's deletes, are more than the `deletes` guard lets through; left alone",
             remedy="look at them in Apptoto; delete them there, or raise `deletes` under [pipelines.guards] and repair again",

@@ -1,10 +1,11 @@
 """One pass of one pipeline: fetch → map → plan → guard → apply → record. Every command and the daemon walk this road."""
 
+import functools
 import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from calrelay.domain.guard import Approval, Parked, Verdict, guard
+from calrelay.domain.guard import Approval, Count, Parked, Verdict, guard
 from calrelay.domain.link import State
 from calrelay.domain.plan import Create, Delete, plan_gone
 from calrelay.domain.policy import Policy
@@ -27,6 +28,7 @@ from calrelay.engine.vigil import Vigil
 from calrelay.errors import CalrelayError, ConfigError, ExitCode, GuardRefused
 from calrelay.ports import Flaw, Scope
 
+_STANDING = (State.QUARANTINED, State.HELD, State.WAITING)
 CLOCK_SKEW = timedelta(minutes=5)
 DAY = timedelta(days=1)
 Progress = Callable[[PassReport], None]
@@ -58,8 +60,8 @@ async def run_pass(pipeline: Pipeline, order: Order, *, progress: Progress | Non
 
 
 def _count_standing(pipeline: Pipeline, report: PassReport) -> None:
-    states = pipeline.ledger.count_states(pipeline.name)
-    report.quarantined, report.held, report.waiting = (states.get(s, 0) for s in (State.QUARANTINED, State.HELD, State.WAITING))
+    states = pipeline.ledger.count_states(pipeline.name, _STANDING)
+    report.quarantined, report.held, report.waiting = (states.get(s, 0) for s in _STANDING)
 
 
 class _Pass:
@@ -88,7 +90,7 @@ class _Pass:
         if not self._order.is_dry_run:
             await look_for_latecomers(self._pipeline)
             await resolve_unanswered(self._pipeline)
-        live = self._ledger.count_live(self._pipeline.name)
+        live = functools.cache(lambda: self._ledger.count_live(self._pipeline.name))  # nothing is written before the guards have asked
         holds = self._ledger.holds(self._pipeline.name)
         approval = approval_of(holds, self._now)
         surveyor = Surveyor(self._pipeline, policy, self._order, self._report)
@@ -158,7 +160,7 @@ class _Pass:
             return Scope(span=self._span, changed_since=self._record.last_read_at)
         return Scope(span=Span(begin=self._span.begin, end=min(self._span.end, self._now + self._pipeline.near)))
 
-    async def _survey_unseen(self, surveyor: Surveyor, live: int, approval: Approval) -> list[Parked]:
+    async def _survey_unseen(self, surveyor: Surveyor, live: Count, approval: Approval) -> list[Parked]:
         """Plan what the read did not show: expected events that are missing, and events that still owe the target something."""
         parked = []
         if self._order.reach is Reach.COMPLETE and not self._order.is_load and not surveyor.survey.flaws:
@@ -194,11 +196,11 @@ class _Pass:
 
     # --- guard ---
 
-    def _guard_terms(self, live: int) -> GuardTerms:
+    def _guard_terms(self, live: Count) -> GuardTerms:
         recent = self._ledger.deletes_since(self._pipeline.name, self._now - DAY)
         return GuardTerms(limits=self._pipeline.limits, live=live, recent_deletes=recent)
 
-    def _guard(self, surveyor: Surveyor, live: int, approval: Approval, parked: list[Parked]) -> Verdict:
+    def _guard(self, surveyor: Surveyor, live: Count, approval: Approval, parked: list[Parked]) -> Verdict:
         terms = self._guard_terms(live)
         is_loading = self._order.is_load or self._record.first_complete_at is None
         verdict = guard(

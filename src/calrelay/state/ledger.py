@@ -149,9 +149,10 @@ class SqlLedger:
         with self._database.reading() as connection:
             return set(connection.scalars(query))
 
-    def count_states(self, pipeline: str) -> dict[State, int]:
-        """Count the links by state."""
-        query = select(_LINK.c.state, func.count()).where(_LINK.c.pipeline == pipeline).group_by(_LINK.c.state)
+    def count_states(self, pipeline: str, states: Collection[State] = tuple(State)) -> dict[State, int]:
+        """Count the links by state, those in some states only where the others are many and do not matter."""
+        named = _LINK.c.state.in_([state.value for state in states])
+        query = select(_LINK.c.state, func.count()).where(_LINK.c.pipeline == pipeline, named).group_by(_LINK.c.state)
         with self._database.reading() as connection:
             return {State(state): number for state, number in connection.execute(query)}
 

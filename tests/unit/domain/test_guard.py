@@ -46,7 +46,7 @@ def shifted(number: int, group: str = "") -> Update:
 
 
 def verdict(actions: list[Action], live: int, limits: Limits | None = None, **changes: object) -> Verdict:
-    return guard(actions, limits=limits or Limits(), live=live, **changes)  # type: ignore[arg-type] # the test names what it changes
+    return guard(actions, limits=limits or Limits(), live=lambda: live, **changes)  # type: ignore[arg-type] # the test names what it changes
 
 
 def kinds(found: Verdict) -> list[HoldKind]:
