@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 SOAK   ?= 60
+EXAMPLES ?= 50
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install test test-system soak lint fix bench record requirements clean
@@ -22,8 +23,9 @@ test: $(VENV)/.test lint ## lint, types, walls and every test that needs neither
 test-system: $(VENV)/.system ## what needs root or Debian packages
 	$(BIN)/pytest -m system tests/system
 
-soak: $(VENV)/.test ## the daemon for SOAK seconds against vendors that misbehave, killed on the way; SEED=… repeats a run
+soak: $(VENV)/.test ## the daemon for SOAK seconds against vendors that misbehave, killed on the way; then EXAMPLES random lives; SEED=… repeats
 	$(BIN)/python -m tests.soak --seconds $(SOAK) $(if $(SEED),--seed $(SEED))
+	$(if $(filter 0,$(EXAMPLES)),,CALRELAY_SOAK_EXAMPLES=$(EXAMPLES) $(BIN)/pytest -n auto tests/properties)
 
 lint: $(VENV)/.test ## ruff, mypy --strict and the import walls
 	$(BIN)/ruff format --check src tests

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 # A busy two-core machine is slow now and then; that is no finding.
 settings.register_profile("calrelay", deadline=None)
-settings.load_profile("calrelay")
+# `make soak` looks further: this many random lives of a venue, and ten times as many examples of every other property.
+EXAMPLES = int(os.environ.get("CALRELAY_SOAK_EXAMPLES", "0"))
+settings.register_profile("soak", deadline=None, max_examples=max(100, 10 * EXAMPLES))
+settings.load_profile("soak" if EXAMPLES else "calrelay")
 
 
 @pytest.fixture(scope="session")
