@@ -15,7 +15,9 @@ def demo(
     events: Annotated[
         int, typer.Option("--events", help=f"How many Tripleseat events, {FEWEST} or more; TimeTap has about half as many rows.")
     ] = 130,
-    serve: Annotated[bool, typer.Option("--serve", help="Afterwards keep the daemon running on the simulators, until Ctrl-C.")] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Afterwards keep the daemon and its page running on the simulators, until Ctrl-C.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Watch calrelay do its work on simulated vendors: no account, no config, nothing leaves this machine.
