@@ -147,3 +147,13 @@ async def test_a_token_that_cannot_be_had_leaves_the_old_one(stand: Stand) -> No
             listening(stand, "127.0.0.1:0", token="short")
             assert "fewer than 16" in (await reloaded(daemon, "the page keeps its old token"))["why"]
             assert await status_of(url, TOKEN) == 200
+
+
+async def test_on_every_address_even_this_machine_needs_the_token(stand: Stand) -> None:
+    listening(stand, "0.0.0.0:0")
+    with capture_logs() as lines:
+        async with stand.running(serve_pages):
+            await stand.next_pass()
+            url = str((await logged(lines, "page"))["url"]).replace("0.0.0.0", "127.0.0.1")
+            assert [await status_of(url + path) for path in ("", "metrics", "healthz", "readyz")] == [401, 401, 200, 200]
+            assert await status_of(url, TOKEN) == 200
