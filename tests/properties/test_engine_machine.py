@@ -82,7 +82,7 @@ class VenueLife(RuleBasedStateMachine):
         self.deletes: list[tuple[datetime, int]] = []  # which nobody had approved
         self.blind_until = NOW  # a death, or a lost database, may hide a delete from the guard's memory
         self.rejected: dict[str, tuple[Booking, Rules]] = {}
-        self.versions = 0
+        self.versions = 1  # that of the rules it begins with
 
     def teardown(self) -> None:
         try:
