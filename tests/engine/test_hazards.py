@@ -36,28 +36,18 @@ def in_room(event: Event, *rooms: str) -> Event:
     return dataclasses.replace(event, facets={"rooms": frozenset(rooms)})
 
 
-class NamedBench(Bench):
-    """A bench whose pipeline has a name of its own, so that two can share a target and a ledger."""
-
-    name = "venue"
+class SharingBench(Bench):
+    """A bench whose pipeline shares a target, a ledger and a prefix with another one."""
 
     @property
     def pipeline(self) -> Pipeline:
-        plain = super().pipeline
-        make = plain.make_policy
-        return dataclasses.replace(
-            plain, name=self.name, owns_prefix=False, make_policy=lambda c, r: dataclasses.replace(make(c, r), pipeline=self.name)
-        )
+        return dataclasses.replace(super().pipeline, owns_prefix=False)
 
 
-class OtherBench(NamedBench):
-    name = "other"
-
-
-def two_pipelines(*shown: Event) -> tuple[NamedBench, OtherBench]:
-    shared = a_bench(*shown)
-    hall = NamedBench(source=shared.source, target=shared.target, ledger=shared.ledger, rooms=frozenset({"main hall"}))
-    terrace = OtherBench(source=shared.source, target=shared.target, ledger=shared.ledger, rooms=frozenset({"terrace"}))
+def two_pipelines(*shown: Event) -> tuple[SharingBench, SharingBench]:
+    one = a_bench(*shown)
+    hall = SharingBench(source=one.source, target=one.target, ledger=one.ledger, rooms=frozenset({"main hall"}))
+    terrace = SharingBench(source=one.source, target=one.target, ledger=one.ledger, rooms=frozenset({"terrace"}), name="other")
     return hall, terrace
 
 
