@@ -17,7 +17,8 @@ from calrelay.engine.listening import Listener
 from calrelay.engine.pipeline import Pipeline
 from calrelay.errors import ConfigError
 from calrelay.http.client import AsyncBaseTransport, Auth, Observer, VendorClient
-from calrelay.http.pacing import Pacer
+from calrelay.http.pacing import Pace, Pacer
+from calrelay.http.shared_pacing import SharedPacer
 from calrelay.log import register_secret
 from calrelay.ports import Clock, Messenger, Source, Target
 from calrelay.state.database import Access
@@ -300,6 +301,7 @@ class _Builder:
             api_key=self._secret(account.api_key),
             base_url=account.base_url,
             requests_per_minute=account.requests_per_minute,
+            pacer=self._pacer(name, account.rate),
             transport=self._transports.get(name),
             observer=self._observer,
             now=self._clock,
@@ -318,13 +320,17 @@ class _Builder:
             account=name,
             vendor=vendor,
             base_url=base_url,
-            pacer=Pacer(rate),
+            pacer=self._pacer(name, rate),
             auth=auth,
             transport=self._transports.get(name),
             observer=self._observer,
             now=self._clock,
         )
         return await self._stack.enter_async_context(client)
+
+    def _pacer(self, name: str, rate: float) -> Pace:
+        paces = self._state.paces
+        return Pacer(rate) if paces is None else SharedPacer(name, rate, paces)
 
     def _secret(self, ref: SecretRef) -> str:
         """Fetch a secret, and keep it out of every log line from here on."""

@@ -19,7 +19,7 @@ from tests.postgres import keeper
 
 NEEDED = "CALRELAY_NEEDS_POSTGRES"  # set where a test without a server is a failure, not a skip
 _TEMPLATE = "calrelay_template"
-_TABLES = ("hold_item", "hold", "link", "claim", "history", "pass", "memo", "oauth_token", "pipeline")  # not meta
+_TABLES = ("hold_item", "hold", "link", "claim", "history", "pass", "memo", "oauth_token", "pipeline", "turn", "pace")  # not meta
 _EMPTY = "; ".join(f"DELETE FROM {table}" for table in _TABLES)
 
 

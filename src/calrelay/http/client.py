@@ -19,7 +19,7 @@ from calrelay import __version__
 from calrelay.errors import VendorError
 from calrelay.http.answer import Answer, parse_json
 from calrelay.http.failures import Failure, Where, failure_of_exception, failure_of_status, http_date, login_page
-from calrelay.http.pacing import Pacer
+from calrelay.http.pacing import Pace
 from calrelay.http.retry import Retry
 
 __all__ = [
@@ -117,7 +117,7 @@ class VendorClient:
         account: str,
         vendor: str,
         base_url: str,
-        pacer: Pacer,
+        pacer: Pace,
         auth: Auth | None = None,
         timeouts: Timeouts | None = None,
         retry: Retry | None = None,

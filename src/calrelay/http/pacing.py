@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from aiolimiter import AsyncLimiter
 
@@ -11,6 +12,19 @@ _MARGIN = 1.05
 _SLOWEST = 8  # eighths of the rate; below that a pass would take longer than the vendor's own recovery
 _RECOVERY = 10  # requests in a row without a 429, before each step back up
 _ONE_BURST = 1.0  # seconds in which several 429s, from requests that were in flight together, count as one
+
+
+class Pace(Protocol):
+    """What a client asks of an account's pace: `Pacer` within one process, `shared_pacing.SharedPacer` over many."""
+
+    async def acquire(self) -> None:
+        """Wait until the next request may go out."""
+
+    def slow_down(self) -> None:
+        """Note a 429."""
+
+    def speed_up(self) -> None:
+        """Note a success."""
 
 
 class Pacer:

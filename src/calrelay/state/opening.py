@@ -7,6 +7,7 @@ from pathlib import Path
 
 from calrelay.state.database import Access, Database, open_database
 from calrelay.state.ledger import SqlLedger
+from calrelay.state.paces import SqlPaces
 from calrelay.state.tokens import SqlTokenStore
 
 
@@ -17,6 +18,7 @@ class State:
     database: Database
     ledger: SqlLedger
     tokens: SqlTokenStore
+    paces: SqlPaces | None = None  # where other processes may ask the same accounts: on a server
 
 
 @contextmanager
@@ -27,4 +29,7 @@ def open_state(url: str, folder: Path, access: Access = Access.WRITE) -> Iterato
         writable = database
         if access is Access.READ and not database.is_private:  # a refreshed token pair must be kept, or the consent is lost
             writable = stack.enter_context(open_database(url, folder, access=Access.WRITE))
-        yield State(database=database, ledger=SqlLedger(database), tokens=SqlTokenStore(writable))
+        paces = SqlPaces(writable) if writable.is_on_server else None
+        if paces:
+            stack.callback(paces.close)
+        yield State(database=database, ledger=SqlLedger(database), tokens=SqlTokenStore(writable), paces=paces)

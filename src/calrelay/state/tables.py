@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from sqlalchemy import JSON, ForeignKey, Index, MetaData
 from sqlmodel import Field, SQLModel
 
-HEAD = "0001"  # the newest revision under migrations/versions; a test compares
+HEAD = "0002"  # the newest revision under migrations/versions; a test compares
 
 # Without names of our own, SQLite leaves constraints nameless and a later migration could not drop them.
 _NAMES = {
@@ -187,6 +187,35 @@ class OAuthTokenRow(Table, table=True):
     previous_access_token: str | None
     previous_refresh_token: str | None
     previous_expires_at: datetime | None
+
+
+class TurnRow(Table, table=True):
+    """When a pipeline is due next where workers share the pipelines, and what its last passes taught; by the database's clock.
+
+    `claimed_at` is when a worker put its job into the queue, until the pass has ended.
+    """
+
+    __tablename__ = "turn"
+    __table_args__ = (Index("ix_turn_next_at", "next_at"),)
+
+    pipeline: str = Field(primary_key=True)
+    next_at: datetime
+    complete_at: datetime
+    failures: int
+    refused: str
+    config: str
+    claimed_at: datetime | None
+
+
+class PaceRow(Table, table=True):
+    """How fast an account may be asked by all processes together on a server: the next free slot, and what one request costs in slots."""
+
+    __tablename__ = "pace"
+
+    account: str = Field(primary_key=True)
+    next_free_at: datetime
+    slots: int
+    slowed_at: datetime | None
 
 
 class MetaRow(Table, table=True):

@@ -13,6 +13,8 @@ from calrelay.state.copying import TABLES, copy_state, pipelines_in
 from calrelay.state.database import Database, open_database
 from calrelay.state.ledger import SqlLedger
 from calrelay.state.locks import PipelineLock
+from calrelay.state.rows import table_of
+from calrelay.state.tables import PaceRow, TurnRow
 from calrelay.state.tokens import SqlTokenStore
 from tests.fakes.links import HOUR, NOON, a_happening, a_hold, a_link, a_pass
 from tests.postgres.databases import Databases
@@ -47,6 +49,10 @@ def fill(database: Database) -> None:
     ledger.save_memo("calendar:reminders:Main Hall", "1000030001", NOON)
     SqlTokenStore(database).save("venue", a_pair("1"))
     SqlTokenStore(database).save("venue", a_pair("2"))
+    with database.writing() as connection:
+        turn = {"pipeline": "venue", "next_at": NOON, "complete_at": NOON, "failures": 1, "refused": "", "config": "0"}
+        connection.execute(table_of(TurnRow).insert(), turn)
+        connection.execute(table_of(PaceRow).insert(), {"account": "venue", "next_free_at": NOON, "slots": 2})
 
 
 def everything(database: Database) -> dict[str, list[object]]:

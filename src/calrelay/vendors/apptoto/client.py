@@ -16,7 +16,7 @@ from typing import Final, Self, TypeVar
 from calrelay.errors import RateLimited, ResponseInvalid
 from calrelay.http.client import Answer, AsyncBaseTransport, Auth, Observer, Params, Request, Response, Timeouts, VendorClient
 from calrelay.http.failures import Failure, invalid
-from calrelay.http.pacing import Pacer
+from calrelay.http.pacing import Pace, Pacer
 from calrelay.http.retry import Retry
 from calrelay.ports import Clock
 from calrelay.vendors.apptoto.wire import CalendarRow, Calendars, EventList, EventRow, OneEvent, Written
@@ -128,6 +128,7 @@ class ApptotoClient:
         api_key: the key, in clear.
         base_url: where the API is, with its version.
         requests_per_minute: evenly spaced.
+        pacer: the account's pace, where other processes ask as well; `requests_per_minute` is its rate then.
         timeouts: see there.
         retry: the bounds of repetition; for writes see `WriteRetry`.
         transport: instead of the network, for tests.
@@ -143,20 +144,21 @@ class ApptotoClient:
         api_key: str,
         base_url: str = BASE_URL,
         requests_per_minute: float = REQUESTS_PER_MINUTE,
+        pacer: Pace | None = None,
         timeouts: Timeouts = TIMEOUTS,
         retry: Retry | None = None,
         transport: AsyncBaseTransport | None = None,
         observer: Observer | None = None,
         now: Clock = utc_now,
     ) -> None:
-        pacer, auth, retry = Pacer(requests_per_minute / 60), BasicAuth(username, api_key), retry or Retry()
+        pace, auth, retry = pacer or Pacer(requests_per_minute / 60), BasicAuth(username, api_key), retry or Retry()
 
         def client(retry: Retry) -> VendorClient:
             return VendorClient(
                 account=account,
                 vendor="Apptoto",
                 base_url=base_url,
-                pacer=pacer,
+                pacer=pace,
                 auth=auth,
                 timeouts=timeouts,
                 retry=retry,

@@ -1,0 +1,94 @@
+"""An account's pace where several processes ask it: each request is booked where all of them look. How bookings are kept is the state's."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+# A request goes out some time after its slot began: the loop was busy, the line was. So much of a second is left for that between
+# processes, which do not know of each other's delays; within one process half of it does.
+_MARGIN = 1.1
+_RECOVERY = 10  # requests in a row without a 429, before each step back up
+_PUNCTUAL = 0.001  # seconds; a smaller allowance is none
+_MOST_ALLOWED = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booking:
+    """A slot that is ours: how long until it begins, and how many slots a request costs at present."""
+
+    wait: timedelta
+    slots: int
+
+
+class Bookings(Protocol):
+    """Where all processes book their requests. Every method is one short, blocking call, and raises StateError."""
+
+    def book(self, account: str, interval: timedelta, allowance: timedelta) -> Booking:
+        """Take the next free slot: `interval` long, as often as a request costs slots, and `allowance` longer."""
+
+    def slow_down(self, account: str) -> None:
+        """Double what a request costs, up to eight slots; several calls within a second count as one."""
+
+    def speed_up(self, account: str) -> None:
+        """Let a request cost one slot less, down to one."""
+
+
+class SharedPacer:
+    """Grants an account's requests, never above its rate over all processes that book in the same place. See `pacing.Pacer`.
+
+    Whoever wakes up too late for its slot, because its loop was busy or the process was suspended, lets it go and books a longer one, in
+    which it may be as late as it just was: so no two requests come nearer to each other than a slot, and a slow process still gets its
+    turn. Each process has at most one booking per account at a time, so that they take turns.
+    """
+
+    def __init__(self, account: str, rate: float, bookings: Bookings, *, clock: Callable[[], float] = time.monotonic) -> None:
+        if not rate > 0:
+            raise ValueError(f"a rate must be above 0, not {rate}")
+        self.configured = rate
+        self._account = account
+        self._bookings = bookings
+        self._clock = clock
+        self._interval = _MARGIN / rate
+        self._tolerance = (math.ceil(rate) * self._interval - 1) / 2
+        self._turn = asyncio.Lock()
+        self._allowance = 0.0
+        self._slots = 1
+        self._in_a_row = 0
+
+    @property
+    def rate(self) -> float:
+        """The present rate in requests per second, as of our last request; below the configured one while a 429 is remembered."""
+        return self.configured / self._slots
+
+    async def acquire(self) -> None:
+        """Wait until the next request may go out. Raises StateError."""
+        async with self._turn:
+            while (late := await self._wait_for_a_slot()) > self._tolerance + self._allowance:
+                self._allowance = min(2 * late, _MOST_ALLOWED)
+            self._allowance = self._allowance / 2 if self._allowance > _PUNCTUAL else 0.0
+
+    def slow_down(self) -> None:
+        """Halve the rate of all processes, down to an eighth; call it for each 429."""
+        self._in_a_row = 0
+        self._bookings.slow_down(self._account)
+
+    def speed_up(self) -> None:
+        """Count a success; ten in a row raise the rate a step, up to the configured one."""
+        self._in_a_row += 1
+        if self._in_a_row >= _RECOVERY and self._slots > 1:
+            self._in_a_row = 0
+            self._bookings.speed_up(self._account)
+
+    async def _wait_for_a_slot(self) -> float:
+        """Return by how many seconds we came too late for it."""
+        asked = self._clock()
+        booking = self._bookings.book(self._account, timedelta(seconds=self._interval), timedelta(seconds=self._allowance))
+        self._slots = booking.slots
+        seconds = max(booking.wait.total_seconds(), 0.0)
+        if seconds:
+            await asyncio.sleep(seconds)
+        return self._clock() - asked - seconds
