@@ -95,7 +95,9 @@ def test_every_field_that_a_template_sees_is_described_and_no_other() -> None:
 @each_source
 def test_a_sources_custom_fields_are_described_and_no_others(vendor: str) -> None:
     [row] = re.findall(rf"^\| {VENDORS[vendor].label} \| (`source`.*) \|$", TEMPLATES, re.MULTILINE)
-    assert set(re.findall(r"`(\w+)`", row)) == set(an_event_of(vendor).custom)
+    usual, _, on_demand = row.partition("; with `extras`")
+    assert set(re.findall(r"`(\w+)`", usual)) == set(an_event_of(vendor).custom)
+    assert set(re.findall(r"`(\w+)`", on_demand)) == set(VENDORS[vendor].extras)
 
 
 # --- vendor pages ---
