@@ -3,6 +3,7 @@
 Never writes an appointment: that would mail its client (TimeTap: 7 and 9). Nothing here sends a message.
 """
 
+import contextlib
 from collections.abc import Sequence
 from datetime import timedelta
 from http import HTTPStatus
@@ -12,7 +13,7 @@ from calrelay.domain.event import SourceId
 from calrelay.domain.messages import Invitation, Rules, Template, Trigger
 from calrelay.domain.reminders import Recipient
 from calrelay.domain.switches import Occurrence, Switch, SwitchKind
-from calrelay.errors import AuthFailed, NotFound, RequestRejected
+from calrelay.errors import AuthFailed, NotFound, RequestRejected, ResponseInvalid
 from calrelay.ports import Clock, Invitations
 from calrelay.vendors.timetap import messages_wire as wire
 from calrelay.vendors.timetap.auth import VENDOR, utc_now
@@ -182,10 +183,11 @@ class TimeTapMessenger:
         """Switch something off, and say how it took. Idempotent.
 
         An action: its own object with `active` false; where that does not take, in the form of TimeTap's own pages. Read back after each:
-        an answer may be an echo. Raises RequestRejected when neither takes.
+        an answer may be an echo. Raises RequestRejected when neither takes, ResponseInvalid where a second one appears.
         """
         if switch.kind is SwitchKind.DEFINITION:
-            await self._client.delete_definition(switch.id)
+            with contextlib.suppress(NotFound):  # a request that is repeated meets what its first attempt did
+                await self._client.delete_definition(switch.id)
             if await self._is_there(switch.id):
                 raise self._not_taken(switch, "did not go")
             return "deleted; read back, and gone"
@@ -228,11 +230,18 @@ class TimeTapMessenger:
                 await self._client.save_action(await form(body))
             except RequestRejected:
                 continue  # refused, or its template is gone: the next form is due
-            after = await self._client.actions_of(switch.belongs_to)
+            after = await self._read_back(switch)
             self._forbid_twins(switch, before, after)
             if (_with_id(after, switch.id) is not None) == is_wanted:
                 return f"sent as {words}; read back, and {'active' if is_wanted else 'off'}"
         raise self._not_taken(switch, "is as it was: TimeTap takes neither form of the request")
+
+    async def _read_back(self, switch: Switch) -> Sequence[wire.EventAction]:
+        """Return the actions there are now; that a definition has none any more may be told as "not found"."""
+        try:
+            return await self._client.actions_of(switch.belongs_to)
+        except NotFound:
+            return ()
 
     async def _in_form(self, body: dict[str, Any]) -> dict[str, Any]:
         template = await self._client.template(str(body.get("emailTemplateId")))
@@ -241,10 +250,14 @@ class TimeTapMessenger:
         return to_request_form(body, template, options)
 
     def _forbid_twins(self, switch: Switch, before: Sequence[wire.EventAction], after: Sequence[wire.EventAction]) -> None:
-        """Notice a second action, which would mail twice (TimeTap: 9); none was asked for, so it is told and left alone."""
+        """Notice a second action, which would mail twice (TimeTap: 9); none was asked for, so it is told and left alone.
+
+        Raises ResponseInvalid and not RequestRejected: what became of the first one is not certain.
+        """
         known = {action.event_action_id for action in before} | {switch.id}
         if twins := [action.event_action_id or "" for action in after if action.event_action_id not in known]:
-            raise self._not_taken(switch, f"got a second one beside it, action {', '.join(twins)}")
+            what = f"{VENDOR} (account {self.account}): {switch.name} got a second one beside it, action {', '.join(twins)}."
+            raise ResponseInvalid(what, remedy=_BY_HAND, account=self.account)
 
     def _not_taken(self, switch: Switch, what: str) -> RequestRejected:
         return RequestRejected(f"{VENDOR} (account {self.account}): {switch.name} {what}.", remedy=_BY_HAND, account=self.account)
