@@ -1,6 +1,8 @@
 """The composition root: config in, running parts out. The only place with all the names, and without logic of its own."""
 
 import dataclasses
+import functools
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -57,7 +59,10 @@ def utc_now() -> datetime:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Relay:
-    """Everything that runs: pipelines with both ends open, and the accounts behind them."""
+    """Everything that runs: pipelines with both ends open, and the accounts behind them.
+
+    `unready` are pipelines of tenants that cannot run, and why; they are none of `pipelines`.
+    """
 
     config: Config
     state: State
@@ -68,6 +73,7 @@ class Relay:
     keep_alive: Sequence[KeepAlive]  # to be called about daily: consents that would lapse, and what sources send by themselves
     messengers: Mapping[str, Messenger] = dataclasses.field(default_factory=dict)  # by account: sources that message people by themselves
     listeners: Mapping[str, Listener] = dataclasses.field(default_factory=dict)  # the same accounts: what is known of it
+    unready: Mapping[str, ConfigError] = dataclasses.field(default_factory=dict)
 
     @property
     def ledger(self) -> SqlLedger:
@@ -97,7 +103,8 @@ async def assemble(
 ) -> AsyncIterator[Relay]:
     """Open the state and both ends of the named pipelines (none named: of all enabled ones).
 
-    `transports` replaces the network of an account. Raises ConfigError for what cannot be resolved, StateError for a broken database.
+    `transports` replaces the network of an account. Raises ConfigError for what cannot be resolved, StateError for a broken database. Where
+    the config has tenants, a pipeline whose account cannot be opened is left out as `unready`, as long as another one is left.
     """
     chosen = _chosen(config, pipelines)
     with open_state(config.state_url(), config.folder, access) as state:
@@ -108,12 +115,14 @@ async def assemble(
                 accounts |= dict.fromkeys(config.accounts)
             for name in accounts:
                 await builder.open(name)
+            unready = builder.unready(chosen)
             yield Relay(
                 config=config,
                 state=state,
                 command=command,
                 clock=clock,
-                pipelines={one.name: builder.pipeline(one) for one in chosen},
+                pipelines={one.name: builder.pipeline(one) for one in chosen if one.name not in unready},
+                unready=unready,
                 ends=builder.ends(),
                 messengers=builder.messengers,
                 listeners=builder.listeners,
@@ -123,8 +132,8 @@ async def assemble(
 
 def _chosen(config: Config, names: Sequence[str] | None) -> list[model.Pipeline]:
     if names:
-        return [config.pipeline(name) for name in dict.fromkeys(names)]
-    return [one for one in config.pipelines if one.enabled]
+        return config.select(names)
+    return config.enabled
 
 
 class _Builder:
@@ -151,12 +160,28 @@ class _Builder:
         self._sources: dict[str, MakeSource] = {}
         self._targets: dict[str, Target] = {}
         self._plain_sources: dict[str, Source] = {}
+        self._closed: dict[str, ConfigError] = {}
         self.messengers: dict[str, Messenger] = {}
         self.listeners: dict[str, Listener] = {}
         self.keep_alive: list[KeepAlive] = []
 
     async def open(self, name: str) -> None:
-        """Open an account's client."""
+        """Open an account's client. One that cannot be opened is in nobody's way who does not use it, where the config has tenants."""
+        try:
+            await self._open(name)
+        except ConfigError as error:
+            if not self._config.tenants:
+                raise
+            self._closed[name] = error
+
+    def unready(self, chosen: Sequence[model.Pipeline]) -> dict[str, ConfigError]:
+        """Return which pipelines cannot run, and why. Raises the first reason where none can."""
+        found = {one.name: self._closed[end] for one in chosen for end in (one.target, one.source) if end in self._closed}
+        if self._closed and len(found) == len(chosen):
+            raise next(iter(self._closed.values()))
+        return found
+
+    async def _open(self, name: str) -> None:
         account = self._config.account(name)
         match account:
             case TripleseatAccount():
@@ -228,13 +253,15 @@ class _Builder:
         )
 
     def _owns_prefix(self, table: model.Pipeline) -> bool:
-        vendor = self._config.account(table.source).vendor
-        rivals = [
-            one
-            for one in self._config.pipelines
-            if one.name != table.name and one.target == table.target and one.id_prefix == table.id_prefix
-        ]
-        return not any(self._config.account(one.source).vendor == vendor for one in rivals)
+        return self._prefixes[self._prefix_of(table)] == 1
+
+    @functools.cached_property
+    def _prefixes(self) -> Counter[tuple[str, str, str]]:
+        """How many pipelines write under each prefix to each target, of sources of one vendor."""
+        return Counter(map(self._prefix_of, self._config.pipelines))
+
+    def _prefix_of(self, table: model.Pipeline) -> tuple[str, str, str]:
+        return table.target, table.id_prefix, self._config.account(table.source).vendor
 
     # --- vendors ---
 

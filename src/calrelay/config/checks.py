@@ -1,11 +1,26 @@
 """What one table alone cannot tell: names given twice, pipelines in each other's way, and what is allowed but may not be meant."""
 
+import dataclasses
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
-from calrelay.config.model import Document, Pipeline
-from calrelay.config.vendor import VendorConfig
+from calrelay.config.model import Pipeline
+from calrelay.config.secrets import SecretRef
+from calrelay.config.section import Address
+from calrelay.config.sections import WebSection
+from calrelay.config.vendor import AccountModel, Role, VendorConfig
+
+NAMED: Final = 8  # names in a sentence; the others are counted
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """What one file of the config brings, and what its problems begin with: nothing, for the config itself."""
+
+    pipelines: Sequence[Pipeline]
+    accounts: Mapping[str, AccountModel]
+    prefix: str = ""
 
 
 def impossibilities(raw: Mapping[str, Any]) -> list[str]:
@@ -44,52 +59,92 @@ def _as_set(value: object) -> object:
     return sorted(str(item).casefold() for item in value) if isinstance(value, list) else value
 
 
-def doubts(document: Document, vendors: Mapping[str, VendorConfig]) -> Iterator[str]:
+def doubts(files: Sequence[File], web: WebSection, vendors: Mapping[str, VendorConfig]) -> Iterator[str]:
     """Yield what is allowed but may not be meant, each with its path and what to do."""
-    if not document.pipelines:
+    pipelines = [one for file in files for one in file.pipelines]
+    accounts = {name: account for file in files for name, account in file.accounts.items()}
+    if not pipelines:
         yield "pipelines: there is none, so nothing is relayed — add [[pipelines]]"
-    yield from _shared_prefixes(document.pipelines)
-    for index, pipeline in enumerate(document.pipelines):
+    yield from _shared_prefixes(pipelines)
+    yield from _shared_targets(pipelines, accounts, vendors)
+    yield from _same_target_twice(accounts, vendors)
+    for file in files:
+        yield from (f"{file.prefix}{doubt}" for doubt in _doubts_within(file, vendors))
+    yield from _web_doubts(web, accounts)
+
+
+def _doubts_within(file: File, vendors: Mapping[str, VendorConfig]) -> Iterator[str]:
+    for index, pipeline in enumerate(file.pipelines):
         yield from (f"pipelines[{index}].filter.statuses: {doubt}" for doubt in pipeline.filter.doubts())
-    yield from _fast_accounts(document, vendors)
-    yield from _web_doubts(document)
+    yield from _fast_accounts(file.accounts, vendors)
 
 
-def _shared_prefixes(pipelines: tuple[Pipeline, ...]) -> Iterator[str]:
+def _shared_prefixes(pipelines: Sequence[Pipeline]) -> Iterator[str]:
     shared: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for pipeline in (one for one in pipelines if one.enabled):
         shared[pipeline.source, pipeline.target, pipeline.id_prefix].append(pipeline.name)
     for (source, target, _), names in shared.items():
         if len(names) > 1:
             yield (
-                f"pipelines: {', '.join(names)} all relay {source} to {target} — an event that fits several of their filters is refused; "
+                f"pipelines: {_listed(names)} all relay {source} to {target} — an event that fits several of their filters is refused; "
                 "keep the filters apart"
             )
 
 
-def _fast_accounts(document: Document, vendors: Mapping[str, VendorConfig]) -> Iterator[str]:
-    for name, account in document.accounts.items():
-        limit = vendors[account.vendor].known_requests_per_second
-        if limit is not None and account.rate > limit:
+def _shared_targets(
+    pipelines: Sequence[Pipeline], accounts: Mapping[str, AccountModel], vendors: Mapping[str, VendorConfig]
+) -> Iterator[str]:
+    """Doubt different sources of one vendor that write to one target under ids that nobody could tell apart afterwards."""
+    shared: dict[tuple[str, str, str], dict[str, str]] = defaultdict(dict)
+    for one in (one for one in pipelines if one.enabled):
+        shared[accounts[one.source].vendor, one.target, one.id_prefix].setdefault(one.source, one.name)
+    for (vendor, target, _), names in shared.items():
+        if len(names) > 1:
             yield (
-                f"accounts.{name}: {account.rate:.3g} requests a second are more than {vendors[account.vendor].label} is known to take "
-                f"({limit:.3g}) — lower the rate"
+                f"pipelines: {_listed(list(names.values()))} relay different accounts of {vendors[vendor].label} to {target} without an "
+                "id_prefix that tells them apart, so that after a lost database nobody knows whose an event there is — give each its own "
+                "before its first load"
             )
 
 
-def _web_doubts(document: Document) -> Iterator[str]:
-    listen = document.web.listen
+def _same_target_twice(accounts: Mapping[str, AccountModel], vendors: Mapping[str, VendorConfig]) -> Iterator[str]:
+    """Doubt two names for one account at a target: each would have the whole rate, and neither sees the other's ids."""
+    seen: dict[str, list[str]] = defaultdict(list)
+    for name, account in accounts.items():
+        if vendors[account.vendor].role is Role.TARGET:
+            keys = sorted(
+                (key, ref.kind, ref.value) for key in type(account).model_fields if isinstance(ref := getattr(account, key), SecretRef)
+            )
+            seen[repr([account.vendor, getattr(account, "base_url", ""), keys])].append(name)
+    for names in seen.values():
+        if len(names) > 1:
+            yield (
+                f"accounts: {_listed(names)} are one account under several names, each with the whole rate — name it once, in the config "
+                "itself if tenants share it"
+            )
+
+
+def _fast_accounts(accounts: Mapping[str, AccountModel], vendors: Mapping[str, VendorConfig]) -> Iterator[str]:
+    for name, account in accounts.items():
+        limit = vendors[account.vendor].known_requests_per_second
+        if limit is not None and account.rate > limit:
+            yield (
+                f"accounts.{name.rpartition('/')[2]}: {account.rate:.3g} requests a second are more than "
+                f"{vendors[account.vendor].label} is known to take ({limit:.3g}) — lower the rate"
+            )
+
+
+def _web_doubts(web: WebSection, accounts: Mapping[str, AccountModel]) -> Iterator[str]:
+    listen = web.listen
     if listen is not None and not listen.is_loopback:
         yield f"web.listen: {listen} can be reached from other machines, and has no HTTPS — listen on 127.0.0.1 behind a proxy that has it"
-    yield from _hook_doubts(document)
+    if web.hooks is not None:
+        yield from _hook_doubts(web.hooks, accounts)
 
 
-def _hook_doubts(document: Document) -> Iterator[str]:
-    hooks = document.web.hooks
-    able = {name: account for name, account in document.accounts.items() if "webhook_secret" in type(account).model_fields}
+def _hook_doubts(hooks: Address, accounts: Mapping[str, AccountModel]) -> Iterator[str]:
+    able = {name: account for name, account in accounts.items() if "webhook_secret" in type(account).model_fields}
     signed = [name for name, account in able.items() if getattr(account, "webhook_secret", None) is not None]
-    if hooks is None:
-        return
     if not hooks.is_loopback:
         yield (
             f"web.hooks: {hooks} can be reached from other machines without HTTPS, and webhooks carry names and a secret — listen on "
@@ -97,5 +152,14 @@ def _hook_doubts(document: Document) -> Iterator[str]:
         )
     if not signed:
         yield "web.hooks: no account has a webhook_secret, so every webhook is refused — add one, or leave hooks off"
-    for name in sorted(able.keys() - signed) if signed else ():
+    silent = sorted(able.keys() - signed) if signed else []
+    if len(silent) > NAMED:
+        yield f"accounts: {_listed(silent)} have no webhook_secret, so their webhooks are refused — add them, or leave it to the schedule"
+        return
+    for name in silent:
         yield f"accounts.{name}: has no webhook_secret, so its webhooks are refused — add one, or leave it to the schedule"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - NAMED
+    return f"{', '.join(names[:NAMED])} and {more} more" if more > 0 else ", ".join(names)

@@ -42,7 +42,8 @@ def example(vendors: Mapping[str, VendorConfig], sections: Mapping[str, Table] |
 def commented(draft: Draft, vendors: Mapping[str, VendorConfig]) -> str:
     """Write a draft with every other key at its default and each key's meaning beside it. Required keys left out get examples' values."""
     properties = json_schema(vendors)["properties"]
-    blocks = [_HEADER, *(_block(f"[{name}]", properties[name], draft.sections.get(name, {})) for name in ("state", "log", "web", "notify"))]
+    blocks = [_HEADER, f"{_line('include', properties['include'], {}, is_required=False)}\n"]
+    blocks += [*(_block(f"[{name}]", properties[name], draft.sections.get(name, {})) for name in ("state", "log", "web", "notify"))]
     blocks += [
         _block(f"[accounts.{toml_key(name)}]", schema_of(vendors[table["vendor"]].account), table) for name, table in draft.accounts.items()
     ]

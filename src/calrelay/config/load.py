@@ -2,37 +2,35 @@
 
 import dataclasses
 import hashlib
-import json
-import re
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
-from calrelay.config.access import others_may_open
-from calrelay.config.checks import doubts, impossibilities
+from calrelay.config.checks import File, doubts, impossibilities
 from calrelay.config.database import absolute_database_url
+from calrelay.config.document import digest_of, located, read_tables, read_text, refuse_if_open, refused, vendor_names
 from calrelay.config.model import Document, Known, Pipeline
 from calrelay.config.notify import NotifySection
 from calrelay.config.problems import problems_of
 from calrelay.config.secrets import SecretRef
-from calrelay.config.section import Section
 from calrelay.config.sections import LogSection, StateSection, WebSection
+from calrelay.config.tenants import SCOPE, Tenant, find_tenants, keep_tables, tenant_of
 from calrelay.config.vendor import AccountModel, VendorConfig, suggestion
 from calrelay.errors import ConfigError
 
 VARIABLE: Final = "CALRELAY_CONFIG"
 PLACES: Final = (Path("config.toml"), Path("/etc/calrelay/config.toml"))
 Named = TypeVar("Named")
-Located = TypeVar("Located", bound=Section)
-_POSITION = re.compile(r"\s*\(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A config that was checked. `warnings` are what is allowed but may not be meant."""
+    """A config that was checked. `warnings` are what is allowed but may not be meant.
+
+    `accounts` and `pipelines` hold those of every sound tenant too, as TENANT/NAME, after those of the config itself.
+    """
 
     path: Path
     state: StateSection
@@ -41,21 +39,62 @@ class Config:
     notify: NotifySection
     accounts: Mapping[str, AccountModel]
     pipelines: tuple[Pipeline, ...]
+    include: tuple[str, ...] = ()
+    tenants: Mapping[str, Tenant] = dataclasses.field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     digest: str = dataclasses.field(repr=False, compare=False, default="")  # of all it says, literal secrets too: never shown
+    _by_name: Mapping[str, Pipeline] = dataclasses.field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {one.name: one for one in self.pipelines})
 
     @property
     def folder(self) -> Path:
         """The file's folder, where relative paths start."""
         return self.path.parent
 
+    @property
+    def enabled(self) -> list[Pipeline]:
+        """The pipelines that passes are run of."""
+        return [one for one in self.pipelines if one.enabled]
+
+    @property
+    def refusals(self) -> dict[str, ConfigError]:
+        """Why tenants are refused, by tenant."""
+        return {name: one.refusal for name, one in self.tenants.items() if one.refusal is not None}
+
     def pipeline(self, name: str) -> Pipeline:
-        """Return a pipeline by name. Raises ConfigError that names those there are."""
-        return _named({one.name: one for one in self.pipelines}, name, "pipeline")
+        """Return a pipeline by name. Raises ConfigError that names those there are, or what is wrong with its tenant."""
+        return _named(self._by_name, name, "pipeline", self.tenants)
 
     def account(self, name: str) -> AccountModel:
-        """Return an account by name. Raises ConfigError that names those there are."""
-        return _named(self.accounts, name, "account")
+        """Return an account by name. Raises ConfigError in the same way."""
+        return _named(self.accounts, name, "account", self.tenants)
+
+    def select(self, names: Sequence[str]) -> list[Pipeline]:
+        """Return the pipelines that are named, in order, each once; `acme/`, or `acme` where no pipeline is called so, is all of a tenant.
+
+        Raises ConfigError for what there is not, and for a tenant that is refused.
+        """
+        return list({one.name: one for name in names for one in self._named_by(name)}.values())
+
+    def place(self, pipeline: str) -> str:
+        """Return where a pipeline's table stands, as messages name it: `tenants/acme.toml: pipelines[0]`."""
+        tenant = self.tenants.get(tenant_of(pipeline))
+        tables = tenant.pipelines if tenant else self.pipelines
+        index = next(index for index, one in enumerate(tables) if one.name == pipeline)
+        return f"{tenant.label}: pipelines[{index}]" if tenant else f"pipelines[{index}]"
+
+    def _named_by(self, name: str) -> list[Pipeline]:
+        tenant = self.tenants.get(name.removesuffix(SCOPE))
+        if tenant is None or name in self._by_name:
+            return [self.pipeline(name)]
+        if tenant.refusal is not None and not tenant.pipelines:
+            raise tenant.refusal
+        found = [one for one in tenant.pipelines if one.enabled]
+        if not found:
+            raise ConfigError(f"{tenant.label} has no pipeline that is enabled", remedy="add a [[pipelines]] table to it")
+        return found
 
     def resolve(self, secret: SecretRef) -> str:
         """Fetch a secret. Raises ConfigError when it is not there."""
@@ -92,49 +131,70 @@ def find_config(explicit: Path | None, env: Mapping[str, str]) -> Path:
 
 
 def load_config(path: Path, vendors: Mapping[str, VendorConfig]) -> Config:
-    """Read and check a config; resolves no secret.
+    """Read and check a config and its tenants' files; resolves no secret.
 
     Raises ConfigError with all problems at once, each with its path and its fix; also when others may read a file that holds secrets.
+    What is wrong with a tenant's file is no error here but its refusal in what is returned.
     """
     path = path.absolute()
-    config = parse_config(_read(path), path=path, vendors=vendors)
-    if any(ref.is_literal for ref in _secrets(config)) and others_may_open(path.stat()):
-        raise ConfigError(
-            f"{path} holds a secret, and others than its owner may open it",
-            remedy=f"chmod 600 {path}",
-            problems=(f"{path.name}: holds a secret, and others than its owner may open it — chmod 600 {path}",),
-        )
-    return config
+    config = parse_config(read_text(path), path=path, vendors=vendors)
+    refuse_if_open(path, [config.state, config.web, config.notify, *config.accounts.values()])
+    if not config.include:
+        return config
+    tenants, unmatched = find_tenants(config.include, path, config.accounts, vendors)
+    own = File(pipelines=config.pipelines, accounts=config.accounts)
+    files = [File(pipelines=one.pipelines, accounts=one.accounts, prefix=f"{one.label}: ") for one in tenants.values()]
+    found = doubts([own, *files], config.web, vendors)
+    return _joined(dataclasses.replace(config, warnings=(*unmatched, *found), digest=_digest(config.digest, tenants)), tenants)
 
 
 def parse_config(text: str, *, path: Path, vendors: Mapping[str, VendorConfig]) -> Config:
-    """Check the text of a config that stands, or is to stand, at `path`. Raises ConfigError with all problems at once."""
-    raw = _toml(text, path)
-    known = Known(vendors=vendors, accounts=_vendor_names(raw))
+    """Check the text of a config that stands, or is to stand, at `path`, without its tenants. Raises ConfigError with all problems."""
+    raw = read_tables(text, path)
+    known = Known(vendors=vendors, accounts=vendor_names(raw))
     problems = impossibilities(raw)
     try:
         document = Document.model_validate(raw, context=known)
     except ValidationError as error:
         found = [*problems_of(error, raw, vendors), *problems]
-        raise _refused(path, found) from None
+        raise refused(path, found) from None
     if problems:
-        raise _refused(path, problems)
+        raise refused(path, problems)
+    own = File(pipelines=document.pipelines, accounts=document.accounts)
     return Config(
         path=path,
         state=document.state,
         log=document.log,
-        web=_with_paths(document.web, "web"),
-        notify=_with_paths(document.notify, "notify"),
-        accounts={name: _with_paths(account, f"accounts.{name}") for name, account in document.accounts.items()},
+        web=located(document.web, "web"),
+        notify=located(document.notify, "notify"),
+        accounts={name: located(account, f"accounts.{name}") for name, account in document.accounts.items()},
         pipelines=document.pipelines,
-        warnings=tuple(doubts(document, vendors)),
-        digest=_digest(raw),
+        include=document.include,
+        warnings=tuple(doubts([own], document.web, vendors)),
+        digest=digest_of(raw),
     )
 
 
-def _digest(raw: Mapping[str, Any]) -> str:
-    """Return a hash of what a config says; comments, order and layout do not count."""
-    return hashlib.sha256(json.dumps(raw, sort_keys=True, default=str).encode()).hexdigest()
+def keep_running(fresh: Config, before: Config) -> Config:
+    """Return a new config in which each tenant that is refused keeps the tables that `before`, the config in use, has of it."""
+    shared = {name: account for name, account in fresh.accounts.items() if not tenant_of(name)}
+    kept = {name: keep_tables(one, before.tenants.get(name), shared) for name, one in fresh.tenants.items()}
+    return _joined(fresh, kept)
+
+
+def _joined(config: Config, tenants: Mapping[str, Tenant]) -> Config:
+    """Return the config with the tables of these tenants, and of no other."""
+    accounts = {name: account for name, account in config.accounts.items() if not tenant_of(name)}
+    for tenant in tenants.values():
+        accounts |= tenant.accounts
+    own = [one for one in config.pipelines if not tenant_of(one.name)]
+    pipelines = (*own, *(one for tenant in tenants.values() for one in tenant.pipelines))
+    return dataclasses.replace(config, accounts=accounts, pipelines=pipelines, tenants=tenants)
+
+
+def _digest(own: str, tenants: Mapping[str, Tenant]) -> str:
+    said = "".join(f"\n{name} {tenant.digest}" for name, tenant in tenants.items())
+    return hashlib.sha256(f"{own}{said}".encode()).hexdigest()
 
 
 def _is_there(path: Path) -> bool:
@@ -148,62 +208,12 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not UTF-8 text", remedy="save it as UTF-8") from None
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be read: {error.strerror or type(error).__name__}", remedy="correct the path or its rights"
-        ) from None
-
-
-def _toml(text: str, path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        said = str(error)
-        found = _POSITION.search(said)
-        where = "at its end" if found is None or found["line"] is None else f"in line {found['line']}, column {found['column']}"
-        what = _POSITION.sub("", said)
-    problem = f"{path.name} {where}: {what} — this is not TOML; mend the line, or compare with `calrelay config example`"
-    raise ConfigError(f"{path} cannot be read {where}: {what}", remedy="mend the line", problems=(problem,))
-
-
-def _vendor_names(raw: Mapping[str, Any]) -> dict[str, str]:
-    accounts = raw.get("accounts")
-    tables = accounts.items() if isinstance(accounts, dict) else ()
-    return {name: str(table.get("vendor", "")) if isinstance(table, dict) else "" for name, table in tables}
-
-
-def _refused(path: Path, problems: list[str]) -> ConfigError:
-    count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
-    lines = "".join(f"\n  {problem}" for problem in problems)
-    return ConfigError(
-        f"{path} has {count}:{lines}", remedy="mend the file; `calrelay check --offline` checks it again", problems=tuple(problems)
-    )
-
-
-def _with_paths(section: Located, path: str) -> Located:
-    """Tell each secret of a table where it stands, so that its errors can say so."""
-    located = {
-        name: dataclasses.replace(value, where=f"{path}.{name}")
-        for name in type(section).model_fields
-        if isinstance(value := getattr(section, name), SecretRef)
-    }
-    return section.model_copy(update=located)
-
-
-def _secrets(config: Config) -> Iterator[SecretRef]:
-    sections: list[Section] = [config.state, config.web, config.notify, *config.accounts.values()]
-    for section in sections:
-        yield from (value for name in type(section).model_fields if isinstance(value := getattr(section, name), SecretRef))
-
-
-def _named(table: Mapping[str, Named], name: str, what: str) -> Named:
+def _named(table: Mapping[str, Named], name: str, what: str, tenants: Mapping[str, Tenant]) -> Named:
     try:
         return table[name]
     except KeyError:
+        tenant = tenants.get(tenant_of(name))
+        if tenant is not None and tenant.refusal is not None:
+            raise tenant.refusal from None
         remedy = suggestion(name, list(table)).removeprefix(" — ")
         raise ConfigError(f"there is no {what} “{name}” in the config", remedy=remedy) from None

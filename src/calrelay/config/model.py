@@ -260,16 +260,29 @@ class _NoVendor(AccountModel):
 
 
 Account = Annotated[SerializeAsAny[AccountModel], PlainValidator(_read_account), WithJsonSchema({})]
+Accounts = Annotated[Mapping[Name, Account], Field(description="One set of credentials at one vendor each, by name.")]
+Pipelines = Annotated[tuple[Pipeline, ...], Field(strict=False, description="One source account to one target account each.")]
 
 
 class Document(Section):
     """Everything a config.toml may hold."""
 
+    include: Annotated[tuple[Text, ...], Field(strict=False)] = Field(
+        default=(),
+        description="Files of tenants, from this file's folder: each holds accounts and pipelines of one (docs/operations/tenants.md).",
+        examples=[["tenants/*.toml"]],
+        json_schema_extra=_ADVANCED,
+    )
     state: StateSection = Field(default=StateSection(), description="Where calrelay remembers what it did.")
     log: LogSection = Field(default=LogSection(), description="What is logged, and how.")
     web: WebSection = Field(default=WebSection(), description="What the daemon listens on.")
     notify: NotifySection = Field(default=NotifySection(), description="Who is told, unasked, that something needs somebody.")
-    accounts: Mapping[Name, Account] = Field(default={}, description="One set of credentials at one vendor each, by name.")
-    pipelines: Annotated[tuple[Pipeline, ...], Field(strict=False)] = Field(
-        default=(), description="One source account to one target account each."
-    )
+    accounts: Accounts = Field(default={})
+    pipelines: Pipelines = ()
+
+
+class TenantDocument(Section):
+    """Everything a tenant's file may hold; the rest is said once for all, in the config itself."""
+
+    accounts: Accounts = Field(default={})
+    pipelines: Pipelines = ()

@@ -24,7 +24,8 @@ config's folder) or `{ credential = "NAME" }` (systemd's `LoadCredential=`). The
 loaded. A config that holds a secret as a text must be its owner's alone (`chmod 600`), or it is refused. User names, client ids and
 TimeTap's API key may stand in any of these forms too, but are no secrets by themselves.
 
-**Names** of accounts and pipelines are letters, digits, `-`, `_` and `.`, at most 64.
+**Names** of accounts and pipelines are letters, digits, `-`, `_` and `.`, at most 64. Those of a tenant's file are known as TENANT/NAME outside of
+it: docs/operations/tenants.md.
 
 **Times, filters and guards** follow the rules in docs/rules.md, to which the numbers below refer.
 """
@@ -48,6 +49,7 @@ def reference(vendors: Mapping[str, VendorConfig]) -> str:
     return "\n".join(
         [
             _INTRODUCTION,
+            _section("Before all tables", {"properties": {"include": properties["include"]}}),
             *(_section(f"`[{name}]`", properties[name]) for name in ("state", "log", "web", "notify")),
             *(_section(f"`[accounts.NAME]` of {vendor.label}", schema_of(vendor.account)) for vendor in vendors.values()),
             _section("`[[pipelines]]`", {**properties["pipelines"]["items"], "description": properties["pipelines"]["description"]}),

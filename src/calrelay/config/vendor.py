@@ -13,6 +13,7 @@ from calrelay.config.section import Section, Values, check_zones
 
 ADVANCED: Final = "x-advanced"
 """Schema mark of a key that few need; the example shows it commented out."""
+_LISTED: Final = 40  # names in a sentence; the others are counted
 
 
 class Role(StrEnum):
@@ -102,7 +103,8 @@ def suggestion(word: str, known: tuple[str, ...] | list[str]) -> str:
     close = get_close_matches(word, known, n=1, cutoff=0.6)
     if close:
         return f" — did you mean “{close[0]}”?"
-    return f" — there is {', '.join(known)}" if known else " — there is none yet"
+    more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
+    return f" — there is {', '.join(known[:_LISTED])}{more}" if known else " — there is none yet"
 
 
 Facet = Values | None

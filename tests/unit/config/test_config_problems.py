@@ -16,7 +16,7 @@ SECOND = {"name": "second", "source": "venue", "target": "reminders", "calendar"
 
 # Each change to a sound config, and the one problem it must lead to: its path, what is wrong, and after the dash the fix.
 TABLE: list[tuple[str, object, str]] = [
-    ("bogus", 1, "bogus: is no key of this table — there is state, log"),
+    ("bogus", 1, "bogus: is no key of this table — there is include, state, log"),
     ("pipeline", [], "pipeline: is no key of this table — did you mean “pipelines”?"),
     ("state/ur", "x", "state.ur: is no key of this table — did you mean “url”?"),
     ("state/url", "mysql://x/y", "state.url: is no database this release can use — write"),
@@ -207,7 +207,7 @@ def test_a_pipeline_that_is_switched_off_is_in_nobodys_way(load: Load) -> None:
         ({"web/listen": "0.0.0.0:8642"}, "web.listen: 0.0.0.0:8642 can be reached from other machines"),
         ({"web/hooks": "127.0.0.1:8643"}, "web.hooks: no account has a webhook_secret"),
         (
-            {"web/hooks": "0.0.0.0:8643", "accounts/venue/webhook_secret": "a-key"},
+            {"web/hooks": "0.0.0.0:8643", "accounts/venue/webhook_secret": "a-key", "accounts/studio/webhook_secret": "another-key"},
             "web.hooks: 0.0.0.0:8643 can be reached from other machines without HTTPS",
         ),
         ({"pipelines/0/filter/statuses": ["DEFINTE"]}, "pipelines[0].filter.statuses: “DEFINTE” is no status this release knows — did"),
