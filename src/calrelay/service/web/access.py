@@ -1,7 +1,7 @@
 """Who may see and do what on the page: one decision for each request, before any page is asked. It knows no page's content.
 
-On loopback reading needs nothing; names and changes always need the token. Listening anywhere else, everything needs it but the two
-health checks and the login itself. Changes need a form that this page handed out to this session besides.
+On loopback reading needs nothing; names and changes always need the token. Listening anywhere else, everything needs it, the health checks
+too, but the login itself. Changes need a form that this page handed out to this session besides.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ FAILURES_WITHIN: Final = 60.0
 ADDRESSES_REMEMBERED: Final = 1000
 FORM_TOKEN: Final = "form_token"  # noqa: S105 - the name of a form's field
 
-OPEN: Final = frozenset({"/healthz", "/readyz", "/login"})
+OPEN: Final = frozenset({"/login"})
 NAMES: Final = ("/events",)
 # Whoever forwards is not the one who asks, whatever address the connection comes from.
 _FORWARDED: Final = frozenset({"forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip"})

@@ -63,8 +63,9 @@ def a_request(method: str = "GET", path: str = "/", *, client: str = "127.0.0.1"
 @pytest.mark.parametrize(
     ("method", "path", "need"),
     [
-        ("GET", "/healthz", Need.NOTHING),
-        ("GET", "/readyz", Need.NOTHING),
+        ("GET", "/healthz", Need.READING),
+        ("GET", "/readyz", Need.READING),
+        ("GET", "/login", Need.NOTHING),
         ("POST", "/login", Need.NOTHING),
         ("GET", "/", Need.READING),
         ("HEAD", "/metrics", Need.READING),
@@ -142,7 +143,7 @@ def test_what_only_looks_like_loopback_needs_the_token_to_read(request_of: dict[
     assert Hand().verdict(a_request(client=client, **headers)) is Verdict.LOGIN
 
 
-@pytest.mark.parametrize("path", ["/", "/metrics", "/holds/x", "/events/ts-1", "/nothing"])
+@pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/readyz", "/holds/x", "/events/ts-1", "/nothing"])
 def test_elsewhere_than_on_loopback_everything_needs_the_token(path: str) -> None:
     hand = Hand(is_loopback_only=False)
     assert hand.verdict(a_request(path=path)) is Verdict.LOGIN
@@ -150,14 +151,14 @@ def test_elsewhere_than_on_loopback_everything_needs_the_token(path: str) -> Non
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_health_checks_are_open_everywhere(path: str) -> None:
-    request = a_request(path=path, client="10.0.0.7", host="evil.example.com", authorization="Bearer wrong")
-    assert Hand(is_loopback_only=False).verdict(request) is Verdict.ADMITTED
+def test_health_checks_are_open_on_loopback_and_to_nobody_whose_request_was_forwarded(path: str) -> None:
+    assert Hand().verdict(a_request(path=path)) is Verdict.ADMITTED
+    assert Hand().verdict(a_request(path=path, via="1.1 proxy")) is Verdict.LOGIN
 
 
 def test_a_host_header_cannot_pretend_to_be_an_open_path() -> None:
-    """`request.url.path` would be /healthz here."""
-    request = a_request(path="/events/ts-1", host="127.0.0.1/healthz?")
+    """`request.url.path` would be /login here."""
+    request = a_request(path="/events/ts-1", host="127.0.0.1/login?")
     assert Hand().verdict(request) is Verdict.LOGIN
 
 

@@ -358,16 +358,17 @@ async def test_a_form_with_too_many_fields_is_an_empty_one(browser: Browser) -> 
 # --- what machines ask ---
 
 
-async def test_health_and_readiness_are_open_and_name_nobody(stand: Stand) -> None:
-    async with a_browser(stand, is_loopback_only=False, client="10.0.0.7") as browser:
+async def test_health_and_readiness_name_nobody_and_are_open_on_this_machine_alone(stand: Stand) -> None:
+    async with a_browser(stand) as browser:
         health = await browser.http.get("/healthz")
         ready = await browser.http.get("/readyz")
         assert (health.status_code, health.text) == (200, "ok\n")
         assert ready.status_code == 200
         (row,) = ready.json()["pipelines"]
         assert (row["pipeline"], row["standing"]) == ("venue", "fresh")
-        assert (await browser.http.get("/")).status_code == 401
-        assert (await browser.http.get("/metrics")).status_code == 401
+    async with a_browser(stand, is_loopback_only=False, client="10.0.0.7") as browser:
+        for path in ("/", "/metrics", "/healthz", "/readyz"):
+            assert (await browser.http.get(path)).status_code == 401, path
 
 
 async def test_a_pipeline_without_complete_reads_turns_readiness_red(browser: Browser) -> None:
