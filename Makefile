@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 SOAK   ?= 60
+BENCH_VENVS := server loops drt-core dlt singer-sdk airbyte-cdk
 EXAMPLES ?= 50
 
 .DEFAULT_GOAL := help
@@ -40,11 +41,21 @@ fix: $(VENV)/.test ## let ruff mend what it can
 record: $(VENV)/.test ## play the cassettes anew: against real accounts where CALRELAY_RECORD_… are set, else against the simulators
 	$(BIN)/python -m tests.record
 
+bench: $(VENV)/.test $(BENCH_VENVS:%=bench/.venvs/%/.done) ## calrelay beside what people would use instead; BENCH=quick for a smoke test
+	PYTHONPATH=.:bench $(BIN)/python bench/run.py $(if $(filter quick,$(BENCH)),--quick)
+
+bench/.venvs/%/.done: requirements/bench-%.txt | $(BIN)/python
+	$(BIN)/python -m venv bench/.venvs/$*
+	bench/.venvs/$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
 requirements: $(VENV)/.test ## resolve the pinned requirements anew; needs uv
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate \
 	  pyproject.toml requirements/build.in -o requirements/runtime.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate \
 	  pyproject.toml requirements/build.in requirements/test.in -c requirements/runtime.txt -o requirements/test.txt
+	for one in $(BENCH_VENVS); do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	  --no-emit-find-links --no-annotate requirements/bench-$$one.in -o requirements/bench-$$one.txt; done
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate \
 	  requirements/system.in -c requirements/test.txt -o requirements/system.txt
 

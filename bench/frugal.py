@@ -1,0 +1,152 @@
+"""What calrelay costs where next to nothing is to be done: ten changes beside a ledger of many links, and its short commands."""
+
+import asyncio
+import dataclasses
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import text
+
+from calrelay.domain.event import SourceId
+from calrelay.domain.link import ExternalId
+from calrelay.state.database import Database, open_database
+from calrelay.state.ledger import SqlLedger
+from calrelay.state.rows import table_of
+from calrelay.state.tables import ClaimRow, LinkRow
+from tests.fakes.links import a_link
+from tests.fakes.memory_source import NOW, MemorySource, an_event
+from tests.fakes.memory_target import MemoryTarget
+from tests.fakes.pipelines import Bench
+from tests.postgres.databases import own_server
+
+COMING = 200
+CHANGED = 10
+PASSES = 7
+STARTS = 7
+SEED = 1_000  # links that are stored one by one; the database multiplies them
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """How long a pass with ten changes took, in seconds, and what it asked for."""
+
+    database: str
+    links: int
+    complete: float
+    quick: float
+    puts: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Frugal:
+    """All of it. Commands in seconds."""
+
+    scales: Sequence[Scale]
+    commands: dict[str, float]
+
+
+def measure(work: Path, *, sizes: Sequence[int]) -> Frugal:
+    """Measure everything."""
+    return Frugal(scales=list(_scales(work, sizes)), commands=_commands(work))
+
+
+def _scales(work: Path, sizes: Sequence[int]) -> Iterator[Scale]:
+    with ExitStack() as stack:
+        server = stack.enter_context(own_server())
+        for links in sizes:
+            for name, database in (("SQLite", _sqlite(work)), ("PostgreSQL", open_database(server.make(is_empty=True), work))):
+                with database:
+                    scale = asyncio.run(_scale(name, database, links))
+                print(scale, flush=True)
+                yield scale
+            (work / "scale.db").unlink()
+
+
+def _sqlite(work: Path) -> Database:
+    for left in work.glob("scale.db*"):
+        left.unlink()
+    return open_database("sqlite:///scale.db", work)
+
+
+async def _scale(name: str, database: Database, links: int) -> Scale:
+    """Fill a ledger with links of the past, then let passes over a few coming events find ten of them changed."""
+    ledger = SqlLedger(database)
+    _fill(ledger, database, links)
+    bench = Bench(source=MemorySource([an_event(number) for number in range(COMING)]), target=MemoryTarget(batch_size=10), ledger=ledger)
+    await bench.sync()
+    complete, quick = [], []
+    bench.target.upserts.clear()
+    for number in range(PASSES):
+        complete.append(await _timed(bench, 2 * number, is_quick=False))
+        quick.append(await _timed(bench, 2 * number + 1, is_quick=True))
+    puts = len(bench.target.upserts)
+    return Scale(
+        database=name, links=links, complete=statistics.median(complete), quick=statistics.median(quick), puts=puts // (2 * PASSES)
+    )
+
+
+async def _timed(bench: Bench, turn: int, *, is_quick: bool) -> float:
+    bench.source.changed.clear()
+    bench.source.put(*(an_event(number, title=f"Dinner, {turn + 1} times renamed") for number in range(CHANGED)))
+    bench.now += timedelta(minutes=5)
+    began = time.perf_counter()
+    report = await (bench.quick() if is_quick else bench.sync())
+    took = time.perf_counter() - began
+    if report.updated != CHANGED:
+        raise RuntimeError(f"{report.updated} of {CHANGED} changes were sent: {report.problems}")
+    return took
+
+
+def _fill(ledger: SqlLedger, database: Database, links: int) -> None:
+    """Store some links, and multiply them where they are."""
+    past = NOW - timedelta(days=400)
+    ledger.store(
+        a_link(number, source_id=SourceId(f"old-{number}"), base_id=ExternalId(f"ms-old-{number}"), start=past + timedelta(minutes=number))
+        for number in range(SEED)
+    )
+    with database.writing("venue") as connection:
+        for copy in range(1, links // SEED):
+            for table, renamed in ((table_of(LinkRow), {"source_id", "base_id"}), (table_of(ClaimRow), {"base_id"})):
+                names = [column.name for column in table.columns]
+                values = [f"{column} || '-{copy}'" if column in renamed else column for column in names]
+                originals = "base_id NOT LIKE 'ms-old-%-%'"
+                connection.execute(
+                    text(f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {', '.join(values)} FROM {table.name} WHERE {originals}")
+                )
+    with database.writing("venue") as connection:
+        connection.execute(text("ANALYZE"))
+
+
+def _commands(work: Path) -> dict[str, float]:
+    """Time `--help` and `status`, as processes, the best of several starts."""
+    folder = work / "commands"
+    with _a_config(folder) as config:
+        calrelay = str(Path(sys.executable).with_name("calrelay"))
+        return {words[-1]: _best([calrelay, "--config", str(config), *words]) for words in (["--help"], ["status"])}
+
+
+@contextmanager
+def _a_config(folder: Path) -> Iterator[Path]:
+    folder.mkdir(exist_ok=True)
+    config = folder / "config.toml"
+    template = (Path(__file__).parent / "contenders" / "calrelay.toml").read_text()
+    config.write_text(template.replace("@BASE@", "http://127.0.0.1:9/v1").replace("@ROOT@", "http://127.0.0.1:9"))
+    config.chmod(0o600)
+    with open_database("sqlite:///state.db", folder):
+        pass
+    yield config
+
+
+def _best(command: Sequence[str]) -> float:
+    best = float("inf")
+    for _ in range(STARTS):
+        began = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        best = min(best, time.perf_counter() - began)
+    return best
