@@ -132,6 +132,13 @@ COMMANDS: tuple[Row, ...] = (
     ),
     Row(SYNC, "adopt", "calrelay.cli.sync:adopt", "Rebuild our memory from what the target holds.", ("calrelay adopt venue",)),
     Row(SYNC, "run", "calrelay.cli.run:run", "The daemon: keeps every pipeline in step until it is stopped.", ("calrelay run",)),
+    Row(
+        SYNC,
+        "worker",
+        "calrelay.cli.worker:worker",
+        "One of several that share the pipelines, on any number of machines.",
+        ("calrelay worker", "calrelay worker --at-once 20"),
+    ),
     Row(LOOK, "status", "calrelay.cli.inspect:status", "Pipelines, freshness, last passes, what waits.", ("calrelay status",)),
     Row(
         LOOK,

@@ -42,6 +42,10 @@ class PassLog:
         self._health.pop(pipeline, None)
         self._held.pop(pipeline, None)
 
+    def recall(self, pipeline: str, health: Health) -> None:
+        """Take over what is known of a pipeline since before, where another process may have run its last pass."""
+        self._health[pipeline] = health
+
     def _tell_health(self, pipeline: str, report: PassReport, health: Health) -> None:
         before, self._health[pipeline] = self._health.get(pipeline, Health.WELL), health
         if health is before:

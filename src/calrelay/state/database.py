@@ -116,6 +116,11 @@ class Database:
         connection.execute(select(func.set_config("application_name", application_name, False)))
         return connection
 
+    def schema_name(self) -> str:
+        """Return the name of the schema in which our tables are on a server."""
+        with self.reading() as connection:
+            return str(connection.scalar(select(func.current_schema())))
+
     def upsert(self, table: Table, *, only: Collection[str] = ()) -> sqlite.Insert | postgresql.Insert:
         """Return a statement that inserts rows or replaces them by primary key; `only` names the columns, else all."""
         return _upsert(table, frozenset(only), is_on_server=self.is_on_server)

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from urllib.parse import unquote
 
-from sqlalchemy import URL, ColumnElement, Engine, create_engine, func
+from sqlalchemy import URL, ColumnElement, Engine, create_engine, func, make_url
 
 from calrelay.errors import StateError
 
@@ -19,6 +19,11 @@ def words_for(url: URL) -> str:
     shown = {key: value for key, value in url.query.items() if key in _SHOWN}
     bare = URL.create("postgresql", username=url.username, host=url.host, port=url.port, database=url.database, query=shown)
     return unquote(bare.render_as_string(hide_password=True))
+
+
+def libpq_address(url: str) -> str:
+    """Return the address of a database as the driver itself reads it; it may hold a password."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 def lock_key(name: str) -> ColumnElement[int]:

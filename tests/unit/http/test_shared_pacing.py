@@ -57,7 +57,8 @@ def most_in_a_second(times: list[float]) -> int:
 
 @pytest.mark.parametrize("rate", [0.5, 1, 1.5, 3, 10, 25])
 def test_no_second_ever_holds_more_requests_than_the_rate_over_all_processes(rate: float, in_no_time: Callable[..., Any]) -> None:
-    desk, times = Desk(), []
+    desk = Desk()
+    times: list[float] = []
 
     async def all_together() -> None:
         await asyncio.gather(*(ask(a_pacer(desk, rate)[0], 15, times) for _ in range(4)))
@@ -84,7 +85,8 @@ class SleepyPacer(SharedPacer):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_processes_that_are_always_late_keep_the_rate_and_get_their_turn(seed: int, in_no_time: Callable[..., Any]) -> None:
-    desk, times, chance = Desk(), [], random.Random(seed)
+    desk, chance = Desk(), random.Random(seed)
+    times: list[float] = []
 
     async def all_together() -> None:
         await asyncio.gather(*(ask(SleepyPacer(10, desk, chance), 10, times) for _ in range(3)))

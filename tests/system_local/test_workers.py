@@ -1,0 +1,131 @@
+"""`calrelay worker` as several processes on a real PostgreSQL: they share the work, take over from each other, refuse what clashes."""
+
+import contextlib
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from calrelay.assembly import Relay
+from calrelay.simulators.faults import When
+from tests.postgres.databases import Databases
+from tests.system_local.naive import wanted_of
+from tests.system_local.stage import Stage
+from tests.system_local.test_on_postgresql import keep_state_at
+from tests.system_local.test_processes import Trap
+
+PATIENCE = 60.0
+Processes = list[subprocess.Popen[str]]
+
+
+@pytest.fixture
+def stage(small_stage: Stage, postgres: Databases) -> Stage:
+    small_stage.configure(level="info", venue='every = "1s"\nfull_every = "3s"')
+    keep_state_at(small_stage, postgres.make())
+    return small_stage
+
+
+@contextlib.contextmanager
+def workers(stage: Stage, count: int = 1) -> Iterator[Processes]:
+    """So many workers, killed in the end if they still live."""
+    running = [stage.spawn("worker") for _ in range(count)]
+    try:
+        yield running
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate(timeout=30)
+
+
+def until(is_so: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def ended(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
+    """End a worker with SIGTERM, and return what it logged."""
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=40)
+    assert process.returncode == 0, err
+    return [json.loads(line) for line in err.splitlines()]
+
+
+def passes(stage: Stage, pipeline: str) -> int:
+    async def count(relay: Relay) -> int:
+        return len(relay.ledger.passes(pipeline, 200))
+
+    return stage.within(count)
+
+
+def is_complete(stage: Stage) -> bool:
+    return stage.held().keys() == wanted_of(stage.world, datetime.now(UTC)).keys()
+
+
+def test_two_workers_share_two_pipelines_and_end_well(stage: Stage) -> None:
+    with workers(stage, 2) as (one, other):
+        until(lambda: is_complete(stage) and passes(stage, "venue") > 8)
+        said = [ended(one), ended(other)]
+    assert {line["level"] for lines in said for line in lines if "zone" not in line} == {"info"}
+    ran = [[line["pipeline"] for line in lines if line["event"] == "pass"] for lines in said]
+    assert all("venue" in pipelines for pipelines in ran), "one of them did nothing"
+    assert is_complete(stage)
+
+
+def test_whose_worker_was_killed_in_the_middle_is_taken_up_by_another(stage: Stage) -> None:
+    trap = Trap(When.AFTER, 1)
+    stage.world.apptoto.faults.add(trap)
+    with workers(stage) as (victim,):
+        assert trap.sprung.wait(PATIENCE)
+        with workers(stage):
+            victim.kill()
+            killed_at = time.monotonic()
+            until(lambda: is_complete(stage))
+            assert time.monotonic() - killed_at < 20  # a lease of 6 s, and a start
+
+
+def test_ended_in_the_middle_of_a_pass_it_leaves_the_rest_to_another_at_once(stage: Stage) -> None:
+    trap = Trap(When.BEFORE, 1)
+    stage.world.apptoto.faults.add(trap)
+    with workers(stage) as (first,):
+        assert trap.sprung.wait(PATIENCE)
+        first.send_signal(signal.SIGTERM)
+        first.send_signal(signal.SIGTERM)  # the answer never comes: asked twice, it does not wait
+        with workers(stage):
+            until(lambda: is_complete(stage))
+        assert first.wait(30) == 0
+
+
+def test_a_daemon_beside_a_worker_is_refused_and_a_worker_beside_a_daemon(stage: Stage) -> None:
+    for there, refused in (("worker", "run"), ("run", "worker")):
+        with stage.spawn(there) as process:
+            try:
+                assert process.stderr is not None
+                assert any('"ready"' in line for line in process.stderr)
+                second = stage.execute(refused)
+                assert second.code == 6, second
+                assert f"process {process.pid} on " in second.err
+            finally:
+                process.send_signal(signal.SIGTERM)
+                process.communicate(timeout=40)
+
+
+def test_a_command_beside_workers_finds_its_pipeline_busy_or_free_and_nothing_is_doubled(stage: Stage) -> None:
+    with workers(stage, 2):
+        until(lambda: passes(stage, "venue"))
+        codes = {stage.type("sync", "venue", "--json").code for _ in range(10)}
+        assert codes <= {0, 6}
+        until(lambda: is_complete(stage))
+
+
+def test_without_a_server_a_worker_says_what_it_needs(small_stage: Stage) -> None:
+    said = small_stage.execute("worker")
+    assert said.code == 2
+    assert "PostgreSQL" in said.err
+    assert "calrelay run" in said.err
