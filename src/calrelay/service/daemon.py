@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from calrelay.assembly import Relay, assemble, utc_now
-from calrelay.config.load import Config
+from calrelay.config.load import Config, keep_running
 from calrelay.engine.order import Reach
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport
@@ -23,6 +23,7 @@ from calrelay.service.freshness import Freshness, freshness
 from calrelay.service.loaded import note_loaded
 from calrelay.service.metrics import Metrics
 from calrelay.service.pass_log import PassLog
+from calrelay.service.refusals import Refusal, tell_refusals
 from calrelay.service.rhythm import Health, Rhythm
 from calrelay.service.runner import Listener, Runner
 from calrelay.service.schedule import Schedule
@@ -32,6 +33,7 @@ from calrelay.state.locks import DaemonLock
 STOP_WITHIN = timedelta(seconds=25)  # below TimeoutStopSec=30s of the unit
 FIRST_WITHIN = timedelta(seconds=3)  # rule 26 allows 5 s; spread, so that pipelines on one account do not all begin at once
 APART = timedelta(milliseconds=250)
+NAMED = 12  # pipelines in systemd's status line; the others are counted
 COMMAND = "run"
 _log = get_logger(__name__)
 
@@ -97,6 +99,7 @@ class Daemon:
         self._runners: dict[str, Runner] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._words: dict[str, str] = {}
+        self._refusals: dict[str, Refusal] = {}
 
     @property
     def relay(self) -> Relay:
@@ -109,6 +112,11 @@ class Daemon:
     def runners(self) -> Mapping[str, Runner]:
         """The runners by pipeline."""
         return self._runners
+
+    @property
+    def refusals(self) -> Mapping[str, Refusal]:
+        """What the config in use keeps from running, by tenant (`acme/`) or pipeline."""
+        return self._refusals
 
     def freshness(self) -> dict[str, Freshness]:
         """Judge how old what each enabled pipeline knows is, by name. Reads the ledger; raises StateError."""
@@ -139,6 +147,7 @@ class Daemon:
             stack.enter_context(DaemonLock(self.relay.state.database, command=COMMAND))
             stack.enter_context(self.schedule)
             note_loaded(self.relay.ledger, self._config, self.clock())
+            self._refusals = tell_refusals(self.relay, {}, self.clock())
             try:
                 async with asyncio.TaskGroup() as group:
                     await self._live(group)
@@ -153,7 +162,7 @@ class Daemon:
             failed.result()
         self.systemd.tell("READY=1", f"STATUS={self._status()}")
         self.ready.set()
-        _log.info("ready", pipelines=sorted(self._runners))
+        _log.info("ready", pipelines=_named(self._runners))
         while await self._wishes.get() is Wish.RELOAD:
             await self._reload(group)
         self.systemd.tell("STOPPING=1", "STATUS=stopping: waiting for the answers in hand")
@@ -178,7 +187,7 @@ class Daemon:
         """Take a changed config into use, or keep the old one and say why. The new relay is opened whole before the old one ends."""
         self.systemd.tell_reloading()
         try:
-            config = self._load()
+            config = keep_running(self._load(), self.relay.config)
             if config.state_url() != self.relay.config.state_url():
                 raise ConfigError("`url` under [state] has changed, which a running daemon cannot follow", remedy="restart it")
             fresh = await self._opened(config)
@@ -195,6 +204,7 @@ class Daemon:
         await self._close()
         self._open = fresh
         note_loaded(self.relay.ledger, self.relay.config, self.clock())
+        self._refusals = tell_refusals(self.relay, self._refusals, self.clock())
         if self._is_ending:
             return
         known = self._runners.keys() & self.relay.pipelines.keys()
@@ -202,7 +212,7 @@ class Daemon:
         self._install(group, kept)
         for tell in self.on_reload:
             tell()
-        _log.info("reloaded", changed=sorted(self._runners.keys() - kept), unchanged=sorted(kept))
+        _log.info("reloaded", changed=_named(self._runners.keys() - kept), unchanged=_named(kept))
 
     def _install(self, group: asyncio.TaskGroup, kept: Collection[str] = ()) -> None:
         """Start a runner for each pipeline; those kept go on in their rhythm, the others begin with a complete pass at once."""
@@ -270,11 +280,10 @@ class Daemon:
             listener(pipeline, reach, report, health)
 
     def _status(self) -> str:
-        if not self._runners:
-            return "no pipeline is enabled"
         stale = {name for name, found in self.freshness().items() if found.is_stale}
         words = {name: self._words.get(name, "no pass yet") for name in self._runners}
-        return "; ".join(f"{name}: {word}{', stale' if name in stale else ''}" for name, word in words.items())
+        told = {name: f"{word}, stale" if name in stale else word for name, word in words.items()}
+        return status_line(told | dict.fromkeys(self._refusals, "refused"))
 
 
 Service = Callable[[Daemon], Coroutine[Any, Any, None]]
@@ -293,6 +302,22 @@ def obeying_signals(daemon: Daemon) -> Iterator[None]:
     finally:
         for number in wishes:
             loop.remove_signal_handler(number)
+
+
+def status_line(words: Mapping[str, str]) -> str:
+    """Tell how pipelines stand in one line; of many only those that are not well, and not all of them either."""
+    if not words:
+        return "no pipeline is enabled"
+    if len(words) <= NAMED:
+        return "; ".join(f"{name}: {word}" for name, word in words.items())
+    unwell = [f"{name}: {word}" for name, word in words.items() if word != Health.WELL]
+    more = f" and {len(unwell) - NAMED} more" if len(unwell) > NAMED else ""
+    return "; ".join([f"{len(words) - len(unwell)} of {len(words)} well", *unwell[:NAMED]]) + more
+
+
+def _named(pipelines: Collection[str]) -> list[str] | int:
+    """Return the names in order, or the number of them where they are many."""
+    return sorted(pipelines) if len(pipelines) <= NAMED else len(pipelines)
 
 
 async def _all_done(tasks: Sequence[asyncio.Task[None]]) -> None:

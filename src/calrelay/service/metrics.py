@@ -30,6 +30,7 @@ from calrelay.service.rhythm import Health
 
 if TYPE_CHECKING:
     from calrelay.assembly import Relay
+    from calrelay.service.refusals import Refusal
     from calrelay.service.runner import Runner
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # else every counter brings a second series, the moment at which it was made
@@ -58,6 +59,10 @@ class Watched(Protocol):
     @property
     def relay(self) -> "Relay":
         """The relay in use, once there are runners."""
+
+    @property
+    def refusals(self) -> "Mapping[str, Refusal]":
+        """What the config keeps from running, by tenant or pipeline; nothing before the start."""
 
     def freshness(self) -> dict[str, Freshness]:
         """How old what each pipeline knows is. Raises StateError."""
@@ -172,6 +177,7 @@ class _Standing(Collector):
         """Yield every gauge; called by the registry."""
         yield from _zone_data(self._watched.clock().date())
         yield _gauge("calrelay_start_timestamp_seconds", "When the daemon started (Unix time).", self._watched.started_at.timestamp())
+        yield self._refused()
         if not self._watched.runners:
             return
         yield self._rate_budget()
@@ -182,6 +188,10 @@ class _Standing(Collector):
             found = []
         yield from found
         yield _gauge("calrelay_state_readable", "1 while the state database can be read.", float(bool(found)))
+
+    def _refused(self) -> Metric:
+        meaning = "Tenants and pipelines that the config keeps from running, or from being reloaded."
+        return _gauge("calrelay_config_refused", meaning, len(self._watched.refusals))
 
     def _rate_budget(self) -> Metric:
         used = GaugeMetricFamily(

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from calrelay.config.tenants import SCOPE, tenant_of
 from calrelay.domain.link import State
 from calrelay.domain.words import span_in_words
 from calrelay.engine.order import Reach
@@ -21,6 +22,7 @@ from calrelay.log import get_logger
 from calrelay.service.daemon import Daemon
 from calrelay.service.freshness import Freshness
 from calrelay.service.notices import Change, Notice, announce
+from calrelay.service.refusals import Refusal
 from calrelay.service.rhythm import Health
 from calrelay.service.troubles import Kind, LastPass, Sight, Trouble, is_known, troubles_of
 
@@ -98,11 +100,17 @@ class Watch:
         """Yield what is to be told, if anything, and what is then to be remembered."""
         told, sights = self._told(), self._sights(now)
         here = {trouble.key: trouble for sight in sights.values() for trouble in troubles_of(sight)}
+        refusals = self._daemon.refusals
+        here |= {trouble.key: trouble for trouble in map(_of_config, refusals.values())}
         for key, trouble in here.items():
             yield from _beginning(trouble, told.get(key), now)
         for key in sorted(told.keys() - here.keys()):
             pipeline, kind, _ = key.split(":", 2)
-            if pipeline not in sights:
+            if kind == Kind.CONFIG:
+                yield key, _ending(pipeline, Kind.CONFIG, told[key], now), None
+            elif pipeline not in sights and not refusals.keys().isdisjoint((pipeline, f"{tenant_of(pipeline)}{SCOPE}")):
+                continue  # nobody looks after it, so nothing is known to be over
+            elif pipeline not in sights:
                 yield key, None, None  # taken out of the config
             elif is_known(Kind(kind), sights[pipeline]):
                 yield key, _ending(pipeline, Kind(kind), told[key], now), None
@@ -149,6 +157,10 @@ class Watch:
         self._pause = min(max(self._pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
         self._silent_until = self._daemon.clock() + self._pause
         return False
+
+
+def _of_config(refusal: Refusal) -> Trouble:
+    return Trouble(pipeline=refusal.name, kind=Kind.CONFIG, summary=refusal.summary, remedy=refusal.error.remedy)
 
 
 def _beginning(trouble: Trouble, told: Told | None, now: datetime) -> Iterator[News]:

@@ -60,6 +60,8 @@ class Pulse:
 
     def _is_well(self) -> bool:
         ages, runners = self._daemon.freshness(), self._daemon.runners
+        if any(not refusal.is_kept for refusal in self._daemon.refusals.values()):
+            return False
         return not any(age.is_stale for age in ages.values()) and not any(runner.is_stuck() for runner in runners.values())
 
     def _note(self, why: str | None) -> None:

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     DOWN = "down"
     STALE = "stale"
     REFUSED = "waits for a decision"  # a first load, mostly
+    CONFIG = "config refused"  # a tenant's file, or a secret of it
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,7 @@ def is_known(kind: Kind, sight: Sight) -> bool:
     refused us does not answer at all.
     """
     match kind:
-        case Kind.HELD | Kind.QUARANTINED:
+        case Kind.HELD | Kind.QUARANTINED | Kind.CONFIG:
             return True
         case Kind.STALE:
             return not sight.freshness.is_stale or _had_its_chance(sight)

@@ -14,10 +14,11 @@ from calrelay.config.load import parse_config
 from calrelay.domain.link import State
 from calrelay.engine.order import Reach
 from calrelay.engine.report import Outcome
-from calrelay.errors import StateError
+from calrelay.errors import ConfigError, StateError
 from calrelay.http.client import Finished
 from calrelay.service.freshness import Freshness, freshness
 from calrelay.service.metrics import Metrics, Spent
+from calrelay.service.refusals import Refusal
 from calrelay.service.rhythm import Health
 from calrelay.vendors.registry import VENDORS
 from tests.fakes.memory_source import NOW, an_event
@@ -42,6 +43,7 @@ class Watched:
     started_at: Any = NOW
     is_started: bool = True
     is_broken: bool = False
+    refusals: dict[str, Refusal] = dataclasses.field(default_factory=dict)
 
     def clock(self) -> Any:
         return self.bench.now
@@ -212,6 +214,12 @@ def test_webhooks_are_counted_with_their_lag(metrics: Metrics) -> None:
     metrics.note_webhook_lag("venue", 1.5)
     assert value(metrics, "calrelay_webhooks_total", account="venue", outcome="repeated") == 3
     assert value(metrics, "calrelay_webhook_lag_seconds_bucket", account="venue", le="2.0") == 1
+
+
+def test_what_the_config_refuses_is_counted(metrics: Metrics, watched: Watched) -> None:
+    assert value(metrics, "calrelay_config_refused") == 0
+    watched.refusals["acme/"] = Refusal(name="acme/", error=ConfigError("broken"))
+    assert value(metrics, "calrelay_config_refused") == 1
 
 
 def test_counters_bring_no_second_series(metrics: Metrics) -> None:

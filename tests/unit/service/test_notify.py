@@ -12,11 +12,12 @@ from structlog.testing import capture_logs
 from calrelay.engine import decisions
 from calrelay.engine.order import Reach
 from calrelay.engine.report import Outcome, PassReport
-from calrelay.errors import AuthFailed, GuardRefused, StateError
+from calrelay.errors import AuthFailed, ConfigError, GuardRefused, StateError
 from calrelay.service.daemon import Daemon
 from calrelay.service.freshness import freshness
 from calrelay.service.notices import Change, Notice
 from calrelay.service.notify import LONGEST_PAUSE, LOOK_EVERY, Watch
+from calrelay.service.refusals import Refusal
 from calrelay.service.rhythm import Health, health_of
 from calrelay.service.troubles import DOWN_LONG
 from calrelay.state.database import Database, open_in_memory
@@ -37,6 +38,7 @@ class Desk:
         self.command: tuple[str, ...] = ("tell-me",)
         self.told: list[Notice] = []
         self.fails = False
+        self.refusals: dict[str, Refusal] = {}
         self.start()
 
     def start(self) -> None:
@@ -237,6 +239,31 @@ async def test_a_pipeline_that_is_gone_from_the_config_is_forgotten_without_a_wo
     monkeypatch.setattr(Desk, "runners", property(lambda _: {}))
     assert await desk.look() == []
     assert SqlLedger.memos(cast("SqlLedger", desk.bench.ledger), "told:") == {}
+
+
+def of_config(name: str) -> dict[str, Refusal]:
+    return {name: Refusal(name=name, error=ConfigError("the file is broken", remedy="mend the file"))}
+
+
+async def test_a_refused_tenant_is_told_once_and_its_end_once(desk: Desk) -> None:
+    desk.refusals = of_config("acme/")
+    assert await desk.look() == [("begins", "config refused")]
+    assert (desk.told[0].pipeline, desk.told[0].summary, desk.told[0].remedy) == ("acme/", "the file is broken", "mend the file")
+    desk.start()
+    assert await desk.look(HOUR) == []
+    desk.refusals = {}
+    assert await desk.look(HOUR) == [("ends", "config refused")]
+    assert await desk.look() == []
+
+
+async def test_what_was_wrong_with_a_pipeline_that_cannot_run_is_not_over(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    await desk.hear(refused())
+    with monkeypatch.context() as without:
+        without.setattr(Desk, "runners", property(lambda _: {}))
+        desk.refusals = of_config("venue")
+        assert await desk.look() == [("begins", "config refused")]
+    desk.refusals = {}
+    assert await desk.hear(refused()) == [("ends", "config refused")]
 
 
 async def test_a_ledger_that_cannot_be_read_ends_no_watch(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

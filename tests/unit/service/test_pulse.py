@@ -14,6 +14,7 @@ from calrelay.log import scrub
 from calrelay.service.daemon import Daemon
 from calrelay.service.freshness import Freshness
 from calrelay.service.pulse import Pulse, ping_url_of
+from calrelay.service.refusals import Refusal
 from calrelay.vendors.registry import VENDORS
 
 HOUR = timedelta(hours=1)
@@ -27,6 +28,7 @@ class Stand:
         self.config = parse_config(f"[notify]\n{written}\n", path=Path("config.toml"), vendors=VENDORS)
         self.age = timedelta()
         self.is_stuck = False
+        self.refusals: dict[str, Refusal] = {}
         self.asked: list[str] = []
         self.answer: str | None = None
         self.pulse = Pulse(cast("Daemon", self), ask=self._ask)
@@ -59,6 +61,14 @@ async def test_it_beats_while_every_pipeline_is_fresh() -> None:
     stand.age = 3 * HOUR + timedelta(seconds=1)
     assert not await stand.beats()
     stand.age = timedelta()
+    assert await stand.beats()
+
+
+async def test_it_is_silent_while_a_tenant_does_not_run() -> None:
+    stand = Stand()
+    stand.refusals = {"acme/": Refusal(name="acme/", error=ConfigError("broken"))}
+    assert not await stand.beats()
+    stand.refusals = {"acme/": Refusal(name="acme/", error=ConfigError("broken"), is_kept=True)}
     assert await stand.beats()
 
 

@@ -40,7 +40,7 @@ class Pages:
         self._notes: dict[str, rendering.Note] = {}  # what a session did last, until it has been shown
         routes = [
             Route("/", self._overview, methods=["GET"]),
-            Route("/holds/{hold}", self._hold, methods=["GET"]),
+            Route("/holds/{hold:path}", self._hold, methods=["GET"]),
             Route("/events", self._look_up, methods=["GET"]),
             Route("/events/{external_id}", self._event, methods=["GET"]),
             Route("/login", self._show_login, methods=["GET"]),
@@ -164,8 +164,10 @@ class Pages:
             }
             for name, one in found.items()
         ]
-        is_ready = not any(one.is_stale for one in found.values())
-        return JSONResponse({"ready": is_ready, "state": "reachable", "pipelines": rows}, 200 if is_ready else 503)
+        refused = [{"name": one.name, "runs_as_before": one.is_kept} for one in self._daemon.refusals.values()]
+        is_ready = not any(one.is_stale for one in found.values()) and all(one["runs_as_before"] for one in refused)
+        answer = {"ready": is_ready, "state": "reachable", "pipelines": rows, "refused": refused}
+        return JSONResponse(answer, 200 if is_ready else 503)
 
     async def _tell_metrics(self, _request: Request) -> Response:
         if self._metrics is None:
