@@ -274,6 +274,31 @@ async def test_an_unmappable_row_is_quarantined_and_heals() -> None:
     assert ((await bench.sync()).quarantined, len(bench.target.live)) == (0, 30)
 
 
+async def test_quarantine_begins_when_the_row_was_spoiled_and_is_told_once_in_the_history() -> None:
+    bench = await a_loaded_bench()
+    (link,) = bench.ledger.link_by_external_id(ExternalId("ms-1"))
+    bench.ledger.store([dataclasses.replace(link, since=bench.now - timedelta(days=30))], [])
+    bench.source.spoil(1)
+    for _ in range(2):
+        await bench.sync()
+    (link,) = bench.ledger.link_by_external_id(ExternalId("ms-1"))
+    assert link.since is not None
+    assert bench.now - link.since < timedelta(days=1)
+    assert [h.what for h in bench.ledger.history("venue", ExternalId("ms-1"))] == ["created", "quarantined"]
+
+
+async def test_quarantine_of_what_the_target_refuses_begins_with_the_refusal() -> None:
+    bench = await a_loaded_bench()
+    (link,) = bench.ledger.link_by_external_id(ExternalId("ms-1"))
+    bench.ledger.store([dataclasses.replace(link, since=bench.now - timedelta(days=30))], [])
+    bench.target.poison = {ExternalId("ms-1"): Poison.REFUSE}
+    bench.source.put(moved(an_event(1), HOUR))
+    await bench.sync()
+    (link,) = bench.ledger.link_by_external_id(ExternalId("ms-1"))
+    assert link.since is not None
+    assert bench.now - link.since < timedelta(days=1)
+
+
 async def test_a_lost_answer_is_asked_for_and_nothing_is_doubled() -> None:
     bench = a_bench(*events(8))
     bench.target.fail_next(VendorUnavailable("timeout"), call=Call.UPSERT, times=20, applied=Applied.ALL)

@@ -139,7 +139,7 @@ class Link:
 
     `base_id` is the external id of the first generation; `external_id` the one in use. `wanted` is what we want the target to hold (None:
     nothing), `accepted` what it last accepted (None: it holds nothing of ours). `source_hash` is the source event's, `since` the moment
-    `wanted` last changed, `hold` the hold it is parked in. `until_changed` ends an ignore at the next change of the source row.
+    it began to wait, was parked or came into quarantine, `hold` the hold it is parked in. `until_changed` ends an ignore at the next change of the source row.
     """
 
     pipeline: str

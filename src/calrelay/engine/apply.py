@@ -242,6 +242,7 @@ class Applier:
             or "correct the booking at its source; it is tried again when it changes, or with `calrelay quarantine retry`",
             attempts=action.link.attempts + 1,
             hold=None,
+            since=self._pipeline.clock(),
         )
         self._store([link], [self._happening(link, "quarantined", error.message)])
         self._report.problems.append(

@@ -44,7 +44,7 @@ def record_plan(
     hold_ids = {item.source_id: hold.id for hold in open_holds for item in hold.items}
     parked = [_parked(action, group, survey, hold_ids, now) for group in verdict.parked for action in group.actions]
     ready, waiting = _split_waiting(verdict.passed, policy, survey, now)
-    happenings = [_held(pipeline, link, now) for link in parked if _is_news(link, survey)]
+    happenings = [_happened(pipeline, link, now) for link in [*survey.unmappable, *(link for link in parked if _is_news(link, survey))]]
     pipeline.ledger.save_holds(pipeline.name, open_holds)
     pipeline.ledger.store([*survey.changed, *parked, *waiting], happenings)
     return ready
@@ -107,7 +107,7 @@ def _parked(action: Action, group: Parked, survey: Survey, hold_ids: dict[Source
         before,
         state=State.HELD,
         wanted=action.link.wanted,
-        reason=f"held: {group.kind.value}",
+        reason=group.kind.value,
         remedy=f"calrelay holds, then calrelay approve {hold_ids.get(before.source_id, '')}".strip(),
         hold=hold_ids.get(before.source_id),
         since=before.since if before.state is State.HELD else now,
@@ -119,8 +119,8 @@ def _is_news(link: Link, survey: Survey) -> bool:
     return before is None or before.hold != link.hold
 
 
-def _held(pipeline: Pipeline, link: Link, now: datetime) -> Happening:
-    return Happening(at=now, pipeline=pipeline.name, external_id=link.external_id, what="held", detail=link.reason)
+def _happened(pipeline: Pipeline, link: Link, now: datetime) -> Happening:
+    return Happening(at=now, pipeline=pipeline.name, external_id=link.external_id, what=link.state.value, detail=link.reason)
 
 
 def _split_waiting(actions: Sequence[Action], policy: Policy, survey: Survey, now: datetime) -> tuple[list[Action], list[Link]]:

@@ -30,6 +30,7 @@ class Survey:
     actions: list[Action] = dataclasses.field(default_factory=list)
     links: dict[SourceId, Link] = dataclasses.field(default_factory=dict)  # as they were before the plan, of everything acted upon
     changed: list[Link] = dataclasses.field(default_factory=list)  # to be stored though nothing is owed
+    unmappable: list[Link] = dataclasses.field(default_factory=list)  # of those, what came into quarantine, or has another reason now
     seen: set[SourceId] = dataclasses.field(default_factory=set)
     undecided: set[SourceId] = dataclasses.field(default_factory=set)  # seen, and left to another pass
     unwanted: list[Event] = dataclasses.field(default_factory=list)  # without a link, where the target does not tell what it holds
@@ -286,9 +287,12 @@ class Surveyor:
         if self._order.adopts_only and link is not None:
             link = self._disowned(link)
         link = self._held_unwanted(source_id, link, claims) or link or self._fresh(source_id)
+        since = link.since if link.state is State.QUARANTINED else None
         quarantined = dataclasses.replace(
-            link, state=State.QUARANTINED, reason=error.message, remedy=error.remedy, attempts=0, since=link.since or self._now
+            link, state=State.QUARANTINED, reason=error.message, remedy=error.remedy, attempts=0, since=since or self._now
         )
+        if since is None or link.reason != quarantined.reason:
+            self.survey.unmappable.append(quarantined)
         if self._order.is_load and not link.is_live:
             quarantined = self._marked(quarantined)
         self._report.problems.append(Problem.of(error, link.external_id))

@@ -16,6 +16,7 @@ from calrelay.engine.show import Story, tell
 from calrelay.ports import Holding
 
 Rows = list[tuple[str, str]]
+_PUT_ASIDE = (State.WAITING, State.HELD, State.QUARANTINED)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,7 @@ def _event(event: Event) -> Rows:
         ("start", _instant(event.start, event.zone)),
         ("end", _instant(event.end, event.zone)),
         ("zone", event.zone),
-        *(("", line) for line in event.reasoning),
+        *_listed("because", list(event.reasoning)),
         ("location", event.location),
         *_listed("people", [_person(person) for person in event.participants]),
         *_listed("matches", [f"{name}: {', '.join(sorted(values))}" for name, values in sorted(event.facets.items()) if values]),
@@ -164,7 +165,7 @@ def _link(told: Told, zone: str | None) -> Rows:
         ("ids", f"{link.source_id} at the source, {link.target_id or 'none'} at the target, generation {link.generation}"),
         ("messages", f"{link.mode.value}{', loaded by backfill' if link.backfilled else ''}"),
         ("accepted", _imprint(link, zone)),
-        ("wanted since", on_this_machine(link.since) if link.since else ""),
+        ("since", on_this_machine(link.since) if link.since and link.state in _PUT_ASIDE else ""),
     ]
     return [row for row in rows if row[1]]
 
