@@ -33,8 +33,9 @@ _ZONE: Final = re.compile(r"\b[A-Z][A-Za-z]+/[A-Za-z_]+(?:/[A-Za-z_]+)?")
 
 def examine_rights(config: Config, database: Path | None, found: Examination) -> None:
     """Warn of a config that others may change, and of a database that others may open; opening that mends it, so this comes first."""
-    if _mode(config.path) & _OTHERS_WRITE:
-        found.warnings.append(f"others than its owner may change {config.path} — chmod go-w {config.path}")
+    for path in (config.path, *(config.folder / tenant.label for tenant in config.tenants.values())):
+        if _mode(path) & _OTHERS_WRITE:
+            found.warnings.append(f"others than its owner may change {path} — chmod go-w {path}")
     for path in _beside(database) if database else ():
         if _mode(path) & _OTHERS_MAY:
             found.warnings.append(f"others than its owner may open {path}, which can hold OAuth tokens — chmod 600 {path}")

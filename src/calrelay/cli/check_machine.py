@@ -134,12 +134,12 @@ def _doubts_about(ref: SecretRef, folder: Path) -> Iterator[str]:
 
 def examine_templates(config: Config, found: Examination) -> None:
     """Render each template of each pipeline by itself, on an event that has everything, so that a fault has a name."""
-    for index, pipeline in enumerate(config.pipelines):
-        event = pipeline.event
+    for pipeline in config.pipelines:
+        path, event = config.place(pipeline.name), pipeline.event
         for key in ("title", "location", "content"):
-            _render(f"pipelines[{index}].event.{key}", Texts(**{key: getattr(event, key)}), found)
+            _render(f"{path}.event.{key}", Texts(**{key: getattr(event, key)}), found)
         for key, template in event.custom_data.items():
-            _render(f"pipelines[{index}].event.custom_data.{key}", Texts(custom_data={key: template}), found)
+            _render(f"{path}.event.custom_data.{key}", Texts(custom_data={key: template}), found)
 
 
 def _render(path: str, texts: Texts, found: Examination) -> None:

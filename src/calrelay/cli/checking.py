@@ -30,6 +30,7 @@ from calrelay.state.database import Access
 _SKEW_WORTH_A_WORD: Final = 30  # seconds
 _SKEW_TOO_FAR: Final = 300
 _RAILS: Final = "rails"  # how a target is told of zones, unless its account says otherwise
+_AT_ONCE: Final = 20  # accounts; each has connections of its own
 _SHOWN: Final = 12  # calendars or places named in a sentence
 
 
@@ -53,6 +54,7 @@ def check(session: Session, output: Output, *, is_offline: bool, tries_notify: b
 def _examine(session: Session, output: Output, config: Config, found: Examination) -> None:
     found.config = config.path
     found.warnings += config.warnings
+    found.problems += [finding for error in config.refusals.values() for finding in findings_of(error)]
     found.accounts = {name: AccountView(name=name, vendor=account.vendor) for name, account in config.accounts.items()}
     found.pipelines = [_view_of(pipeline) for pipeline in config.pipelines]
     unready = examine_secrets(config, found)
@@ -63,7 +65,7 @@ def _examine(session: Session, output: Output, config: Config, found: Examinatio
     names = [name for name in config.accounts if name not in unready]
     if access is None or found.is_offline or not names:
         return
-    output.message(f"Asking {', '.join(names)} …")
+    output.message(f"Asking {_listed(names)} …")
     session.run(_ask_all(config, names, access, found))
     session.run(examine_overlap(config, access, found))
 
@@ -83,7 +85,13 @@ def _calendars_of(pipeline: Pipeline) -> list[CalendarRef]:
 
 
 async def _ask_all(config: Config, names: Sequence[str], access: Access, found: Examination) -> None:
-    await asyncio.gather(*(_ask(config, name, access, found) for name in names))
+    places = asyncio.Semaphore(_AT_ONCE)
+
+    async def ask(name: str) -> None:
+        async with places:
+            await _ask(config, name, access, found)
+
+    await asyncio.gather(*(ask(name) for name in names))
 
 
 async def _ask(config: Config, name: str, access: Access, found: Examination) -> None:
@@ -163,21 +171,20 @@ def _with_doubts(facts: Sequence[Fact], account: AccountModel) -> list[Fact]:
 
 async def _examine_calendars(config: Config, account: str, end: Source | Target, ledger: Ledger, found: Examination) -> None:
     """Look up the calendars of every enabled pipeline that writes to this account."""
-    pipelines = [(index, one) for index, one in enumerate(config.pipelines) if one.target == account and one.enabled]
+    pipelines = [one for one in config.enabled if one.target == account]
     if not pipelines:
         return
     target = cast("Target", end)  # the config's models let pipelines write to nothing else
     offered = await target.calendars()
     found.accounts[account] = dataclasses.replace(found.accounts[account], calendars=dict(offered), requests=target.requests)
-    for index, pipeline in pipelines:
-        for place, calendar in zip(_places(index, pipeline), _calendars_of(pipeline), strict=True):
+    for pipeline in pipelines:
+        for place, calendar in zip(_places(config.place(pipeline.name), pipeline), _calendars_of(pipeline), strict=True):
             problem = await _problem_with(calendar, place, target, offered, ledger)
             if problem is not None:
                 found.problems.append(Finding.of(problem, account=account))
 
 
-def _places(index: int, pipeline: Pipeline) -> list[str]:
-    path = f"pipelines[{index}]"
+def _places(path: str, pipeline: Pipeline) -> list[str]:
     return [path, *(f"{path}.routes[{route}]" for route in range(len(pipeline.routes)))]
 
 

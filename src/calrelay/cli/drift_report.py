@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 
-from calrelay.assembly import assemble
+from calrelay.assembly import assemble, utc_now
 from calrelay.cli.failures import lines_of, trouble_of
 from calrelay.cli.output import Block, Output, Progress, Table, elapsed
 from calrelay.cli.pass_texts import describe_passes
-from calrelay.cli.passes import Running
+from calrelay.cli.passes import Running, chosen_of, problems_of, refused_of
 from calrelay.cli.session import Interrupted, Session
 from calrelay.config.load import Config
+from calrelay.domain.window import Span
 from calrelay.domain.words import counted, in_place
 from calrelay.engine.drift import Drift, DriftKind
 from calrelay.engine.repair import repair
-from calrelay.engine.report import Problem
 from calrelay.engine.verify import Verification
 from calrelay.engine.verify import verify as compare
 from calrelay.errors import ConfigError, ExitCode, StateError
@@ -71,14 +71,15 @@ async def verify_all(relay: Running, output: Output, done: list[Verification], *
 
 
 async def _assembled(config: Config, output: Output, names: Sequence[str], done: list[Verification], *, is_repair: bool) -> None:
-    chosen = list(names) or [pipeline.name for pipeline in config.pipelines if pipeline.enabled]
-    if not chosen:
-        raise ConfigError(
-            f"{config.path} has no pipeline that is enabled", remedy="add a [[pipelines]] table; `calrelay config example` shows one"
-        )
     access = Access.WRITE if is_repair else Access.READ
-    async with assemble(config, command="verify", pipelines=chosen, access=access) as relay:
-        await verify_all(relay, output, done, is_repair=is_repair)
+    left_out: dict[str, ConfigError] = {}
+    if chosen := chosen_of(config, names):
+        async with assemble(config, command="verify", pipelines=chosen, access=access) as relay:
+            left_out |= relay.unready
+            await verify_all(relay, output, done, is_repair=is_repair)
+    left_out |= refused_of(config, names)
+    now = utc_now()
+    done += [Verification(pipeline=name, span=Span(begin=now, end=now), problems=problems_of(error)) for name, error in left_out.items()]
 
 
 async def _verify_one(relay: Running, name: str, bar: Progress, *, is_repair: bool) -> Verification:
@@ -101,10 +102,7 @@ async def _verify_one(relay: Running, name: str, bar: Progress, *, is_repair: bo
 
 
 def _failed(relay: Running, name: str, error: Exception) -> Verification:
-    trouble = trouble_of(error)
-    found = Verification(pipeline=name, span=relay.pipelines[name].window.at(relay.clock()))
-    found.problems.append(Problem(kind=trouble.kind, message=trouble.message, remedy=trouble.remedy, exit_code=trouble.exit_code))
-    return found
+    return Verification(pipeline=name, span=relay.pipelines[name].window.at(relay.clock()), problems=problems_of(error))
 
 
 def _summary(found: Verification) -> tuple[str, str, str]:

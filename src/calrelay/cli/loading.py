@@ -32,6 +32,7 @@ def backfill(session: Session, output: Output, name: str, first: date, last: dat
     if last < first:
         raise ConfigError(f"--to {last} is before --from {first}", remedy="give the earlier day as --from")
     config = session.load()
+    name = config.pipeline(name).name  # of one pipeline, not of a whole tenant
     steps: list[Step] = []
     try:
         report, hints = session.run(_load(config, output, name, (first, last), mode, steps))

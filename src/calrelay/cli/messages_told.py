@@ -6,6 +6,7 @@ from typing import Any
 
 from calrelay.assembly import SPEAKING, Relay, assemble
 from calrelay.cli.output import Block, Output, Table
+from calrelay.cli.passes import refused_of
 from calrelay.cli.session import Session
 from calrelay.config import model
 from calrelay.config.load import Config
@@ -26,6 +27,8 @@ def tell(session: Session, output: Output, names: Sequence[str], external_id: st
     """Tell of all events to come, or of one."""
     config = session.load()
     tables = speaking(config, names)
+    for tenant in refused_of(config, names):
+        output.message(f"left out: {tenant} — its file is refused; `calrelay check --offline` says why")
     found = session.run(_survey(config, tables, external_id))
     blocks = _timeline(found[0]) if external_id else [block for one in found for block in describe(one)]
     output.answer(document_of(found), blocks)
@@ -36,7 +39,7 @@ def tell(session: Session, output: Output, names: Sequence[str], external_id: st
 
 def speaking(config: Config, names: Sequence[str]) -> list[model.Pipeline]:
     """Return the pipelines whose source messages people by itself. Raises ConfigError where there is none."""
-    chosen = [config.pipeline(name) for name in dict.fromkeys(names)] or [table for table in config.pipelines if table.enabled]
+    chosen = config.select(names) if names else config.enabled
     tables = [table for table in chosen if config.account(table.source).vendor in SPEAKING]
     if not tables:
         raise ConfigError(
@@ -49,7 +52,7 @@ def speaking(config: Config, names: Sequence[str]) -> list[model.Pipeline]:
 def document_of(found: Iterable[Overlap]) -> dict[str, Any]:
     """Return what `messages.json` promises; nobody is named."""
     found = list(found)
-    guests = {(one.account, guest) for one in found for guest in one.guests_doubled}
+    guests = {guest for one in found for guest in one.guests_doubled}  # somebody known to two accounts is one guest
     messages = [_message(told, message) for one in found for told in one.events for message in told.messages]
     return {"guests_doubled": len(guests), "messages": sorted(messages, key=lambda one: (one["at"], one["external_id"]))}
 
@@ -112,7 +115,7 @@ async def _survey(config: Config, tables: Sequence[model.Pipeline], external_id:
         if external_id:
             return [await _one(relay, external_id, schedules, now)]
         by_account: dict[str, list[str]] = {}
-        for table in tables:
+        for table in (table for table in tables if table.name in relay.pipelines):
             by_account.setdefault(table.source, []).append(table.name)
         return [
             await survey_messages([relay.pipelines[name] for name in of_account], relay.messengers[account], schedules, now)

@@ -3,15 +3,17 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
 from typing import Protocol
 
-from calrelay.assembly import RULES_KEPT, assemble
+from calrelay.assembly import RULES_KEPT, assemble, utc_now
 from calrelay.cli.failures import lines_of, trouble_of
 from calrelay.cli.output import Block, Output
 from calrelay.cli.pass_texts import describe_passes
 from calrelay.cli.plan_texts import describe_plans
 from calrelay.cli.session import Interrupted, Session
 from calrelay.config.load import Config
+from calrelay.config.tenants import SCOPE
 from calrelay.domain.link import CalendarId
 from calrelay.engine.order import Order
 from calrelay.engine.pipeline import Pipeline
@@ -79,6 +81,31 @@ async def run_passes(relay: Running, order: Order, reports: list[PassReport]) ->
             return
 
 
+def chosen_of(config: Config, names: Sequence[str]) -> list[str]:
+    """Return the pipelines that are meant: those named, else all enabled ones; none where every tenant is refused. Raises ConfigError."""
+    chosen = config.select(names) if names else config.enabled
+    if not chosen and not config.refusals:
+        raise ConfigError(
+            f"{config.path} has no pipeline that is enabled", remedy="add a [[pipelines]] table; `calrelay config example` shows one"
+        )
+    return [one.name for one in chosen]
+
+
+def refused_of(config: Config, names: Sequence[str]) -> dict[str, ConfigError]:
+    """Return the tenants (`acme/`) that a command for all of them cannot serve; one that is named has been refused by its name."""
+    return {} if names else {f"{name}{SCOPE}": error for name, error in config.refusals.items()}
+
+
+def problems_of(error: Exception) -> list[Problem]:
+    """Tell an error as problems of a pass; each that a config has by itself, with its own fix."""
+    trouble = trouble_of(error)
+    told = [(what or fix, fix if what else "") for what, _, fix in (one.rpartition(" — ") for one in trouble.problems)]
+    return [
+        Problem(kind=trouble.kind, message=message, remedy=remedy, exit_code=trouble.exit_code)
+        for message, remedy in told or [(trouble.message, trouble.remedy)]
+    ]
+
+
 async def calendar_names(pipeline: Pipeline) -> dict[CalendarId, str]:
     """Return the names of a pipeline's calendars as far as the config has them; none when the target cannot be asked."""
     try:
@@ -118,9 +145,12 @@ def _counting(report: PassReport, pipeline: Pipeline, before: int) -> PassReport
 
 
 def _failed(relay: Running, name: str, order: Order, error: Exception) -> PassReport:
-    trouble = trouble_of(error)
-    report = PassReport(pipeline=name, command=order.command, started_at=relay.clock(), is_dry_run=order.is_dry_run, outcome=Outcome.FAILED)
-    report.problems.append(Problem(kind=trouble.kind, message=trouble.message, remedy=trouble.remedy, exit_code=trouble.exit_code))
+    return _without_pass(name, order, error, relay.clock())
+
+
+def _without_pass(name: str, order: Order, error: Exception, now: datetime) -> PassReport:
+    report = PassReport(pipeline=name, command=order.command, started_at=now, is_dry_run=order.is_dry_run, outcome=Outcome.FAILED)
+    report.problems += problems_of(error)
     return report
 
 
@@ -141,16 +171,16 @@ def _run(session: Session, output: Output, names: Sequence[str], order: Order) -
 
 async def _assembled(config: Config, names: Sequence[str], order: Order, done: Done) -> None:
     access = Access.READ if order.is_dry_run else Access.WRITE
-    chosen = list(names) or [pipeline.name for pipeline in config.pipelines if pipeline.enabled]
-    if not chosen:
-        raise ConfigError(
-            f"{config.path} has no pipeline that is enabled", remedy="add a [[pipelines]] table; `calrelay config example` shows one"
-        )
-    async with assemble(config, command=order.command, pipelines=chosen, access=access) as relay:
-        await run_passes(relay, order, done.reports)
-        if order.is_dry_run:
-            for pipeline in relay.pipelines.values():
-                done.calendars |= await calendar_names(pipeline)
+    left_out: dict[str, ConfigError] = {}
+    if chosen := chosen_of(config, names):
+        async with assemble(config, command=order.command, pipelines=chosen, access=access) as relay:
+            left_out |= relay.unready
+            await run_passes(relay, order, done.reports)
+            if order.is_dry_run:
+                for pipeline in relay.pipelines.values():
+                    done.calendars |= await calendar_names(pipeline)
+    left_out |= refused_of(config, names)
+    done.reports += [_without_pass(name, order, error, utc_now()) for name, error in left_out.items()]
 
 
 def _describe(order: Order, done: Done) -> list[Block]:
