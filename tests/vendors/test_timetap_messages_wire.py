@@ -102,6 +102,12 @@ def test_what_is_stored_goes_without_the_users_names() -> None:
     assert row.keys() - kept.keys() == {"createdUser", "modifiedUser"}
 
 
+def test_nor_does_what_stands_inside_it_name_a_user() -> None:
+    action = {"eventActionId": 41901, "createdUser": "mhall", "template": {"modifiedUser": "mhall", "level": 1}}
+    kept = EventDefinition.model_validate({"eventDefnId": 31001, "eventActions": [action], "createdUser": "mhall"}).without_users()
+    assert kept == {"eventDefnId": 31001, "eventActions": [{"eventActionId": 41901, "template": {"level": 1}}]}
+
+
 @pytest.mark.parametrize("value", [{"eventDefnId": 7}, [{"eventDefnId": 7}], {"eventDefinitionId": "7"}])
 def test_one_definition_is_an_object_or_a_list_of_one_under_either_name_of_its_id(value: object) -> None:
     found = parse_one(EventDefinition, value)

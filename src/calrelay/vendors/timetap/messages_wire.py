@@ -90,6 +90,16 @@ def _to_words(value: object) -> dict[str, str]:
     return {str(key): str(inner) for key, inner in value.items() if inner is not None} if isinstance(value, Mapping) else {}
 
 
+def _without_users(value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {key: _without_users(inner) for key, inner in value.items() if key not in USERS}
+        case list():
+            return [_without_users(item) for item in value]
+        case _:
+            return value
+
+
 Flag = Annotated[bool | None, BeforeValidator(_to_flag)]
 Number = Annotated[int | None, BeforeValidator(_to_number)]
 Moment = Annotated[datetime | None, BeforeValidator(_to_moment)]
@@ -116,8 +126,8 @@ class Kept(Wire):
         return self._given | changed
 
     def without_users(self) -> Json:
-        """Return the object as it came, without the names of those who made and changed it."""
-        return {key: value for key, value in self._given.items() if key not in USERS}
+        """Return the object as it came, without the names of those who made and changed it, or anything that stands in it."""
+        return {key: _without_users(value) for key, value in self._given.items() if key not in USERS}
 
 
 class EventType(Kept):
