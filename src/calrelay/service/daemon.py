@@ -20,6 +20,7 @@ from calrelay.errors import CalrelayError, ConfigError
 from calrelay.log import get_logger
 from calrelay.ports import Clock
 from calrelay.service.freshness import Freshness, freshness
+from calrelay.service.lending import Answer, Lending, Work
 from calrelay.service.loaded import note_loaded
 from calrelay.service.metrics import Metrics
 from calrelay.service.pass_log import PassLog
@@ -98,6 +99,7 @@ class Daemon:
         self._open: Opened | None = None
         self._runners: dict[str, Runner] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._lending = Lending(lambda: self.relay)
         self._words: dict[str, str] = {}
         self._refusals: dict[str, Refusal] = {}
 
@@ -107,6 +109,10 @@ class Daemon:
         if self._open is None:
             raise RuntimeError("the daemon has not started")
         return self._open.relay
+
+    async def borrow(self, work: Work[Answer]) -> Answer:
+        """Do something beside the passes that asks a vendor: a reload and the end wait for it. Raises Busy where they cut it off."""
+        return await self._lending.run(work)
 
     @property
     def runners(self) -> Mapping[str, Runner]:
@@ -210,6 +216,7 @@ class Daemon:
         known = self._runners.keys() & self.relay.pipelines.keys()
         kept = {name for name in known if _is_same(before, self.relay.config, name)}
         self._install(group, kept)
+        self._lending.open()
         for tell in self.on_reload:
             tell()
         _log.info("reloaded", changed=_named(self._runners.keys() - kept), unchanged=_named(kept))
@@ -256,10 +263,11 @@ class Daemon:
             runner.due(reach)
 
     async def _wind_down(self) -> None:
-        """Stop the runners; passes under way end after the answer in hand, or are cut off when that takes too long (rule 26)."""
+        """Stop the runners; what is under way ends after the answer in hand, or is cut off when that takes too long (rule 26)."""
         for runner in self._runners.values():
             runner.stop()
-        tasks, self._tasks = self._tasks, []
+        self._lending.close()
+        tasks, self._tasks = [*self._tasks, *self._lending.tasks], []
         ended = asyncio.create_task(_all_done(tasks))
         hurry = asyncio.create_task(self._hurry.wait())
         await asyncio.wait([ended, hurry], timeout=self._stop_within.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
@@ -320,7 +328,7 @@ def _named(pipelines: Collection[str]) -> list[str] | int:
     return sorted(pipelines) if len(pipelines) <= NAMED else len(pipelines)
 
 
-async def _all_done(tasks: Sequence[asyncio.Task[None]]) -> None:
+async def _all_done(tasks: Sequence[asyncio.Task[Any]]) -> None:
     if tasks:
         await asyncio.wait(tasks)
 

@@ -3,8 +3,8 @@
 import asyncio
 from datetime import timedelta
 
-from calrelay.assembly import KeepAlive
-from calrelay.errors import CalrelayError
+from calrelay.assembly import KeepAlive, Relay
+from calrelay.errors import Busy, CalrelayError
 from calrelay.log import get_logger
 from calrelay.service.daemon import Daemon
 
@@ -39,7 +39,11 @@ async def keep_consents(daemon: Daemon) -> None:
     while True:
         await due.wait()
         due.clear()
-        refusals = [error for renew in daemon.relay.keep_alive if (error := await _refusal(renew)) is not None]
+        try:
+            refusals = await daemon.borrow(_renew_all)
+        except Busy:  # a reload did not wait for the rest of them
+            due.set()
+            continue
         if refusals and not was_refused:
             _log.error("consent not renewed", why=refusals[0].message, remedy=refusals[0].remedy)
         was_refused = bool(refusals)
@@ -53,6 +57,10 @@ async def keep_house(daemon: Daemon) -> None:
         await due.wait()
         due.clear()
         daemon.relay.ledger.forget_old_history(daemon.clock())
+
+
+async def _renew_all(relay: Relay) -> list[CalrelayError]:
+    return [error for renew in relay.keep_alive if (error := await _refusal(renew)) is not None]
 
 
 async def _refusal(renew: KeepAlive) -> CalrelayError | None:

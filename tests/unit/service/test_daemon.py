@@ -17,6 +17,7 @@ from calrelay.service import upkeep
 from calrelay.service.daemon import Daemon, obeying_signals
 from calrelay.state.database import open_database
 from calrelay.state.locks import DaemonLock
+from tests.unit.service.gates import Gate
 from tests.unit.service.stand import CONFIG, Stand
 
 
@@ -185,6 +186,39 @@ async def test_consents_are_renewed_and_a_refusal_is_told_once(stand: Stand, mon
             for _ in range(3):
                 await asyncio.wait_for(asked.get(), 5)
     assert [line["remedy"] for line in lines if line["event"] == "consent not renewed"] == ["calrelay login venue"]
+
+
+async def test_a_reload_and_the_end_wait_for_a_consent_that_is_being_renewed(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relay that is closed under it would end the daemon, and lose the pair that the vendor has just exchanged."""
+    gate, ended = Gate(), asyncio.Queue[int]()
+
+    async def renew() -> None:
+        await gate.pass_through()
+        ended.put_nowait(len(stand.closed))
+
+    monkeypatch.setattr(upkeep, "CONSENTS_FIRST", timedelta())
+    stand.keep_alive.append(renew)
+    gate.close()
+    async with stand.running(upkeep.keep_consents) as daemon:
+        await stand.next_pass()
+        await asyncio.wait_for(gate.reached.wait(), 5)
+        with capture_logs() as lines:
+            daemon.reload()
+            for _ in range(50):
+                await asyncio.sleep(0)
+            gate.open()
+            await _until_logged(lines, "reloaded")
+        assert await ended.get() == 0
+        gate.close()
+        asking = asyncio.create_task(daemon.borrow(lambda _relay: renew()))
+        await asyncio.wait_for(gate.reached.wait(), 5)
+        daemon.stop()
+        for _ in range(50):
+            await asyncio.sleep(0)
+        gate.open()
+        await asking
+    assert await ended.get() == 1
+    assert stand.closed == stand.opened
 
 
 async def _until_logged(lines: Sequence[Mapping[str, Any]], event: str) -> None:

@@ -77,11 +77,11 @@ class Pages:
         if not _EXTERNAL_ID.fullmatch(external_id):
             return self._message(request, "That is no event's id", "Ids look like ts-55120 or tt-70000001.", 404)
         try:
-            told = await tell_all(list(self._daemon.relay.pipelines.values()), external_id)
+            told = await self._daemon.borrow(lambda relay: tell_all(list(relay.pipelines.values()), external_id))
         except VendorError as error:
             return self._message(request, error.message, error.remedy, 502)
         except CalrelayError as error:
-            return self._message(request, error.message, error.remedy, 404)
+            return self._message(request, error.message, error.remedy, 503 if isinstance(error, Busy) else 404)
         stories = [(one, sections(one), next_step(one)) for one in told]
         return self._page(request, "event.html", external_id=external_id, stories=stories)
 
