@@ -7,7 +7,7 @@ BENCH_VENVS := server loops drt-core dlt singer-sdk airbyte-cdk
 EXAMPLES ?= 50
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-system soak lint fix bench record requirements clean
+.PHONY: help demo install test test-system soak soak-cluster lint fix bench record requirements clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test-system: $(VENV)/.system ## what needs root or Debian packages
 soak: $(VENV)/.test ## the daemon for SOAK seconds against vendors that misbehave, killed on the way; then EXAMPLES random lives; SEED=… repeats
 	$(BIN)/python -m tests.soak --seconds $(SOAK) $(if $(SEED),--seed $(SEED))
 	$(if $(filter 0,$(EXAMPLES)),,CALRELAY_SOAK_EXAMPLES=$(EXAMPLES) $(BIN)/pytest -n auto tests/properties)
+
+soak-cluster: $(VENV)/.test ## three workers on a PostgreSQL for SOAK seconds, killed, suspended and ended, the server restarted; SEED=… repeats
+	$(BIN)/python -m tests.soak_cluster --seconds $(SOAK) $(if $(SEED),--seed $(SEED))
 
 lint: $(VENV)/.test ## ruff, mypy --strict and the import walls
 	$(BIN)/ruff format --check src tests

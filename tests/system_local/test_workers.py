@@ -86,7 +86,7 @@ def test_whose_worker_was_killed_in_the_middle_is_taken_up_by_another(stage: Sta
         with workers(stage):
             victim.kill()
             killed_at = time.monotonic()
-            until(lambda: is_complete(stage))
+            until(lambda: is_complete(stage) and passes(stage, "venue") and passes(stage, "studio"))
             assert time.monotonic() - killed_at < 20  # a lease of 6 s, and a start
 
 
@@ -96,6 +96,8 @@ def test_ended_in_the_middle_of_a_pass_it_leaves_the_rest_to_another_at_once(sta
     with workers(stage) as (first,):
         assert trap.sprung.wait(PATIENCE)
         first.send_signal(signal.SIGTERM)
+        assert first.stderr is not None
+        assert any('"stopping"' in line for line in first.stderr)
         first.send_signal(signal.SIGTERM)  # the answer never comes: asked twice, it does not wait
         with workers(stage):
             until(lambda: is_complete(stage))

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
 SEATS = 4  # jobs for each place: those whose account is busy wait there without holding a place
-PATIENCE = timedelta(seconds=20)  # below `turns.CLAIM`, so that nobody else is asked to do the same meanwhile
+PATIENCE = timedelta(seconds=10)  # below `turns.CLAIM`, so that nobody else is asked to do the same meanwhile
 
 
 class NoPlace(Exception):

@@ -11,7 +11,7 @@ from calrelay.state.database import Database
 from calrelay.state.rows import table_of
 from calrelay.state.tables import PipelineRow, TurnRow
 
-CLAIM = timedelta(seconds=60)  # after which a job that nobody has begun is put into the queue again
+CLAIM = timedelta(seconds=15)  # after which a job that nobody has begun is put into the queue again: who fetched it may be dead
 
 _TURN = table_of(TurnRow)
 _PIPELINE = table_of(PipelineRow)

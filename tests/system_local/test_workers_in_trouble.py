@@ -1,0 +1,46 @@
+"""A short soak of three workers, `make soak-cluster` runs longer ones; and that its judge would see what it looks for."""
+
+from pathlib import Path
+
+from tests.soak_cluster import soak
+from tests.soaking.audit import Line, Write, ledger_crimes, overlaps
+from tests.soaking.crew import Member
+
+
+async def test_ten_seconds_of_trouble_let_no_two_passes_of_a_pipeline_overlap(tmp_path: Path) -> None:
+    """Three processes on a real PostgreSQL, killed, suspended, ended, the server restarted: that takes half a minute."""
+    outcome = await soak(10, 8, tmp_path)
+    assert outcome.wrong == []
+    assert outcome.settled_in is not None
+    assert outcome.disturbed.total() > 0
+    assert outcome.leases > 4
+    assert outcome.recorded > 20
+    assert outcome.writes > 5
+    assert len(outcome.by_worker) > 1, "one worker did everything"
+
+
+def a_line(what: str, epoch: int, owner: int, writer: str = "worker-1", at: float = 0.0) -> Line:
+    return Line(at=at, what=what, pipeline="venue", epoch=epoch, owner=owner, writer=writer)
+
+
+def a_crew(tmp_path: Path) -> dict[str, Member]:
+    return {name: Member(name=name, config=tmp_path, url="", pids={pid}) for name, pid in (("worker-1", 1), ("worker-2", 2))}
+
+
+def test_the_judge_sees_a_write_by_one_whose_lease_another_holds(tmp_path: Path) -> None:
+    lines = [a_line("taken", 1, 1), a_line("link", 1, 1), a_line("taken", 2, 2, "worker-2"), a_line("link", 2, 2, "worker-1")]
+    assert len(list(ledger_crimes(lines, a_crew(tmp_path)))) == 1
+    assert list(ledger_crimes(lines[:3], a_crew(tmp_path))) == []
+
+
+def test_the_judge_sees_an_epoch_that_went_back_and_one_that_two_have_held(tmp_path: Path) -> None:
+    lines = [a_line("taken", 1, 1), a_line("taken", 2, 2, "worker-2"), a_line("taken", 1, 2, "worker-2")]
+    assert len(list(ledger_crimes(lines, a_crew(tmp_path)))) == 2
+
+
+def test_the_judge_lets_one_request_in_hand_come_late_and_no_second_one() -> None:
+    lines = [a_line("taken", 1, 1, at=10), a_line("taken", 2, 2, at=20), a_line("taken", 3, 1, at=30)]
+    writes = [Write(at=at, pipeline="venue", writer="worker-1", pid=1) for at in (11, 21, 31)]
+    assert overlaps(lines, writes) == ([], 1)
+    crimes, late = overlaps(lines, [*writes, Write(at=22, pipeline="venue", writer="worker-1", pid=1)])
+    assert (len(crimes), late) == (1, 2)
