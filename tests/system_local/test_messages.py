@@ -232,7 +232,7 @@ def test_an_incomplete_read_is_said_and_is_exit_three(business: Business) -> Non
 def test_a_pipeline_whose_source_messages_nobody_is_refused_with_the_reason(business: Business) -> None:
     said = business.stage.type("messages", "venue")
     assert said.code == ExitCode.CONFIG
-    assert "messages people by itself" in said.err
+    assert "venue reads no source that messages people by itself" in said.err
 
 
 def test_one_event_is_told_as_a_timeline_with_what_its_triggers_really_say(business: Business) -> None:

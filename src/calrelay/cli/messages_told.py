@@ -42,8 +42,9 @@ def speaking(config: Config, names: Sequence[str]) -> list[model.Pipeline]:
     chosen = config.select(names) if names else config.enabled
     tables = [table for table in chosen if config.account(table.source).vendor in SPEAKING]
     if not tables:
+        whoever = f"{' and '.join(names)} reads no source" if names else "no enabled pipeline reads a source"
         raise ConfigError(
-            f"{' and '.join(names) or 'no pipeline'} reads a source that messages people by itself",
+            f"{whoever} that messages people by itself",
             remedy="only TimeTap does; name a pipeline that reads a TimeTap account",
         )
     return tables
