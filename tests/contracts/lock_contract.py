@@ -124,8 +124,9 @@ class LockContract:
 
     def test_a_second_daemon_is_refused_until_the_first_is_gone(self, place: Place, database: Database) -> None:
         with place.open() as other:
-            with DaemonLock(database), pytest.raises(Busy, match=r"is being worked on by .*\(calrelay run\)"):
+            with DaemonLock(database), pytest.raises(Busy, match=r"is being worked on by .*\(calrelay run\)") as caught:
                 DaemonLock(other, command="rename").__enter__()
+            assert "systemctl stop calrelay" in caught.value.remedy
             with DaemonLock(other):
                 pass
 

@@ -1,6 +1,6 @@
 """How `plan`, `sync`, `backfill` and `adopt` are typed; what they do is in `passes` and `loading`, which are loaded when they run."""
 
-from datetime import datetime
+from datetime import date
 from typing import Annotated
 
 import typer
@@ -10,7 +10,12 @@ from calrelay.cli.output import Output
 from calrelay.cli.session import session_of
 from calrelay.domain.link import MessageMode
 
-_DAY = ["%Y-%m-%d"]
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text} is no day; write it like 2026-12-01") from None
 
 
 def plan(ctx: typer.Context, pipelines: PipelineNames = None, as_json: AsJson = False) -> int:
@@ -49,10 +54,10 @@ def backfill(
     ctx: typer.Context,
     pipeline: PipelineName,
     first: Annotated[
-        datetime,
-        typer.Option("--from", formats=_DAY, metavar="DATE", help="The first day, in the source's site zone (UTC where it has none)."),
+        date,
+        typer.Option("--from", parser=_day, metavar="DATE", help="The first day, in the source's site zone (UTC where it has none)."),
     ],
-    last: Annotated[datetime, typer.Option("--to", formats=_DAY, metavar="DATE", help="The last day, included.")],
+    last: Annotated[date, typer.Option("--to", parser=_day, metavar="DATE", help="The last day, included.")],
     messages: Annotated[
         MessageMode,
         typer.Option(
@@ -68,4 +73,4 @@ def backfill(
     """
     from calrelay.cli import loading  # noqa: PLC0415 - heavy
 
-    return loading.backfill(session_of(ctx), Output(as_json), pipeline, first.date(), last.date(), messages)
+    return loading.backfill(session_of(ctx), Output(as_json), pipeline, first, last, messages)

@@ -5,11 +5,14 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Protocol, Self
 
+from calrelay.errors import Busy
 from calrelay.state.advisory import AdvisoryLock, Sharing
 from calrelay.state.database import Database
 from calrelay.state.file_locks import GLANCE, FileLock, lock_path, safe_name
 from calrelay.state.holder import Holder
 from calrelay.state.leases import PipelineLease
+
+_STOP_IT = "a daemon goes on until it is stopped: `systemctl stop calrelay`, or kill that process; anything else is soon done"
 
 
 class _Lock(Protocol):
@@ -54,11 +57,18 @@ class DaemonLock(Lock):
     """The right to be the daemon on this database. Workers of a cluster hold it SHARED: many of them, but no daemon beside them."""
 
     def __init__(self, database: Database, *, command: str = "run", sharing: Sharing = Sharing.EXCLUSIVE) -> None:
-        what = "the daemon of this configuration"
+        what = "the state of this configuration"
         if database.is_on_server:
             super().__init__(AdvisoryLock(database, "daemon", what="this state database", command=command, sharing=sharing))
             return
         super().__init__(FileLock(lock_path(database, "daemon"), what=what, command=command))
+
+    def __enter__(self) -> Self:
+        """Take the lock. A daemon never finishes by itself, so the remedy of Busy is to stop it."""
+        try:
+            return super().__enter__()
+        except Busy as busy:
+            raise Busy(busy.message, remedy=_STOP_IT) from None
 
 
 def refresh_lock(database: Database, account: str, *, patience: timedelta) -> AbstractContextManager[object]:

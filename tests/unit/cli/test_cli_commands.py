@@ -93,6 +93,12 @@ def test_a_load_wants_its_days_in_order(house: House) -> None:
     assert "is before --from" in said.err
 
 
+def test_what_is_no_day_is_told_with_how_to_write_one(house: House) -> None:
+    said = house.type("backfill", "studio", "--from", "tomorrow", "--to", "2026-12-01", "--messages", "skip")
+    assert said.code == ExitCode.CONFIG
+    assert "tomorrow is no day; write it like 2026-12-01" in said.err
+
+
 def test_a_vendor_that_is_down_fails_its_pipeline_and_spares_the_other(house: House) -> None:
     house.load("venue", "studio")
     house.world.timetap.faults.add(Fault(kind=Kind.STATUS, status=403, times=None))
