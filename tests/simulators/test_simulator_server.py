@@ -10,6 +10,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from calrelay.simulators.faults import Fault, Kind
+from calrelay.simulators.page import EXAMPLES
 from calrelay.simulators.server import DEFAULT_PORTS, FREE_PORTS, PAGE, SimulatorServer
 from calrelay.simulators.worlds import World, a_world
 
@@ -128,3 +129,15 @@ async def test_forms_make_faults_move_the_clock_and_call_anything(world: World, 
     assert (world.tripleseat.faults.rules, world.tripleseat.journal.entries) == ([], [])
     assert world.clock.now().hour == 16
     assert "page_size" in called.text
+
+
+async def test_every_call_that_the_page_gives_as_an_example_works(client: httpx.AsyncClient) -> None:
+    async with a_server(a_world(1, NOW)) as server:
+        page = (await client.get(server.urls[PAGE])).text
+        for name, examples in EXAMPLES.items():
+            for path, body in examples:
+                assert path in page
+                answer = await client.post(f"{server.urls[PAGE]}/{name}/call", data={"method": "POST", "path": path, "body": body})
+                assert answer.status_code == 200, (path, answer.text)
+    assert "GET /events" in page
+    assert "POST /appointments/{id:int}/{verb}" in page

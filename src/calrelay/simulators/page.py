@@ -11,7 +11,7 @@ import httpx
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from calrelay.simulators import knobs
@@ -26,6 +26,19 @@ _STYLE = (
     "@media (prefers-color-scheme:dark){body{background:#111;color:#eee}a{color:#8cf}}"
 )
 _Form = dict[str, str]
+EXAMPLES: Mapping[str, Sequence[tuple[str, str]]] = {
+    "tripleseat": (
+        ("events/61000001/rename", '{"name": "Winter Gala"}'),
+        ("events/61000001/move", '{"minutes": 60}'),
+        ("events/61000001/status", '{"status": "LOST"}'),
+        ("events/61000001/delete", ""),
+    ),
+    "timetap": (
+        ("appointments/70000010/move", '{"start": "2026-12-01T18:00"}'),
+        ("appointments/70000010/cancel", ""),
+    ),
+    "apptoto": (("calendars", '{"name": "Garden"}'),),
+}
 
 
 def page_app(simulators: Sequence[Simulator], urls: Mapping[str, str]) -> ASGIApp:
@@ -130,7 +143,7 @@ def _section(simulator: Simulator, url: str) -> str:
     return (
         f"<section id='{name}'><h2>{name.capitalize()}</h2><p><code>{escape(url)}</code> · {requests} requests · {links}</p>"
         f"<pre>{escape(json.dumps(simulator.snapshot(), indent=1))}</pre>"
-        f"{_settings_form(simulator)}{_faults_form(simulator)}{_clock_form(simulator)}{_call_form(name)}</section>"
+        f"{_settings_form(simulator)}{_faults_form(simulator)}{_clock_form(simulator)}{_call_form(simulator)}</section>"
     )
 
 
@@ -172,14 +185,26 @@ def _clock_form(simulator: Simulator) -> str:
     return f"<h3>Clock</h3><p>It is {now}.</p>{_form(simulator.name, 'clock', field, 'Move the clock')}"
 
 
-def _call_form(name: str) -> str:
+def _call_form(simulator: Simulator) -> str:
+    name = simulator.name
     fields = (
         f"<label>method {_select('method', ['GET', 'POST', 'DELETE'], 'POST')}</label>"
         f"<label>/_control/{_input('path', 'clock')}</label>"
         "<label>JSON body <textarea name='body' rows='2' cols='50'></textarea></label>"
     )
     clear = _form(name, "journal/clear", "", "Forget the requests seen so far")
-    return f"<h3>Any control call</h3>{_form(name, 'call', fields, 'Call')}{clear}"
+    return f"<h3>Any control call</h3>{_examples(name)}{_form(name, 'call', fields, 'Call')}{_calls(simulator.control_routes())}{clear}"
+
+
+def _examples(name: str) -> str:
+    rows = "".join(f"<tr><td><code>{path}</code></td><td><code>{escape(body)}</code></td></tr>" for path, body in EXAMPLES.get(name, ()))
+    return f"<p>Change what it holds by POST, for example:</p><table>{rows}</table>" if rows else ""
+
+
+def _calls(routes: Sequence[BaseRoute]) -> str:
+    named = [route for route in routes if isinstance(route, Route)]
+    rows = "".join(f"<li><code>{' '.join(sorted((r.methods or set()) - {'HEAD'}))} {escape(r.path)}</code></li>" for r in named)
+    return f"<details><summary>All calls of its own</summary><ul>{rows}</ul></details>"
 
 
 def _form(name: str, action: str, fields: str, button: str) -> str:

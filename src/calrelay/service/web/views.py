@@ -141,6 +141,8 @@ class Overview:
             return f"{waiting[0].upper()}{waiting[1:]} {'wait' if self._waiting > 1 else 'waits'} for you."
         if loads:
             return f"The first load of {' and '.join(loads)} waits for you."
+        if self.holds:
+            return "What was approved goes out with the next pass."
         return "Everything is in step." if self.pipelines else "There is no pipeline yet."
 
     @property
@@ -167,7 +169,7 @@ def actions_of(hold: Hold) -> str:
 def overview(daemon: Daemon) -> Overview:
     """Gather the first page. Raises StateError."""
     relay, now = daemon.relay, daemon.clock()
-    standings = standings_of(relay.config, relay.ledger, now)
+    standings = standings_of(relay.config.pipelines, relay.ledger, now)
     freshness = daemon.freshness()
     names = [one.table.name for one in standings]
     return Overview(

@@ -1,6 +1,7 @@
 """What the pages show and do, asked as a browser asks."""
 
 import asyncio
+import dataclasses
 from datetime import timedelta
 
 import pytest
@@ -217,6 +218,17 @@ async def test_an_approval_is_applied_at_once(careful: Stand) -> None:
         assert "Everything is in step." in page
         assert len(careful.target.live) == 3
         assert "Approved:" not in await browser.read()
+
+
+async def test_nothing_is_called_in_step_while_an_approval_still_has_to_go_out(careful: Stand) -> None:
+    async with a_browser(careful) as browser:
+        await hold_two(browser)
+        (hold,) = browser.daemon.relay.ledger.holds()
+        approved = [dataclasses.replace(item, approved_at=hold.created_at) for item in hold.items]
+        browser.daemon.relay.ledger.save_holds("venue", [dataclasses.replace(hold, items=tuple(approved))])
+        page = await browser.read()
+        assert "What was approved goes out with the next pass." in page
+        assert "Everything is in step." not in page
 
 
 async def test_a_hold_is_shown_whole_with_what_a_decision_needs(careful: Stand) -> None:
