@@ -1,9 +1,10 @@
 """A venue from end to end in one process: simulators, vendor clients, engine and SQLite, on a clock and in a loop that never wait."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 from calrelay.domain.entry import Hasher
 from calrelay.domain.guard import Limit, Limits
@@ -33,6 +34,7 @@ from calrelay.vendors.tripleseat.source import TripleseatSource
 from tests.fakes.fate import Fate, MortalLedger, MortalWire
 from tests.fakes.virtual_time import VirtualTimeLoop
 
+Found = TypeVar("Found")
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 WINDOW = Window(past=timedelta(days=1), future=timedelta(days=60))
 SMALL_LIMITS = Limits(
@@ -72,10 +74,20 @@ class Rules:
     settle: timedelta = timedelta()
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Speeds:
+    """How fast the vendors are asked, and in how large pieces."""
+
+    source_per_second: float = 3.0
+    target_per_minute: float = 90.0
+    batch_size: int = 3
+    max_in_flight: int = 1
+
+
 class Venue:
     """The vendors' simulators live as long as this; a process of ours may die and start again, and a database may be lost."""
 
-    def __init__(self, *, seed: int = 0, rules: Rules = Rules(), batch_size: int = 3) -> None:  # frozen
+    def __init__(self, *, seed: int = 0, rules: Rules = Rules(), speeds: Speeds = Speeds()) -> None:  # frozen
         self.clock = StoppedClock()
         self.tripleseat = TripleseatSimulator(seed=seed, clock=self.clock)
         self.apptoto = ApptotoSimulator(seed=seed, clock=self.clock)
@@ -84,7 +96,7 @@ class Venue:
         self.main_hall = CalendarId(str(self.apptoto.add_calendar("Main Hall")))
         self.terrace = CalendarId(str(self.apptoto.add_calendar("Terrace")))
         self.fate = Fate()
-        self._batch_size = batch_size
+        self._speeds = speeds
         self._loop = VirtualTimeLoop()
         self._open_database()
         self.restart()
@@ -163,6 +175,16 @@ class Venue:
             settle=rules.settle,
         )
 
+    def run(self, work: Coroutine[Any, Any, Found]) -> Found:
+        """Run anything else in this process's loop."""
+        found: Found = self._loop.run(work)
+        return found
+
+    @property
+    def seconds(self) -> float:
+        """The loop's time: waits only, because nothing else takes any."""
+        return self._loop.time()
+
     # --- what the target came to ---
 
     @property
@@ -200,7 +222,7 @@ class Venue:
             account="venue",
             vendor="Tripleseat",
             base_url="https://api.tripleseat.com/v1",
-            pacer=Pacer(3.0),
+            pacer=Pacer(self._speeds.source_per_second),
             auth=auth,
             transport=MortalWire(self.tripleseat.app, "source", self.fate),
             now=self.clock.now,
@@ -210,8 +232,15 @@ class Venue:
             account="reminders",
             username=self.apptoto.settings.username,
             api_key=self.apptoto.settings.api_key,
+            requests_per_minute=self._speeds.target_per_minute,
             transport=MortalWire(self.apptoto.app, "target", self.fate),
             now=self.clock.now,
         )
         client = await stack.enter_async_context(apptoto)
-        self._target = ApptotoTarget(account="reminders", client=client, batch_size=self._batch_size, now=self.clock.now)
+        self._target = ApptotoTarget(
+            account="reminders",
+            client=client,
+            batch_size=self._speeds.batch_size,
+            max_in_flight=self._speeds.max_in_flight,
+            now=self.clock.now,
+        )

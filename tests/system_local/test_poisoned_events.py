@@ -11,7 +11,7 @@ from calrelay.engine import decisions
 from calrelay.errors import ExitCode
 from calrelay.simulators.apptoto_settings import BadEvents
 from tests.fakes.guests import FIRST_ID, book
-from tests.fakes.simulated_venue import NOW, Rules, Venue
+from tests.fakes.simulated_venue import NOW, Rules, Speeds, Venue
 
 EVENTS = 300
 BAD = (f"ts-{FIRST_ID + 47}", f"ts-{FIRST_ID + 213}")
@@ -22,7 +22,7 @@ HALVING = 2 * 2 * 4 + 4  # for each bad event two requests at each of four level
 @pytest.fixture
 def venue() -> Iterator[Venue]:
     """Three hundred bookings over the next weeks."""
-    venue = Venue(batch_size=10, rules=Rules(limits=Limits(first_load=EVENTS, updates=Limit(count=EVENTS))))
+    venue = Venue(speeds=Speeds(batch_size=10), rules=Rules(limits=Limits(first_load=EVENTS, updates=Limit(count=EVENTS))))
     for number in range(EVENTS):
         book(venue.tripleseat, number, NOW + timedelta(days=1, hours=4 * number))
     yield venue
