@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, RootModel, model_validator
 
+from calrelay.http.tolerant import ANY_TEXT, ID, TRUE_OR_FALSE, Usually, UsuallyShaped
+
 
 def _to_text(value: object) -> str | None:
     """Read text; a number counts by its digits, anything else not at all."""
@@ -60,9 +62,9 @@ def _to_value(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-Text = Annotated[str | None, BeforeValidator(_to_text)]
-Id = Annotated[str | None, BeforeValidator(_to_id)]
-Flag = Annotated[bool, BeforeValidator(_to_flag)]
+Text = Annotated[str | None, Usually(ANY_TEXT, _to_text)]
+Id = Annotated[str | None, Usually(ID, _to_id)]
+Flag = Annotated[bool, Usually(TRUE_OR_FALSE, _to_flag)]
 
 
 class Wire(BaseModel):
@@ -104,8 +106,8 @@ class EventRow(Wire):
     location: Text = None
     content: Text = None
     is_deleted: Flag = False
-    participants: Annotated[list[Person], BeforeValidator(_to_objects)] = []
-    custom_data: Annotated[dict[str, str], BeforeValidator(_to_hash)] = {}
+    participants: Annotated[list[Person], UsuallyShaped(_to_objects)] = []
+    custom_data: Annotated[dict[str, str], UsuallyShaped(_to_hash)] = {}
 
 
 class EventList(RootModel[list[EventRow]]):

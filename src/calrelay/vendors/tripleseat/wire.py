@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel, ValidationError, model_validator
 
+from calrelay.http.tolerant import FILLED_TEXT, ID, TRUE_OR_FALSE, WHOLE_NUMBER, Usually, UsuallyShaped
+
 
 def _to_text(value: object) -> str | None:
     """Read text; a number counts by its digits, an object by its name (Tripleseat: quirk 11), anything else not at all."""
@@ -84,10 +86,10 @@ def _to_list_or_none(value: object) -> list[object] | None:
     return None if value is None else _to_list(value)
 
 
-Text = Annotated[str | None, BeforeValidator(_to_text)]
-Id = Annotated[str | None, BeforeValidator(_to_id)]
-Count = Annotated[int | None, BeforeValidator(_to_count)]
-Flag = Annotated[bool, BeforeValidator(_to_flag)]
+Text = Annotated[str | None, Usually(FILLED_TEXT, _to_text)]
+Id = Annotated[str | None, Usually(ID, _to_id)]
+Count = Annotated[int | None, Usually(WHOLE_NUMBER, _to_count)]
+Flag = Annotated[bool, Usually(TRUE_OR_FALSE, _to_flag)]
 
 
 class Wire(BaseModel):
@@ -133,8 +135,8 @@ class Contact(Wire):
     id: Id = None
     first_name: Text = None
     last_name: Text = None
-    email_addresses: Annotated[list[Email] | None, BeforeValidator(_to_list_or_none)] = None
-    phone_numbers: Annotated[list[Phone] | None, BeforeValidator(_to_list_or_none)] = None
+    email_addresses: Annotated[list[Email] | None, UsuallyShaped(_to_list_or_none)] = None
+    phone_numbers: Annotated[list[Phone] | None, UsuallyShaped(_to_list_or_none)] = None
 
     @property
     def lacks_channels(self) -> bool:
@@ -149,7 +151,7 @@ class User(Wire):
     first_name: Text = None
     last_name: Text = None
     email: Text = None
-    phone_numbers: Annotated[list[Phone] | None, BeforeValidator(_to_list_or_none)] = None
+    phone_numbers: Annotated[list[Phone] | None, UsuallyShaped(_to_list_or_none)] = None
 
 
 class Room(Wire):
@@ -172,7 +174,7 @@ class Booking(Wire):
     """The booking inside an event; search rows may carry the account's name only here (Tripleseat: 3.1, account)."""
 
     id: Id = None
-    account: Annotated[Named | None, BeforeValidator(_to_object)] = None
+    account: Annotated[Named | None, UsuallyShaped(_to_object)] = None
 
 
 class EventRow(Wire):
@@ -203,13 +205,13 @@ class EventRow(Wire):
     contact_id: Id = None
     site_id: Id = None
     location_id: Id = None
-    location: Annotated[Place | None, BeforeValidator(_to_object)] = None
-    rooms: Annotated[list[Room], BeforeValidator(_to_list)] = Field(default_factory=list)
-    booking: Annotated[Booking | None, BeforeValidator(_to_object)] = None
-    account: Annotated[Named | None, BeforeValidator(_to_object)] = None
-    contact: Annotated[Contact | None, BeforeValidator(_to_object)] = None
-    secondary_contacts: Annotated[list[Contact], BeforeValidator(_to_list)] = Field(default_factory=list)
-    owner: Annotated[User | None, BeforeValidator(_to_object)] = None
+    location: Annotated[Place | None, UsuallyShaped(_to_object)] = None
+    rooms: Annotated[list[Room], UsuallyShaped(_to_list)] = Field(default_factory=list)
+    booking: Annotated[Booking | None, UsuallyShaped(_to_object)] = None
+    account: Annotated[Named | None, UsuallyShaped(_to_object)] = None
+    contact: Annotated[Contact | None, UsuallyShaped(_to_object)] = None
+    secondary_contacts: Annotated[list[Contact], UsuallyShaped(_to_list)] = Field(default_factory=list)
+    owner: Annotated[User | None, UsuallyShaped(_to_object)] = None
 
 
 def unwrap(item: object, key: str) -> object:
@@ -277,7 +279,7 @@ class Location(Wire):
     id: Annotated[str, BeforeValidator(_to_id)]
     name: Text = None
     site_id: Id = None
-    rooms: Annotated[list[Room], BeforeValidator(_to_list)] = Field(default_factory=list)
+    rooms: Annotated[list[Room], UsuallyShaped(_to_list)] = Field(default_factory=list)
 
 
 class OneLocation(RootModel[Location]):
