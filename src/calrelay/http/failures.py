@@ -73,7 +73,11 @@ _STATUSES = {
 }
 _HUNDREDS = {
     3: _Row(AuthFailed, "redirected, as to a login page, instead of answering", f"{_CREDENTIALS} {_BASE_URL}"),
-    4: _Row(RequestRejected, "rejected the request", "It will not be accepted as it is; look at the event it was about."),
+    4: _Row(
+        RequestRejected,
+        "rejected the request",
+        "It will not be accepted as it is. If it was about an event: `calrelay show ID`, then correct the booking.",
+    ),
 }
 _NO_SOUND_STATUS = _Row(VendorUnavailable, "failed", _BY_ITSELF, passes=True)
 
