@@ -203,6 +203,7 @@ class VendorClient:
         except (HTTPError, InvalidURL, TimeoutError) as error:
             return failure_of_exception(asked.where, error)
         answer = Answer(where=asked.where, status=response.status_code, headers=response.headers, body=response.content)
+        del response.stream  # it refers back to its response, and so would keep each body until the next garbage collection
         return self._failure_of(asked, answer) or answer
 
     async def _send(self, asked: _Asked) -> Response:
