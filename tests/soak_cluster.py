@@ -214,8 +214,6 @@ class ClusterSoak:
         return None
 
     async def _restart_server(self, way: str) -> None:
-        if self._operator.at_rest.locked():  # somebody types, or another restart is under way
-            return
         async with self._operator.at_rest:
             self._outcome.disturbed[way] += 1
             await asyncio.to_thread(self._server.server.stop)

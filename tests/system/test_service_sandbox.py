@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(not (is_open(Path(PYTHON)) and is_open(Path(__file__))), reason="needs a Python and a checkout outside of homes"),
     pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs Debian's systemd"),
 ]
-UNITS = ("calrelay.service", "calrelay-backfill@.service")
+UNITS = ("calrelay.service", "calrelay-backfill@.service", "calrelay-worker@.service")
 SECRETS = {"simulated-secret": "tripleseat_secret", "apptoto-key": "apptoto_key"}
 PATIENCE = 30.0
 

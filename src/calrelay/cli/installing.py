@@ -21,6 +21,7 @@ from calrelay.vendors.registry import VENDORS
 
 SERVICE: Final = "calrelay.service"
 BACKFILL: Final = "calrelay-backfill@.service"
+WORKER: Final = "calrelay-worker@.service"
 USER: Final = "calrelay"
 STATE_FOLDER: Final = Path("/var/lib/calrelay")
 _HOMES: Final = ("/root/", "/home/", "/run/user/")  # ProtectHome= hides them from the service
@@ -91,7 +92,7 @@ def installation(wishes: Wishes, *, starts: bool) -> Sequence[Step]:
         Command(words=reload),
         Command(
             words=("systemctl", "enable", *(("--now",) if starts else ()), SERVICE),
-            undo_words=[("systemctl", "stop", "calrelay-backfill@*.service"), ("systemctl", "disable", "--now", SERVICE)],
+            undo_words=[("systemctl", "stop", "calrelay-backfill@*.service", "calrelay-worker@*.service"), ("systemctl", "disable", "--now", SERVICE)],
             undo_if=unit,
         ),
     )
@@ -110,6 +111,7 @@ def _files(wishes: Wishes) -> Sequence[File]:
     return (
         file(f"/etc/systemd/system/{SERVICE}", f"systemd/{SERVICE}"),
         file(f"/etc/systemd/system/{BACKFILL}", f"systemd/{BACKFILL}"),
+        file(f"/etc/systemd/system/{WORKER}", f"systemd/{WORKER}"),
         file("/usr/local/bin/calrelay", "bin/calrelay", mode=0o755),
         file("/usr/local/share/bash-completion/completions/calrelay", "completion/calrelay.bash"),
         file("/usr/local/share/zsh/site-functions/_calrelay", "completion/calrelay.zsh"),

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from enum import StrEnum
@@ -107,23 +107,33 @@ class Worker:
         self.ready.set()
 
     async def _work(self, shift: "_Shift") -> None:
-        """Do jobs until there is a wish. Raises StateError when the database is lost."""
-        tasks = [asyncio.create_task(work) for work in (shift.run_queue(), shift.dispatch(), self._woken.wait())]
-        await asyncio.wait([*tasks, lost := asyncio.create_task(shift.is_lost.wait())], return_when=asyncio.FIRST_COMPLETED)
+        """Do jobs until the worker ends, or another config is in use. Raises StateError when the database is lost."""
+        working = asyncio.create_task(shift.run_queue())
+        others = [asyncio.create_task(shift.dispatch()), asyncio.create_task(shift.is_lost.wait())]
+        while not await self._is_over([working, *others]):
+            pass
         if self._wish is Wish.STOP:
             self.systemd.tell("STOPPING=1", "STATUS=stopping: waiting for the answers in hand")
             _log.info("stopping", passes=shift.passes.running)
         shift.passes.stop()
         shift.queue.stop()
-        working, *others = tasks
-        for task in (*others, lost):
+        for task in others:
             task.cancel()
         await self._wound_down(shift, working)
-        for task in tasks:
+        for task in (working, *others):
             if task.done() and not task.cancelled():
                 task.result()  # raises what ended it
         if shift.lost is not None:
             raise shift.lost
+
+    async def _is_over(self, tasks: Sequence["asyncio.Task[object]"]) -> bool:
+        """Wait until there is a wish, or one of the tasks has ended; a config that is refused changes nothing."""
+        woken = asyncio.create_task(self._woken.wait())
+        await asyncio.wait([*tasks, woken], return_when=asyncio.FIRST_COMPLETED)
+        woken.cancel()
+        if self._wish is Wish.RELOAD:
+            return self._take_config()
+        return True
 
     async def _wound_down(self, shift: "_Shift", working: "asyncio.Task[object]") -> None:
         """Wait for the passes under way; those whose answer does not come in time, or when somebody is in a hurry, are cut off."""
@@ -135,8 +145,8 @@ class Worker:
             shift.passes.cut_off()
         await asyncio.wait([working])
 
-    def _take_config(self) -> None:
-        """Take a changed config into use, or keep the old one and say why."""
+    def _take_config(self) -> bool:
+        """Take a changed config into use, or keep the old one and say why; returns whether it is another one."""
         self._wish = None
         self._woken.clear()
         self.systemd.tell_reloading()
@@ -146,9 +156,11 @@ class Worker:
                 raise ConfigError("`url` under [state] has changed, which a running worker cannot follow", remedy="restart it")
         except CalrelayError as error:
             _log.error("reload refused; the old config stays in use", why=error.message, remedy=error.remedy)
-        else:
-            self._config = config
-            _log.info("reloaded")
+            self.systemd.tell("READY=1")
+            return False
+        self._config = config
+        _log.info("reloaded")
+        return True
 
     async def _rest(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

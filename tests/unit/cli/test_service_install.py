@@ -166,7 +166,8 @@ def test_a_unit_of_an_older_release_is_replaced(desk: Desk) -> None:
 
 def test_the_files_name_the_program_that_installed_them(desk: Desk) -> None:
     desk.install()
-    for name in ("/etc/systemd/system/calrelay.service", "/etc/systemd/system/calrelay-backfill@.service", "/usr/local/bin/calrelay"):
+    units = ("calrelay.service", "calrelay-backfill@.service", "calrelay-worker@.service")
+    for name in (*(f"/etc/systemd/system/{unit}" for unit in units), "/usr/local/bin/calrelay"):
         text = desk.at(name).read_text()
         assert str(PROGRAM) in text
         assert "/opt/calrelay/" not in text
@@ -180,7 +181,7 @@ def test_uninstall_keeps_config_and_state(desk: Desk) -> None:
     assert sorted(desk.files()) == ["etc/calrelay/config.toml", "var/lib/calrelay/calrelay.db"]
     assert state.read_text() == "precious"
     assert desk.machine.ran == [
-        "systemctl stop calrelay-backfill@*.service",
+        "systemctl stop calrelay-backfill@*.service calrelay-worker@*.service",
         "systemctl disable --now calrelay.service",
         "systemctl daemon-reload",
     ]
@@ -256,12 +257,12 @@ def test_every_step_that_makes_something_can_take_it_away_again(desk: Desk) -> N
 # --- what the units say ---
 
 
-@pytest.mark.parametrize("name", ["systemd/calrelay.service", "systemd/calrelay-backfill@.service"])
+@pytest.mark.parametrize("name", ["systemd/calrelay.service", "systemd/calrelay-backfill@.service", "systemd/calrelay-worker@.service"])
 @pytest.mark.parametrize(
     "line",
     ["User=calrelay", "StateDirectory=calrelay", "TimeoutStopSec=30s", "LoadCredential=calrelay:/etc/calrelay/credentials/", "LimitCORE=0"],
 )
-def test_both_units_say(name: str, line: str) -> None:
+def test_all_units_say(name: str, line: str) -> None:
     assert line in shipped(name).splitlines()
 
 
