@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select
 
 from calrelay.domain.link import ExternalId, external_id_parts
 from calrelay.ports import DELETED, Happening
+from calrelay.state.bulk import execute_many
 from calrelay.state.rows import happening_of, table_of, values_of_happening
 from calrelay.state.tables import HistoryRow
 
@@ -16,6 +17,7 @@ KEPT = 200  # lines per event; a fault that repeats every five minutes fills the
 KEPT_FOR = timedelta(days=400)  # what happened last year at this time can still be looked up
 
 _HISTORY = table_of(HistoryRow)
+_INSERT = _HISTORY.insert()
 _BY_EVENT = (_HISTORY.c.pipeline, _HISTORY.c.base_id)
 _NUMBERED = (
     select(_HISTORY.c.id, func.row_number().over(partition_by=_BY_EVENT, order_by=_HISTORY.c.id.desc()).label("number"))
@@ -30,7 +32,7 @@ def append(connection: Connection, happenings: Iterable[Happening]) -> None:
     values = [values_of_happening(happening, external_id_parts(happening.external_id)[0]) for happening in happenings]
     if not values:
         return
-    connection.execute(_HISTORY.insert(), values)
+    execute_many(connection, _INSERT, values)
     by_pipeline: dict[str, set[str]] = defaultdict(set)
     for line in values:
         by_pipeline[line["pipeline"]].add(line["base_id"])
