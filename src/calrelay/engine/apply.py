@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -12,6 +13,7 @@ from calrelay.domain.link import CalendarId, Field, Link, State, TargetId
 from calrelay.domain.plan import Action, Create, Delete, Update
 from calrelay.engine.answers import Answered, match_answers
 from calrelay.engine.generations import next_generation
+from calrelay.engine.newcomers import Interlude
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport, Problem
 from calrelay.engine.vigil import Vigil
@@ -45,6 +47,7 @@ class Applier:
         vigil: Vigil | None = None,
         approval: Approval | None = None,
         progress: Callable[[PassReport], None] | None = None,
+        interlude: Interlude | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._target = pipeline.target
@@ -53,6 +56,7 @@ class Applier:
         self._vigil = vigil or Vigil(pipeline)
         self._approval = approval or Approval()
         self._progress = progress
+        self._interlude = interlude
         self._sound_calendars: set[CalendarId] = set()  # looked at, or seen to take an event in this pass
         self._refused: list[tuple[Upsert, RequestRejected]] = []
 
@@ -61,39 +65,63 @@ class Applier:
 
         Raises GuardRefused when the operator paused the pipeline meanwhile, VendorUnavailable when the machine slept.
         """
-        moves = [a for a in actions if isinstance(a, Delete) and a.successor is not None]
-        upserts: list[Upsert] = [a for a in actions if not isinstance(a, Delete)]
         try:
-            for delete in (a for a in actions if isinstance(a, Delete) and a.successor is None):
-                self._check_standing()
-                await self._delete(delete)
-            for group in _groups(moves, self._target.batch_size):  # a guest is without an entry for one request, not for all of them
-                self._check_standing()
-                await self._send_all([moved for move in group if (moved := await self._delete(move)) is not None])
-            await self._send_all(sorted(upserts, key=_urgency))
+            await self._take_out(actions)
+            queue = _upserts(actions)
+            while queue := await self._send_all(queue, until=self._is_due):
+                queue = await self._let_in(queue)
         finally:
             self._quarantine_accused()
         await self._quarantine_refused()
 
-    async def _send_all(self, queue: Sequence[Upsert]) -> None:
-        """Keep as many batches under way as the target takes; a failure stops those that come after, never those under way."""
-        batches = iter(_groups(queue, self._target.batch_size))
+    async def _take_out(self, actions: Sequence[Action]) -> None:
+        """Send the deletes, and the moves, each group of them with the creates that follow."""
+        moves = [a for a in actions if isinstance(a, Delete) and a.successor is not None]
+        for delete in (a for a in actions if isinstance(a, Delete) and a.successor is None):
+            self._check_standing()
+            await self._delete(delete)
+        for group in _groups(moves, self._target.batch_size):  # a guest is without an entry for one request, not for all of them
+            self._check_standing()
+            await self._send_all([moved for move in group if (moved := await self._delete(move)) is not None])
+
+    async def _send_all(self, queue: Sequence[Upsert], *, until: Callable[[], bool] = lambda: False) -> list[Upsert]:
+        """Keep as many batches under way as the target takes; a failure stops those that come after, never those under way.
+
+        Returns what is left, with nothing in flight, where `until` came true after a batch.
+        """
+        batches = deque(_groups(queue, self._target.batch_size))
         failures: list[BaseException] = []
 
         async def send_in_turn() -> None:
-            for batch in batches:
+            while batches:
                 try:
                     self._check_standing()
-                    await self._send(batch)
+                    await self._send(batches.popleft())
                 except BaseException as error:
                     failures.append(error)
                     raise
-                if failures:
+                if failures or until():
                     return
 
         await asyncio.gather(*(send_in_turn() for _ in range(self._target.max_in_flight)), return_exceptions=True)
         if failures:
             raise failures[0]
+        return [action for batch in batches for action in batch]
+
+    # --- what comes in meanwhile ---
+
+    def _is_due(self) -> bool:
+        return self._interlude is not None and self._interlude.is_due
+
+    async def _let_in(self, queue: Sequence[Upsert]) -> list[Upsert]:
+        """Let newcomers into the queue; what they decide anew is not sent, or blamed, as it was planned before."""
+        if self._interlude is None:
+            return list(queue)
+        self._check_standing()
+        intake = await self._interlude.take_in([*queue, *(action for action, _ in self._refused)])
+        self._refused = [(action, error) for action, error in self._refused if action.link.source_id not in intake.decided]
+        await self._take_out(intake.actions)
+        return _upserts([*(action for action in queue if action.link.source_id not in intake.decided), *intake.actions])
 
     def _check_standing(self) -> None:
         """Ask before each request whether what was planned still is to be sent."""
@@ -285,6 +313,11 @@ def _fields(action: Upsert) -> frozenset[Field]:
 def _told(action: Upsert) -> tuple[str, str]:
     """Return what the history says of it: an update names its fields."""
     return ("created", "") if isinstance(action, Create) else ("updated", ", ".join(sorted(action.fields)))
+
+
+def _upserts(actions: Sequence[Action]) -> list[Upsert]:
+    """Return the creates and updates, in the order in which they are sent."""
+    return sorted((action for action in actions if not isinstance(action, Delete)), key=_urgency)
 
 
 def _urgency(action: Upsert) -> tuple[int, datetime]:

@@ -106,6 +106,12 @@ class PassReport:
         order = (Outcome.OK, Outcome.PARTIAL, Outcome.REFUSED, Outcome.FAILED)
         self.outcome = max(self.outcome, outcome, key=order.index)
 
+    def take_in(self, look: "PassReport") -> None:
+        """Take over what a look in between decided; what it read again is not counted twice."""
+        self.actions = [*self.actions, *look.actions]
+        self.parked = (*self.parked, *look.parked)
+        self.problems.extend(look.problems)
+
     def to_json(self) -> dict[str, Any]:
         """Return the pass in the form of the JSON contract; a dry run carries its actions."""
         document: dict[str, Any] = {

@@ -2,12 +2,12 @@
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from calrelay.domain.guard import Approval, Count, Parked, Verdict, guard
 from calrelay.domain.link import State
-from calrelay.domain.plan import Create, Delete, plan_gone
+from calrelay.domain.plan import Action, Create, Delete, Update, plan_gone
 from calrelay.domain.policy import Policy
 from calrelay.domain.window import Span
 from calrelay.engine.absence import GuardTerms, absences, forget_unsent, settle_absences
@@ -16,6 +16,7 @@ from calrelay.engine.apply import Applier
 from calrelay.engine.heirs import is_retired, revive
 from calrelay.engine.holds import approval_of
 from calrelay.engine.latecomers import look_for_latecomers
+from calrelay.engine.newcomers import Arrivals, Intake, leave_queued
 from calrelay.engine.order import Order, Reach
 from calrelay.engine.orphans import adopt_orphans, adopt_unlisted, forget_lost
 from calrelay.engine.overlap import remember_overlap
@@ -25,7 +26,7 @@ from calrelay.engine.report import Outcome, PassReport, Problem, requests_since
 from calrelay.engine.survey import Surveyor
 from calrelay.engine.unanswered import resolve_unanswered
 from calrelay.engine.vigil import Vigil
-from calrelay.errors import CalrelayError, ConfigError, ExitCode, GuardRefused
+from calrelay.errors import CalrelayError, ConfigError, ExitCode, GuardRefused, VendorError
 from calrelay.ports import Flaw, Scope
 
 _STANDING = (State.QUARANTINED, State.HELD, State.WAITING)
@@ -34,16 +35,23 @@ DAY = timedelta(days=1)
 Progress = Callable[[PassReport], None]
 
 
-async def run_pass(pipeline: Pipeline, order: Order, *, progress: Progress | None = None, holdings: Holdings | None = None) -> PassReport:
+async def run_pass(
+    pipeline: Pipeline,
+    order: Order,
+    *,
+    progress: Progress | None = None,
+    holdings: Holdings | None = None,
+    arrivals: Arrivals | None = None,
+) -> PassReport:
     """Run one pass and report; never raises for what a vendor or a guard does.
 
-    `holdings` is what the target holds, where the caller has looked already. StateError and bugs pass through: they stop everything. The
-    caller holds the pipeline's lock, unless the order is a dry run.
+    `holdings` is what the target holds, where the caller has looked already; `arrivals` tells what comes in while it sends. StateError and
+    bugs pass through: they stop everything. The caller holds the pipeline's lock, unless the order is a dry run.
     """
     started, before = time.monotonic(), pipeline.request_counts()
     report = PassReport(pipeline=pipeline.name, command=order.command, started_at=pipeline.clock(), is_dry_run=order.is_dry_run)
     try:
-        await _Pass(pipeline, order, report, progress, holdings).run()
+        await _Pass(pipeline, order, report, progress, holdings).run(arrivals)
     except CalrelayError as error:
         if error.exit_code in (ExitCode.STATE, ExitCode.BUG):
             raise
@@ -79,7 +87,7 @@ class _Pass:
         self._span = order.span or pipeline.window.at(self._now)
         self._record = self._ledger.pipeline(pipeline.name)
 
-    async def run(self) -> None:
+    async def run(self, arrivals: Arrivals | None) -> None:
         """Fetch, map, plan, guard, apply, record."""
         self._refuse_paused()
         self._refuse_retired()
@@ -112,11 +120,41 @@ class _Pass:
             self._pipeline, policy, surveyor.survey, verdict, before=holds, now=self._now, adopts_only=self._order.adopts_only
         )
         if not self._order.adopts_only:
-            await Applier(self._pipeline, self._report, vigil=self._vigil, approval=approval, progress=self._progress).apply(ready)
-            close_done(self._pipeline, {action.link.source_id for action in ready})
+            interlude = self._interlude(policy, arrivals)
+            applier = Applier(
+                self._pipeline, self._report, vigil=self._vigil, approval=approval, progress=self._progress, interlude=interlude
+            )
+            await applier.apply(ready)
+            close_done(self._pipeline, {action.link.source_id for action in (*ready, *(interlude.ready if interlude else ()))})
             remember_pipeline(self._pipeline, self._order, self._report, now=self._now)
             if self._report.is_complete and self._report.overlap is not None:
                 remember_overlap(self._ledger, self._pipeline.name, self._report.overlap)
+
+    # --- newcomers ---
+
+    def _interlude(self, policy: Policy, arrivals: Arrivals | None) -> "_Interlude | None":
+        """Return what lets newcomers in while this pass sends; nobody comes in before a first load is over (rule 16)."""
+        if arrivals is None or self._record.first_complete_at is None:
+            return None
+        return _Interlude(self._pipeline, policy, self._order, self._report, arrivals, self._progress)
+
+    async def take_in(self, policy: Policy, queued: Sequence[Create | Update], *, is_load: bool) -> Intake:
+        """Plan and guard what came in while another pass sends what is queued, and record it; that pass sends it.
+
+        A look that was not sound decides nothing. Raises VendorError.
+        """
+        live = functools.cache(lambda: self._ledger.count_live(self._pipeline.name))
+        holds = self._ledger.holds(self._pipeline.name)
+        surveyor = Surveyor(self._pipeline, policy, self._order, self._report)
+        await self._survey(surveyor, policy)
+        self._tell_flaws(surveyor)
+        if surveyor.survey.flaws:
+            return Intake()
+        left = leave_queued(surveyor.survey, queued, is_load=is_load)
+        verdict = self._guard(surveyor, live, approval_of(holds, self._now), [])
+        self._report.actions, self._report.parked = surveyor.survey.actions, verdict.parked
+        ready = record_plan(self._pipeline, policy, surveyor.survey, verdict, before=holds, now=self._now)
+        return Intake(actions=ready, decided=(self._order.ids | surveyor.survey.seen) - left)
 
     # --- fetch, map, plan ---
 
@@ -270,3 +308,41 @@ class _Pass:
                     f"this machine's clock differs from {end.vendor}'s by {abs(skew) / 60:.0f} minutes; nothing was sent",
                     remedy="set the clock (`timedatectl`), then run again",
                 )
+
+
+class _Interlude:
+    """Lets newcomers into a pass that sends; see `newcomers.Interlude`."""
+
+    def __init__(
+        self, pipeline: Pipeline, policy: Policy, order: Order, report: PassReport, arrivals: Arrivals, progress: Progress | None
+    ) -> None:
+        self._pipeline = pipeline
+        self._policy = policy
+        self._order = order
+        self._report = report
+        self._arrivals = arrivals
+        self._progress = progress
+        self.ready: list[Action] = []
+
+    @property
+    def is_due(self) -> bool:
+        """Whether somebody waits to be let in."""
+        return self._arrivals.are_due
+
+    async def take_in(self, queued: Sequence[Create | Update]) -> Intake:
+        """Take the look that is due; one that fails decides nothing, and the pass under way goes on."""
+        order = self._arrivals.next_order()
+        if order is None:
+            return Intake()
+        found = PassReport(pipeline=self._pipeline.name, command=order.command, started_at=self._pipeline.clock())
+        look = _Pass(self._pipeline, order, found, self._progress, None)
+        intake = Intake()
+        try:
+            intake = await look.take_in(self._policy, queued, is_load=self._order.is_load)
+        except VendorError as error:
+            found.fail(error)
+        self._arrivals.taken_in(order, found)
+        if found.outcome is Outcome.OK:
+            self._report.take_in(found)
+        self.ready.extend(intake.actions)
+        return intake

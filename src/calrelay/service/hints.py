@@ -84,6 +84,10 @@ class Hints:
         """Return the ids that have waited longest, as many as one pass asks for."""
         return frozenset(list(self._waiting)[:AT_ONCE])
 
+    def came_since(self, at: float) -> list[SourceId]:
+        """Return the ids that were named after this instant, where there is a vendor to ask; those that have waited longest first."""
+        return [] if self.is_patient else [source_id for source_id, hint in self._waiting.items() if hint.last > at]
+
     def answer(self, began: float, now: float, source_ids: Collection[SourceId] | None = None) -> None:
         """Let go of these hints, or of all, that came before a pass began which has looked at them, and has ended now."""
         for source_id in list(self._waiting if source_ids is None else source_ids):

@@ -15,7 +15,7 @@ from calrelay.engine.sync import run_pass
 from calrelay.errors import AuthFailed, Busy, RateLimited, VendorUnavailable
 from calrelay.log import get_logger
 from calrelay.ports import PipelineRecord
-from calrelay.service.hints import Hints, Told, to_nobody
+from calrelay.service.hints import AT_ONCE, FEW, Hints, Told, to_nobody
 from calrelay.service.rhythm import Health, Rhythm
 
 # A request takes 60 s at most (rule 24); whoever neither asks a vendor nor gets on for this long hangs in our own code.
@@ -57,17 +57,20 @@ class Runner:
         self._turn = asyncio.Lock()
         self._is_working = False
         self._is_hinted = False
+        self._is_look_due = False
+        self._let_in = Earlier()  # what webhooks brought while the scheduled pass was under way
         self._again: asyncio.TimerHandle | None = None
         self._costs: dict[Reach, int] = {}
         self._was_busy = False
         self._refused_in: PipelineRecord | None = None
         self._counts = pipeline.request_counts()
-        self._moved_at = now()
+        self._moved_at = self._began = self._looked_at = now()
         if self.hints.are_ready:
             self._wake.set()
 
     def due(self, reach: Reach) -> None:
-        """Note that a pass is due. During a scheduled pass a quick one is dropped, and a complete one follows."""
+        """Note that a pass is due. During a scheduled pass a complete one follows; a quick one is let in while it sends, or dropped."""
+        self._is_look_due = self._is_working
         if self._is_working and not self._is_hinted and reach is not Reach.COMPLETE:
             return
         if self._due is not Reach.COMPLETE:
@@ -153,12 +156,13 @@ class Runner:
 
     async def _passed(self, order: Order) -> bool:
         """Run one pass; False when it was stopped in the middle."""
-        began = self._moved_at = self._now()
-        self._is_working, self._is_hinted = True, order.command == HINTED
+        began = self._began = self._moved_at = self._now()
+        self._is_working, self._is_hinted, self._is_look_due = True, order.command == HINTED, False
+        self._let_in = Earlier()
         try:
             with self._lock():
                 self._was_busy = False
-                report = await run_pass(self.pipeline, order, progress=self._get_on)
+                report = await run_pass(self.pipeline, order, progress=self._get_on, arrivals=self)
         except Busy as busy:
             self._skip(order, busy)
         except Stopped:
@@ -182,7 +186,7 @@ class Runner:
         self._refused_in = self._record() if self.rhythm.health is Health.REFUSED else None
         self.hints.is_patient = report.outcome is Outcome.FAILED
         if report.outcome in (Outcome.OK, Outcome.PARTIAL):
-            self.hints.earlier = Earlier()
+            self.hints.earlier = self._let_in
         if report.is_complete:
             self.hints.answer(began, self._now())
 
@@ -197,6 +201,34 @@ class Runner:
             _log.warning("webhooks wait for the next pass", pipeline=self.pipeline.name, events=len(self.hints), why=outage.message)
         else:
             self.hints.answer(began, self._now(), order.ids if order.reach is Reach.IDS else None)
+
+    # --- while a pass sends; see `newcomers.Arrivals` ---
+
+    @property
+    def are_due(self) -> bool:
+        """Whether a tick has come, or a webhook, since the pass under way began."""
+        return self._is_look_due or bool(self.hints.came_since(self._began))
+
+    def next_order(self) -> Order | None:
+        """Return the look to take between two batches: at what webhooks named by id, or at all that changed."""
+        named = self.hints.came_since(self._began)
+        is_due, self._is_look_due = self._is_look_due, False
+        self._looked_at = self._now()
+        if named and (len(named) <= FEW or not self.pipeline.source.can_read_changes):
+            self._is_look_due = is_due  # next time
+            return Order(command=HINTED, reach=Reach.IDS, ids=frozenset(named[:AT_ONCE]), earlier=self.hints.earlier)
+        return Order(command=HINTED if named else SCHEDULED, reach=Reach.QUICK, earlier=self.hints.earlier) if named or is_due else None
+
+    def taken_in(self, order: Order, report: PassReport) -> None:
+        """Note what a look found, as `_note_hinted` does of a pass."""
+        if order.command != HINTED:
+            return
+        if report.outcome is not Outcome.OK:
+            self.hints.is_patient = True
+            return
+        self.hints.earlier = self.hints.earlier.with_passed(report.passed)
+        self._let_in = self._let_in.with_passed(report.passed)
+        self.hints.answer(self._looked_at, self._now(), order.ids if order.reach is Reach.IDS else None)
 
     def _get_on(self, _report: PassReport) -> None:
         """Note progress; called when an answer has been recorded, which is the moment to stop at."""
