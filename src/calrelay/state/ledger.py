@@ -13,6 +13,7 @@ from calrelay.domain.event import SourceId
 from calrelay.domain.link import ExternalId, Link, State, TargetId, external_id_parts
 from calrelay.ports import Claim, Happening, Hold, PassRecord, PipelineRecord
 from calrelay.state import history, holds, pipelines
+from calrelay.state.bulk import execute_many
 from calrelay.state.claims import claim_after
 from calrelay.state.database import Access, Database, Durability
 from calrelay.state.rows import Values, links_of, pass_of, table_of, values_of_link, values_of_pass
@@ -176,8 +177,7 @@ class SqlLedger:
         # An answer lost in a power cut leaves its links SENDING: the target is asked again.
         durability = Durability.WITH_THE_NEXT
         with self._database.writing(*self._bound, pipeline, durability=durability) as connection:
-            if values:
-                connection.execute(_SETTLE, values)
+            execute_many(connection, _SETTLE, values)
             history.append(connection, happenings)
 
     def claims(self, target: str, base_ids: Collection[ExternalId]) -> dict[ExternalId, Claim]:
@@ -290,7 +290,7 @@ class SqlLedger:
         return self._database.writing(*self._bound, *names)
 
     def _upsert(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
-        connection.execute(self._database.upsert(table), rows)
+        execute_many(connection, self._database.upsert(table), rows)
 
     def _let_claims_follow(self, connection: Connection, links: Iterable[Link]) -> None:
         by_target: dict[str, list[Link]] = defaultdict(list)
