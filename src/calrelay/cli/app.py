@@ -139,7 +139,13 @@ COMMANDS: tuple[Row, ...] = (
         "One of several that share the pipelines, on any number of machines.",
         ("calrelay worker", "calrelay worker --at-once 20"),
     ),
-    Row(LOOK, "status", "calrelay.cli.inspect:status", "Pipelines, freshness, last passes, what waits.", ("calrelay status",)),
+    Row(
+        LOOK,
+        "status",
+        "calrelay.cli.inspect:status",
+        "Pipelines, freshness, last passes, what waits.",
+        ("calrelay status", "calrelay status acme"),
+    ),
     Row(
         LOOK,
         "web",

@@ -2,19 +2,21 @@
 
 import typer
 
-from calrelay.cli.options import AsJson, EventId
+from calrelay.cli.options import AsJson, EventId, PipelinesOrTenants
 from calrelay.cli.output import Output
 from calrelay.cli.session import session_of
 
 
-def status(ctx: typer.Context, as_json: AsJson = False) -> int:
+def status(ctx: typer.Context, names: PipelinesOrTenants = None, as_json: AsJson = False) -> int:
     """Tell how things stand: pipelines, freshness, last passes, holds, quarantine, requests.
+
+    Of tenants, those that need somebody come first, and each of the others is one line; name one to see all of it.
 
     Reads the state only: asks no vendor, needs no secret, and works while the daemon does. Always exits 0 when it could report.
     """
     from calrelay.cli import standing  # noqa: PLC0415 - heavy
 
-    return standing.status(session_of(ctx), Output(as_json))
+    return standing.status(session_of(ctx), Output(as_json), names or ())
 
 
 def show(ctx: typer.Context, external_id: EventId, as_json: AsJson = False) -> int:

@@ -122,12 +122,12 @@ config = typer.Typer(
 
 
 @config.command()
-def schema() -> None:
+def schema(tenant: Annotated[bool, typer.Option("--tenant", help="That of a tenant's file, which `include` names.")] = False) -> None:
     """Print the JSON Schema of config.toml, for editors."""
-    from calrelay.config.schema import json_schema  # noqa: PLC0415 - heavy, as is the next
+    from calrelay.config.schema import json_schema, tenant_schema  # noqa: PLC0415 - heavy, as is the next
     from calrelay.vendors.registry import VENDORS  # noqa: PLC0415
 
-    Output().say(json.dumps(json_schema(VENDORS), indent=2))
+    Output().say(json.dumps(tenant_schema(VENDORS) if tenant else json_schema(VENDORS), indent=2))
 
 
 @config.command()

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from calrelay.cli import tenants
 from calrelay.cli.daemon_told import daemon_in_words, daemon_to_json
 from calrelay.cli.output import Block, Output, Table, elapsed
 from calrelay.cli.overlap_texts import overlap_words
 from calrelay.cli.session import Session
+from calrelay.cli.tenants import Chosen
 from calrelay.config.load import Config
+from calrelay.config.tenants import tenant_of
 from calrelay.domain.link import State
 from calrelay.domain.words import ago, counted, iso
 from calrelay.domain.zones import ZONE_DATA_VERSION, zone_data_is_old
@@ -21,15 +24,20 @@ from calrelay.state.database import Access
 PROBLEMS_SHOWN = 5
 
 
-def status(session: Session, output: Output) -> int:
-    """Tell how everything stands."""
+def status(session: Session, output: Output, names: Sequence[str] = ()) -> int:
+    """Tell how everything stands, or what is named."""
     with session.state(Access.READ) as (config, state):
-        now = session.now()
-        standings = standings_of(config, state.ledger, now)
+        now, chosen = session.now(), tenants.choose(config, names)
+        standings = standings_of(chosen.tables, state.ledger, now)
         rates = requests_by_account(config, standings, now)
         daemon = view_daemon(state, config)
+    if not chosen.is_all:
+        rates = _rates_of(standings, rates)
     document = document_of(config, standings, rates, now) | {"daemon": daemon_to_json(daemon)}
-    output.answer(document, [*describe(config, standings, rates, now), f"daemon {daemon_in_words(daemon, now)}"])
+    if config.tenants:
+        document["tenants"] = tenants.tenants_to_json(config, chosen)
+    blocks = describe_tenants(config, chosen, standings, rates, now) if config.tenants else describe(config, standings, rates, now)
+    output.answer(document, [*blocks, f"daemon {daemon_in_words(daemon, now)}"])
     return 0
 
 
@@ -57,6 +65,22 @@ def describe(config: Config, standings: Sequence[Standing], rates: Sequence[Budg
         blocks += _remarks(standing)
     blocks += ["", *_accounts(rates), f"zone data {ZONE_DATA_VERSION}{' — old: upgrade calrelay' if zone_data_is_old(now.date()) else ''}"]
     return blocks
+
+
+def describe_tenants(config: Config, chosen: Chosen, standings: Sequence[Standing], rates: Sequence[Budget], now: datetime) -> list[Block]:
+    """Tell of tenants: what is refused, then those that need somebody, then a line for each of the others."""
+    shown = tenants.unfolded(standings) if chosen.is_all else standings
+    blocks: list[Block] = [tenants.headline(standings, chosen.refusals), ""] if chosen.is_all else []
+    blocks += tenants.refused(config, chosen.refusals)
+    if shown or not standings:
+        blocks += describe(config, shown, _rates_of(shown, rates), now) if shown or not chosen.refusals else []
+    return [*blocks, *tenants.folded(standings, shown), ""]
+
+
+def _rates_of(standings: Sequence[Standing], rates: Sequence[Budget]) -> list[Budget]:
+    """Return the budgets of the accounts that pipelines use."""
+    used = {account for one in standings for account in (one.table.source, one.table.target)}
+    return [one for one in rates if one.account in used]
 
 
 def _row(standing: Standing) -> tuple[str, ...]:
@@ -133,6 +157,7 @@ def _standing_to_json(standing: Standing) -> dict[str, Any]:
     last = standing.record.last_complete_at
     return {
         "pipeline": standing.table.name,
+        "tenant": tenant_of(standing.table.name) or None,
         "source": standing.table.source,
         "target": standing.table.target,
         "standing": standing.word,

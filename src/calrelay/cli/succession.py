@@ -11,7 +11,8 @@ from calrelay.cli.output import Block, Output
 from calrelay.cli.pass_texts import describe_passes
 from calrelay.cli.session import Session
 from calrelay.config.load import Config
-from calrelay.config.section import check_name
+from calrelay.config.section import check_scoped_name
+from calrelay.config.tenants import SCOPE, tenant_of
 from calrelay.domain.words import counted
 from calrelay.engine.report import PassReport
 from calrelay.engine.retire import Doomed, delete_all, doomed, end, is_known, release
@@ -46,7 +47,7 @@ def retire(session: Session, output: Output, name: str, *, is_delete: bool, is_c
 def rename(session: Session, output: Output, old: str, new: str) -> int:
     """Give a pipeline another name. Raises Busy while the daemon or a pass is at work."""
     try:
-        check_name(new)
+        check_scoped_name(new)
     except ValueError as error:
         raise ConfigError(f"the name {new} {error}", remedy="choose another name") from None
     with session.state(Access.WRITE) as (config, state), ExitStack() as locks:
@@ -115,8 +116,9 @@ def _told(config: Config, name: str, report: PassReport, kept: int, *, is_retire
 def _farewell(config: Config, name: str) -> list[str]:
     if name not in _names(config):
         return []
+    table = f'the [[pipelines]] table of "{name.rpartition(SCOPE)[2]}"'
     return [
-        f'Now remove the [[pipelines]] table of "{name}" from {config.path}; until then its passes are refused.',
+        f"Now remove {table} from {_file(config, name)}; until then its passes are refused.",
         f"`calrelay adopt {name}` takes it up again.",
     ]
 
@@ -125,10 +127,17 @@ def _steps(config: Config, new: str) -> list[str]:
     if new in _names(config):
         return [f"{config.path} has the new name already: `calrelay plan {new}` shows that nothing is sent."]
     return [
-        f'1. In {config.path} write `name = "{new}"` under [[pipelines]].',
+        f'1. In {_file(config, new)} write `name = "{new.rpartition(SCOPE)[2]}"` under [[pipelines]].',
         f"2. `calrelay plan {new}` shows that nothing is sent.",
         "3. Start the daemon again.",
     ]
+
+
+def _file(config: Config, pipeline: str) -> str:
+    """Name the file in which a pipeline of this name stands, or is to stand."""
+    tenant = tenant_of(pipeline)
+    known = config.tenants.get(tenant)
+    return known.label if known else f"the file {tenant}.toml of that tenant" if tenant else str(config.path)
 
 
 def _retired(

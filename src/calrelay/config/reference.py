@@ -24,8 +24,8 @@ config's folder) or `{ credential = "NAME" }` (systemd's `LoadCredential=`). The
 loaded. A config that holds a secret as a text must be its owner's alone (`chmod 600`), or it is refused. User names, client ids and
 TimeTap's API key may stand in any of these forms too, but are no secrets by themselves.
 
-**Names** of accounts and pipelines are letters, digits, `-`, `_` and `.`, at most 64. Those of a tenant's file are known as TENANT/NAME outside of
-it: docs/operations/tenants.md.
+**Names** of accounts and pipelines are letters, digits, `-`, `_` and `.`, at most 64. Those of a tenant's file are known as
+TENANT/NAME outside of it: docs/operations/tenants.md.
 
 **Times, filters and guards** follow the rules in docs/rules.md, to which the numbers below refer.
 """

@@ -1,5 +1,6 @@
 """The JSON Schema of config.toml, for editors; example, reference and the words of errors are made from it too."""
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
@@ -8,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from calrelay.config.durations import format_duration
-from calrelay.config.model import Document, RouteSection
+from calrelay.config.model import Document, RouteSection, TenantDocument
 from calrelay.config.secrets import SecretRef, as_written
 from calrelay.config.section import Address, address_as_written
 from calrelay.config.vendor import Role, VendorConfig
@@ -48,6 +49,13 @@ def json_schema(vendors: Mapping[str, VendorConfig]) -> Node:
     pipeline["routes"]["items"] = route
     _allow_short_guards(pipeline["guards"]["properties"])
     return {"$schema": DRAFT, "title": "calrelay's config.toml", **document}
+
+
+def tenant_schema(vendors: Mapping[str, VendorConfig]) -> Node:
+    """Return the schema of a tenant's file: of the whole config's tables those that it may hold."""
+    whole = json_schema(vendors)
+    tables = {name: node for name, node in whole["properties"].items() if name in TenantDocument.model_fields}
+    return {**whole, "title": "a tenant of calrelay", "description": inspect.getdoc(TenantDocument) or "", "properties": tables}
 
 
 def schema_of(model: type[BaseModel]) -> Node:

@@ -53,6 +53,14 @@ def check_name(name: str) -> str:
     return name
 
 
+def check_scoped_name(name: str) -> str:
+    """Return a name as it is known outside of its file: NAME, or TENANT/NAME. Raises ValueError with the fix."""
+    tenant, scope, own = name.partition("/")
+    for part in (tenant, own) if scope else (name,):
+        check_name(part)
+    return name
+
+
 def check_zones(kinds: tuple[str, ...], zones: Mapping[str, str]) -> Mapping[str, Zone]:
     """Return zone overrides with canonical zones; keys are like "location:2601". Raises ValueError naming every bad one."""
     faults = []

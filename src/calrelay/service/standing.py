@@ -1,7 +1,8 @@
 """How each pipeline stands, from the state alone: what `status`, the web page and metrics tell. Words for it are theirs; no HTTP here."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from calrelay.config.load import Config
@@ -36,7 +37,7 @@ class Standing:
         if self.record.is_paused:
             return "paused"
         if self.record.first_complete_at is None:
-            return "first load waits" if self.passes else "never run"
+            return self._before_the_first_load
         if self.is_stale:
             return "stale"
         if self.passes and self.passes[0].outcome in ("failed", "refused"):
@@ -46,6 +47,17 @@ class Standing:
         if self.holds:
             return "waits for you"
         return "in step" if self.record.last_complete_at else "loaded"
+
+    @property
+    def _before_the_first_load(self) -> str:
+        if not self.passes:
+            return "never run"
+        return "failed" if self.passes[0].outcome == "failed" else "first load waits"
+
+    @property
+    def needs_somebody(self) -> bool:
+        """Whether it is neither well nor switched off on purpose."""
+        return self.word not in ("in step", "loaded", "disabled") or bool(self.held or self.quarantined)
 
     @property
     def is_stale(self) -> bool:
@@ -94,19 +106,21 @@ def standing_of(table: Pipeline, ledger: Ledger, now: datetime) -> Standing:
     )
 
 
-def standings_of(config: Config, ledger: Ledger, now: datetime) -> list[Standing]:
-    """Gather what the ledger knows of every pipeline of the config, in its order."""
-    return [standing_of(table, ledger, now) for table in config.pipelines]
+def standings_of(tables: Iterable[Pipeline], ledger: Ledger, now: datetime) -> list[Standing]:
+    """Gather what the ledger knows of pipelines, in their order."""
+    return [standing_of(table, ledger, now) for table in tables]
 
 
 def requests_by_account(config: Config, standings: Sequence[Standing], now: datetime) -> list[Budget]:
     """Return the budget of each account: the requests of the last hour's passes against the configured rate."""
-    recent = [one for standing in standings for one in standing.passes if now - one.started_at <= HOUR]
+    used: Counter[str] = Counter()
+    for one in (one for standing in standings for one in standing.passes if now - one.started_at <= HOUR):
+        used.update(one.requests)
     return [
         Budget(
             account=name,
             vendor=account.vendor,
-            used=sum(one.requests.get(name, 0) for one in recent),
+            used=used[name],
             allowed=account.rate * HOUR.total_seconds(),
         )
         for name, account in config.accounts.items()

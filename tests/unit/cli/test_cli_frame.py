@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.main import get_command
 
 from calrelay.cli import app
+from calrelay.cli.options import pipeline_names
+from calrelay.cli.session import Session
 from calrelay.errors import Busy, ConfigError, ExitCode, StateError, VendorUnavailable
 from tests.unit.cli.schemas import assert_fits
 
@@ -197,6 +200,16 @@ def test_completion_offers_the_pipelines_of_the_config(tmp_path: Path) -> None:
         CALRELAY_CONFIG=str(config),
     )
     assert done.stdout.split() == ["venue"]
+
+
+@pytest.mark.parametrize(("typed", "offered"), [("a", ["acme/"]), ("acme/", ["acme/venue"]), ("s", ["studio"])])
+def test_completion_offers_tenants_and_then_their_pipelines(tmp_path: Path, typed: str, offered: list[str]) -> None:
+    (tmp_path / "tenants").mkdir()
+    (tmp_path / "config.toml").write_text('include = ["tenants/*.toml"]\n[[pipelines]]\nname = "studio"\n')
+    (tmp_path / "tenants" / "acme.toml").write_text('[[pipelines]]\nname = "venue"\n')
+    (tmp_path / "tenants" / "broken.toml").write_text("[")
+    ctx = typer.Context(get_command(app.app), obj=Session(config_file=tmp_path / "config.toml"))
+    assert pipeline_names(ctx, typed) == offered
 
 
 def test_completion_can_be_shown() -> None:

@@ -49,24 +49,32 @@ class Receiver:
 
     def app(self) -> Starlette:
         """Return the ASGI app; other methods than POST are answered with 405, other paths with 404."""
-        paths = ("/hooks/{vendor}/{account}", "/hooks/{vendor}/{account}/{key:path}")
-        return Starlette(routes=[Route(path, self.receive, methods=["POST"]) for path in paths])
+        app = Starlette(routes=[Route("/hooks/{vendor}/{rest:path}", self.receive, methods=["POST"])])
+        app.router.redirect_slashes = False  # it would answer with an address made of the Host header
+        return app
 
     async def receive(self, request: Request) -> Response:
         """Take one webhook."""
-        account = request.path_params["account"]
+        account, key = self._parts(request.path_params["rest"])
         hook = self._hooks().get(account)
         if hook is None or hook.vendor != request.path_params["vendor"]:
             return self._answer("", Outcome.UNKNOWN_ACCOUNT, request)
         try:
-            outcome = await self._take(account, hook, request)
+            outcome = await self._take(account, hook, request, key)
         except _Refused as refusal:
             outcome = refusal.outcome
         self._tell(account, outcome)
         return self._answer(account, outcome, request)
 
-    async def _take(self, account: str, hook: Hook, request: Request) -> Outcome:
-        if not hook.may_speak(request.path_params.get("key", ""), request.headers):
+    def _parts(self, rest: str) -> tuple[str, str]:
+        """Return the account and the key of an address; an account of a tenant has a stroke in its name."""
+        parts = rest.split("/", 2)
+        of_tenant = "/".join(parts[:2])
+        known = 2 if of_tenant in self._hooks() else 1
+        return "/".join(parts[:known]), rest.removeprefix("/".join(parts[:known])).removeprefix("/")
+
+    async def _take(self, account: str, hook: Hook, request: Request, key: str) -> Outcome:
+        if not hook.may_speak(key, request.headers):
             return Outcome.BAD_SIGNATURE
         body = await self._body(request)
         if not hook.is_genuine(request.headers, body, self._clock()):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from calrelay.config.load import Config
 from calrelay.config.secrets import SecretRef
 from calrelay.config.section import Address
+from calrelay.config.tenants import tenant_of
 from calrelay.domain.event import SourceId
 from calrelay.errors import ConfigError
 from calrelay.log import get_logger, register_secret
@@ -85,15 +86,27 @@ class Place:
 
 
 def hooks_of(config: Config) -> dict[str, Hook]:
-    """Return what tells genuine webhooks, for each account with a `webhook_secret`. Raises ConfigError for one that cannot be resolved."""
+    """Return what tells genuine webhooks, for each account with a `webhook_secret`.
+
+    Raises ConfigError for one that cannot be resolved; a tenant's is logged, and its webhooks are refused.
+    """
     found = {}
     for name, account in config.accounts.items():
         ref: SecretRef | None = getattr(account, "webhook_secret", None)
-        if ref is not None:
-            secret = config.resolve(ref)
+        if ref is not None and (secret := _resolved(config, name, ref)) is not None:
             register_secret(secret)
             found[name] = HOOKS[account.vendor](secret)
     return found
+
+
+def _resolved(config: Config, account: str, ref: SecretRef) -> str | None:
+    try:
+        return config.resolve(ref)
+    except ConfigError as error:
+        if not tenant_of(account):
+            raise
+        _log.error("webhooks of a tenant are refused", account=account, why=error.message, remedy=error.remedy)
+        return None
 
 
 def _hand_on(daemon: Daemon, account: str, named: Mapping[SourceId, Named]) -> None:

@@ -32,7 +32,7 @@ class Post:
         self.counted: list[tuple[str, str]] = []
         self.handed_on: list[tuple[str, set[SourceId]]] = []
         self.bursts = Bursts(self._hand_on)
-        hooks: Mapping[str, Hook] = {"venue": TripleseatHook(KEY), "studio": TimeTapHook(SECRET)}
+        hooks: Mapping[str, Hook] = {"venue": TripleseatHook(KEY), "studio": TimeTapHook(SECRET), "acme/studio": TimeTapHook(SECRET)}
         self.app = Receiver(lambda: hooks, self.bursts, self, clock=lambda: NOW).app()
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app), base_url="https://hooks.example.com")
 
@@ -82,6 +82,13 @@ async def test_an_account_that_receives_none_of_this_vendor_is_404(path: str) ->
     post = Post()
     assert await post.post(path, BODY, **{"x-signature": sign(BODY, KEY, T)}) == 404
     assert post.counted == [("", "unknown_account")]  # what a stranger wrote becomes no label
+
+
+async def test_an_account_of_a_tenant_receives_at_its_own_address() -> None:
+    post = Post()
+    assert [await post.post(f"/hooks/timetap/acme/studio{rest}") for rest in (f"/{SECRET}", "", "/wrong")] == [200, 401, 401]
+    assert await post.post(f"/hooks/timetap/acme/other/{SECRET}") == 404
+    assert post.passed_on() == [("acme/studio", {"7100001"})]
 
 
 async def test_other_paths_are_404_and_other_methods_405() -> None:

@@ -1,0 +1,101 @@
+"""`status` by tenant: who is meant by a name, who needs somebody, and a line for each of the others."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from calrelay.cli.output import Block, Table
+from calrelay.config.load import Config
+from calrelay.config.model import Pipeline
+from calrelay.config.tenants import SCOPE, tenant_of
+from calrelay.domain.words import ago, counted
+from calrelay.errors import ConfigError
+from calrelay.service.standing import Standing
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The pipelines that are told of, and the tenants of which there is only their refusal to tell."""
+
+    tables: Sequence[Pipeline]
+    refusals: Mapping[str, ConfigError]
+    is_all: bool
+
+
+def choose(config: Config, names: Sequence[str]) -> Chosen:
+    """Find what names mean: pipelines, and tenants with all of theirs. Raises ConfigError for what there is not."""
+    if not names:
+        return Chosen(tables=config.pipelines, refusals=config.refusals, is_all=True)
+    tables: dict[str, Pipeline] = {}
+    refusals: dict[str, ConfigError] = {}
+    known = {one.name for one in config.pipelines}
+    for name in names:
+        tenant = name.removesuffix(SCOPE)
+        if name in known or tenant not in config.tenants:
+            tables[name] = config.pipeline(name)
+        else:
+            tables |= {one.name: one for one in config.tenants[tenant].pipelines}
+            refusals |= {key: error for key, error in config.refusals.items() if key == tenant}
+    return Chosen(tables=list(tables.values()), refusals=refusals, is_all=False)
+
+
+def unfolded(standings: Sequence[Standing]) -> list[Standing]:
+    """Return those to tell of one by one: of the config itself, and of tenants with a pipeline that needs somebody; these first."""
+    needy = {tenant_of(one.table.name) for one in standings if one.needs_somebody}
+    shown = [one for one in standings if tenant_of(one.table.name) in needy | {""}]
+    return sorted(shown, key=lambda one: not one.needs_somebody)
+
+
+def headline(standings: Sequence[Standing], refusals: Mapping[str, ConfigError]) -> str:
+    """Count tenants and those that need somebody."""
+    needy = {tenant_of(one.table.name) for one in standings if one.needs_somebody} - {""}
+    tenants = {tenant_of(one.table.name) for one in standings} - {""} | refusals.keys()
+    parts = [f"{len(refusals)} refused" if refusals else "", f"{len(needy)} in need of somebody" if needy else ""]
+    words = ", ".join(part for part in parts if part) or "all of them well"
+    return f"{counted(len(tenants), 'tenant')}, {counted(len(standings), 'pipeline')}: {words}"
+
+
+def refused(config: Config, refusals: Mapping[str, ConfigError]) -> list[Block]:
+    """Say what is wrong with the files of tenants that are refused."""
+    rows = [row for tenant, error in refusals.items() for row in _refusal_rows(tenant, error)]
+    note = "They do not run; a daemon that ran one goes on with its old tables until it is started anew."
+    after = [f"  → mend {'the file' if len(refusals) == 1 else 'the files'}, `calrelay check --offline`, and reload the daemon"]
+    return ["Refused", Table(rows=rows, indent=2), f"  {note}", *after, ""] if config.tenants and rows else []
+
+
+def folded(standings: Sequence[Standing], shown: Sequence[Standing]) -> list[Block]:
+    """Return a line for each tenant of which nothing else is told."""
+    told = {one.table.name for one in shown}
+    tenants: dict[str, list[Standing]] = {}
+    for one in standings:
+        if one.table.name not in told:
+            tenants.setdefault(tenant_of(one.table.name), []).append(one)
+    columns = ("tenant", "stands", "pipelines", "oldest complete read", "at target")
+    return ["", Table(columns=columns, rows=[_line(tenant, group) for tenant, group in tenants.items()])] if tenants else []
+
+
+def tenants_to_json(config: Config, chosen: Chosen) -> list[dict[str, Any]]:
+    """Return the tenants as status.json has them."""
+    names = [name for name in config.tenants if chosen.is_all] or sorted(
+        {*map(tenant_of, (one.name for one in chosen.tables)), *chosen.refusals}
+    )
+    return [
+        {
+            "tenant": name,
+            "file": config.tenants[name].label,
+            "problems": list(error.problems) if (error := chosen.refusals.get(name)) else [],
+        }
+        for name in names
+        if name
+    ]
+
+
+def _refusal_rows(tenant: str, error: ConfigError) -> list[tuple[str, str]]:
+    return [(tenant if index == 0 else "", problem) for index, problem in enumerate(error.problems)]
+
+
+def _line(tenant: str, group: Sequence[Standing]) -> tuple[str, ...]:
+    words = list(dict.fromkeys(one.word for one in group))
+    reads = [one.record.last_complete_at for one in group if one.record.last_complete_at is not None]
+    oldest = ago(min(reads), group[0].now) if reads else "never"
+    return tenant, ", ".join(words), str(len(group)), oldest, str(sum(one.live for one in group))
