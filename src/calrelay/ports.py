@@ -335,7 +335,7 @@ class Ledger(Protocol):
         """Count the links with an accepted entry, or in SENDING."""
 
     def live_targets(self, pipeline: str, *, ending_after: datetime) -> set[str]:
-        """Return the target accounts at which this pipeline has entries that end after this instant, released ones left out."""
+        """Return the target accounts at which this pipeline has entries that end after this instant, or may; released ones left out."""
 
     def count_states(self, pipeline: str, states: Collection[State] = tuple(State)) -> dict[State, int]:
         """Count the links by state, those in some states only where the others are many and do not matter."""

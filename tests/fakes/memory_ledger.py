@@ -89,7 +89,7 @@ class MemoryLedger:
         return {
             link.target
             for link in self._of(pipeline)
-            if link.accepted is not None and link.accepted.end > ending_after and link.state is not State.RELEASED
+            if link.state is State.SENDING or (_ends_after(link, ending_after) and link.state is not State.RELEASED)
         }
 
     def count_states(self, pipeline: str, states: Collection[State] = tuple(State)) -> dict[State, int]:

@@ -39,6 +39,7 @@ class Memory:
     refused: tuple[Event, Basis] | None = None
     left_alone: str = ""  # "for good", or "until changed"
     left_at: Event | None = None
+    asked: Values | None = None  # what was wanted last, whatever became of it
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +71,11 @@ def judge(event: Event | None, memory: Memory, wishes: Wishes, now: datetime) ->
     """Say what is to be done about an event as its source shows it now; None is one that is proven gone."""
     if event is None:
         return _judge_gone(memory, now)
-    if memory.left_alone == "for good" or (memory.left_alone == "until changed" and memory.left_at in (None, event)):
+    if memory.left_alone == "for good" or (memory.left_alone and memory.left_at == event):
         return Opinion()
+    if memory.left_alone and memory.left_at is None:  # what was rejected, or dropped, is what was asked for last
+        again = judge(event, dataclasses.replace(memory, left_alone=""), wishes, now)
+        return Opinion() if again.what and again.values == memory.asked else again
     if memory.refused == (event, wishes.basis) and event.end > now:
         return Opinion()
     mode = memory.mode or wishes.mode
@@ -100,7 +104,8 @@ def judge(event: Event | None, memory: Memory, wishes: Wishes, now: datetime) ->
 
 def _judge_gone(memory: Memory, now: datetime) -> Opinion:
     is_history = memory.there_ends is not None and memory.there_ends <= now
-    if memory.there is None or is_history or memory.left_alone:
+    is_left = memory.left_alone == "for good" or (memory.left_alone and memory.asked is None)  # a deletion was what was rejected
+    if memory.there is None or is_history or is_left:
         return Opinion()
     return Opinion(what="delete", cause="absence")
 

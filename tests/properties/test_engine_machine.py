@@ -450,7 +450,8 @@ class VenueLife(RuleBasedStateMachine):
         """What was rejected is left alone until its row changes, and no longer."""
         if link.state is State.IGNORED and link.until_changed and known.base in self.rejected:
             then, rules = self.rejected[known.base]
-            same = then == known and then.start(rules) == known.start(self.venue.rules)
+            both_gone = {then.fit(rules, self.now), known.fit(self.venue.rules, self.now)}.isdisjoint({Fit.WANTED, Fit.UNKNOWN})
+            same = both_gone or (then == known and then.start(rules) == known.start(self.venue.rules))
             assert same, f"{known} is ignored, and was {then} when it was rejected"
 
 

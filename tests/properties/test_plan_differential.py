@@ -142,8 +142,8 @@ class History:
         opinion = judge(seen, self.memory, self.wishes, self.now)
         if seen is not None:
             return plan(seen, self.link, policy=self.policy, hasher=HASHER, now=self.now), opinion
-        if self.link is None or self.link.state in (State.IGNORED, State.RELEASED):
-            return None, opinion  # absent events that are left alone are not even planned
+        if self.link is None:
+            return None, opinion
         return plan_gone(self.link, now=self.now), opinion
 
     def carry_out(self, decision: Decision | None, opinion: Opinion, outcome: str) -> None:
@@ -158,16 +158,18 @@ class History:
 
     def note_quiet(self, link: Link) -> None:
         if self.memory.left_alone and link.state is State.IGNORED:
-            self.memory.left_at = self.memory.seen = self.event
+            if not self.is_gone:
+                self.memory.left_at = self.memory.seen = self.event
         elif link.state is not State.QUARANTINED and not self.is_gone:
             self.memory.seen, self.memory.seen_basis = self.event, self.wishes.basis
-            self.memory.left_alone, self.memory.refused = "", None
+            self.memory.left_alone, self.memory.refused, self.memory.asked = "", None, self.memory.there
         elif link.state is not State.QUARANTINED:
-            self.memory.refused = None
+            self.memory.left_alone, self.memory.refused, self.memory.asked = "", None, self.memory.there
         self.link = link
 
     def carry_out_action(self, action: Action, opinion: Opinion, outcome: str) -> None:
         before, memory = self.link, self.memory
+        memory.asked = opinion.values
         if outcome == "parked":
             base = before or dataclasses.replace(action.link, source_hash="", basis=Basis(zone_data="", mapping="", config=""))
             self.link = dataclasses.replace(base, state=State.HELD, wanted=action.link.wanted)

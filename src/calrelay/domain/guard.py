@@ -6,9 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 
 from calrelay.domain.event import SourceId
-from calrelay.domain.plan import Action, Cause, Create, Delete, Update
+from calrelay.domain.plan import PAST, Action, Cause, Create, Delete, Update
 
 
 class HoldKind(StrEnum):
@@ -33,6 +34,8 @@ _CONFIG_HOLDS: Mapping[Cause, HoldKind] = {
     Cause.ZONE_DATA: HoldKind.ZONE_DATA,
 }
 
+
+_OF_DELETES = frozenset({HoldKind.DELETES, HoldKind.ABSENCES, HoldKind.EMPTY_READ})
 
 Count = Callable[[], int]  # of a million links nobody wants to count more often than need be
 
@@ -133,11 +136,13 @@ def guard(
     approval: Approval | None = None,
     guard_creates: bool = True,
     earlier: Earlier = Earlier(),
+    standing: Mapping[SourceId, HoldKind] = MappingProxyType({}),
 ) -> Verdict:
     """Park what is dangerous (rules 9, 13, 14, 16, 18).
 
     `live` counts the live links before the plan, `recent_deletes` is the deletes of the last 24 hours that nobody approved, `earlier`
     what counts with the plan though it has gone through. `guard_creates` is off during a first load and in a backfill.
+    `standing` is what is parked already, for a pass that did not read everything: few of many look harmless, so it leaves them parked.
     """
     approved = [action for action in actions if approval and approval.covers(action)]
     covered = {id(action) for action in approved}
@@ -145,7 +150,7 @@ def guard(
     parked: dict[HoldKind, list[Action]] = defaultdict(list)
     rest: list[Action] = []
     for action in open_actions:
-        kind = _CONFIG_HOLDS.get(action.cause)
+        kind = _CONFIG_HOLDS.get(action.cause) or _parked_already(action, standing, guard_creates=guard_creates)
         (rest if kind is None else parked[kind]).append(action)
     over = _over_limit(rest, limits=limits, live=live, recent_deletes=recent_deletes, guard_creates=guard_creates, earlier=earlier)
     for kind, group in over.items():
@@ -157,6 +162,28 @@ def guard(
     )
 
 
+def joined(groups: Iterable[Parked]) -> tuple[Parked, ...]:
+    """Return one group of each kind."""
+    by_kind: dict[HoldKind, tuple[Action, ...]] = {}
+    for group in groups:
+        by_kind[group.kind] = (*by_kind.get(group.kind, ()), *group.actions)
+    return tuple(Parked(kind=kind, actions=actions) for kind, actions in by_kind.items())
+
+
+def _parked_already(action: Action, standing: Mapping[SourceId, HoldKind], *, guard_creates: bool) -> HoldKind | None:
+    """Return the hold an action stands in, where it still is what that one is about: a cancellation of what was moved is not."""
+    kind = standing.get(action.link.source_id)
+    match action:
+        case Create(is_decided=False) if kind is HoldKind.CREATES and guard_creates:
+            return kind
+        case Update(is_decided=False) if kind in (HoldKind.UPDATES, HoldKind.SAME_SHIFT):
+            return kind
+        case Delete() if kind in _OF_DELETES or (kind is HoldKind.SAME_SHIFT and shift_of(action) is not None):
+            return kind
+        case _:
+            return None
+
+
 def _share(number: int, live: int) -> float:
     return number / live if live else math.inf
 
@@ -165,11 +192,11 @@ def _over_limit(
     actions: Sequence[Action], *, limits: Limits, live: Count, recent_deletes: int, guard_creates: bool, earlier: Earlier
 ) -> dict[HoldKind, list[Action]]:
     creates: list[Action] = [a for a in actions if isinstance(a, Create) and not a.is_decided]
-    deletes: list[Action] = [a for a in actions if isinstance(a, Delete)]
-    changes = [a for a in actions if isinstance(a, Update) and not a.is_decided]
+    changes = [a for a in actions if (isinstance(a, Update) and not a.is_decided) or isinstance(a, Delete)]
     shifted = _same_shift(changes, limits.same_shift, live, earlier)
     moved = {id(a) for a in shifted}
-    updates: list[Action] = [a for a in changes if id(a) not in moved]
+    deletes: list[Action] = [a for a in changes if isinstance(a, Delete) and id(a) not in moved]
+    updates: list[Action] = [a for a in changes if isinstance(a, Update) and id(a) not in moved]
     found: dict[HoldKind, list[Action]] = {}
     if shifted:
         found[HoldKind.SAME_SHIFT] = list(shifted)
@@ -182,21 +209,21 @@ def _over_limit(
     return found
 
 
-def _same_shift(updates: Sequence[Update], limit: Limit, live: Count, earlier: Earlier) -> list[Update]:
-    """Return the updates that move many bookings by the same amount: the mark of a zone gone wrong. A booking's events count once."""
+def _same_shift(changes: Sequence[Action], limit: Limit, live: Count, earlier: Earlier) -> list[Action]:
+    """Return the changes that move many bookings by the same amount: the mark of a zone gone wrong. A booking's events count once."""
     too_many = set()
-    for shift, bookings in _shifted_bookings(updates).items():
+    for shift, bookings in _shifted_bookings(changes).items():
         number = len(bookings | earlier.shifts.get(shift, frozenset()))
         if number >= limit.count and number >= limit.share * live():
             too_many.add(shift)
-    return [update for update in updates if shift_of(update) in too_many]
+    return [change for change in changes if shift_of(change) in too_many]
 
 
 def _shifted_bookings(actions: Iterable[Action]) -> dict[timedelta, frozenset[str]]:
     """Return the bookings that actions move, by how much they do."""
     found: dict[timedelta, set[str]] = defaultdict(set)
     for action in actions:
-        if isinstance(action, Update) and (shift := shift_of(action)) is not None:
+        if action.event is not None and (shift := shift_of(action)) is not None:
             found[shift].add(action.event.group or action.event.source_id)
     return {shift: frozenset(bookings) for shift, bookings in found.items()}
 
@@ -205,12 +232,17 @@ def _ids(actions: Iterable[Action]) -> frozenset[SourceId]:
     return frozenset(action.link.source_id for action in actions)
 
 
-def shift_of(action: Update) -> timedelta | None:
-    """Return by how much an update moves an event's start, or None when it does not."""
-    accepted, wanted = action.link.accepted, action.link.wanted
-    if accepted is None or wanted is None or accepted.start == wanted.start:
-        return None
-    return wanted.start - accepted.start
+def shift_of(action: Action) -> timedelta | None:
+    """Return by how much its source moves an event's start, into the past too, or None where it does not."""
+    accepted = action.link.accepted
+    match action:
+        case Update(link=link) if accepted and link.wanted:
+            shift = link.wanted.start - accepted.start
+        case Delete(reason=reason, event=event) if accepted and event and reason == PAST:
+            shift = event.start - accepted.start
+        case _:
+            return None
+    return shift or None
 
 
 def digest_of(action: Action) -> str:

@@ -139,7 +139,8 @@ class Link:
 
     `base_id` is the external id of the first generation; `external_id` the one in use. `wanted` is what we want the target to hold (None:
     nothing), `accepted` what it last accepted (None: it holds nothing of ours). `source_hash` is the source event's, `since` the moment
-    it began to wait, was parked or came into quarantine, `hold` the hold it is parked in. `until_changed` ends an ignore at the next change of the source row.
+    it began to wait, was parked or came into quarantine, `hold` the hold it is parked in. `until_changed` ends an ignore at the next change
+    of the source row; as long as that row was not seen, and `source_hash` is empty, `wanted` is what was rejected.
     """
 
     pipeline: str
@@ -171,6 +172,19 @@ class Link:
     def is_live(self) -> bool:
         """Whether the target holds it, or may hold it: a create whose answer was never seen counts as existing."""
         return self.accepted is not None or self.state is State.SENDING
+
+    @property
+    def is_hands_off(self) -> bool:
+        """Whether the operator said to leave it alone, for good or until its row changes."""
+        return self.state in (State.IGNORED, State.RELEASED)
+
+    @property
+    def outlives_its_row(self) -> bool:
+        """Whether it is left alone though its source does not show it any more.
+
+        What is ignored until its row changes is not: to be gone is a change, unless a deletion is what was rejected.
+        """
+        return self.is_hands_off and not (self.state is State.IGNORED and self.until_changed and self.wanted is not None)
 
     @property
     def owed(self) -> Owed:

@@ -10,6 +10,7 @@ from calrelay.domain.link import Field, Imprint, Link, Owed, State, Wait, quiete
 from calrelay.domain.policy import Policy, Standing
 
 GONE = "gone from the source"
+PAST = "moved into the past"
 
 
 class Cause(StrEnum):
@@ -87,11 +88,25 @@ def plan(event: Event, link: Link | None, *, policy: Policy, hasher: Hasher, now
         return Unchanged(link=link) if link.accepted else Skipped(event=event, reason=link.reason or "as before", link=link)
     if link is not None and event.end > now and _is_refused_as_it_is(link, source_hash, policy):
         return Unchanged(link=link, reason="quarantined")
+    if link is not None and link.state is State.IGNORED and link.until_changed and not link.source_hash:
+        return _plan_rejected(event, link, source_hash, policy=policy, hasher=hasher, now=now)
     if link is not None and _is_hands_off(link, source_hash):
         return Skipped(event=event, reason=link.reason or link.state.value, link=dataclasses.replace(link, source_hash=source_hash))
     if link is None or not link.is_live:
         return _plan_absent(event, link, source_hash, policy, hasher, now)
     return _plan_live(event, link, source_hash, policy, hasher, now)
+
+
+def _plan_rejected(event: Event, link: Link, source_hash: str, *, policy: Policy, hasher: Hasher, now: datetime) -> Decision:
+    """Leave alone what was rejected, or dropped, and note its row; what has become something else since is planned as any other."""
+    again = plan(event, dataclasses.replace(link, state=State.SETTLED, until_changed=False), policy=policy, hasher=hasher, now=now)
+    if isinstance(again, Create | Update | Delete) and _digest(again.link.wanted) == _digest(link.wanted):
+        return Skipped(event=event, reason=link.reason or link.state.value, link=dataclasses.replace(link, source_hash=source_hash))
+    return again
+
+
+def _digest(wanted: Imprint | None) -> str:
+    return wanted.digest if wanted else ""
 
 
 def _plan_absent(event: Event, link: Link | None, source_hash: str, policy: Policy, hasher: Hasher, now: datetime) -> Decision:
@@ -120,13 +135,15 @@ def _plan_live(event: Event, link: Link, source_hash: str, policy: Policy, hashe
         case Standing.UNKNOWN if is_over:  # updated but never deleted
             return Unchanged(link=_seen(link, source_hash, policy, reason), reason=reason)
         case Standing.WANTED if is_over:
-            return _delete(event, link, source_hash, policy, "moved into the past")
+            return _delete(event, link, source_hash, policy, PAST)
         case Standing.WANTED | Standing.UNKNOWN:
             return _update(event, link, source_hash, policy, hasher, may_move=standing is Standing.WANTED)
 
 
 def plan_gone(link: Link, *, now: datetime) -> Delete | Unchanged:
     """Decide about a linked event that its source does not have any more, proven by asking for it (rule 2)."""
+    if link.outlives_its_row:
+        return Unchanged(link=link, reason=link.reason)
     if not link.is_live or _ended(link, now):
         return Unchanged(link=dataclasses.replace(link, state=State.SETTLED, wanted=link.accepted, hold=None))
     return Delete(link=dataclasses.replace(link, wanted=None, source_hash="", reason=GONE, remedy=""), reason=GONE, cause=Cause.ABSENCE)
@@ -149,9 +166,7 @@ def _is_refused_as_it_is(link: Link, source_hash: str, policy: Policy) -> bool:
 
 def _is_hands_off(link: Link, source_hash: str) -> bool:
     """Ignored by the operator (for good, or until its row changes), or released."""
-    if link.state is State.RELEASED:
-        return True
-    return link.state is State.IGNORED and not (link.until_changed and link.source_hash not in ("", source_hash))
+    return link.is_hands_off and not (link.state is State.IGNORED and link.until_changed and link.source_hash != source_hash)
 
 
 def _ended(link: Link, now: datetime) -> bool:

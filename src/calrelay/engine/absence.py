@@ -37,8 +37,8 @@ def absences(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datetime, 
     """Compare the live links with what was seen; only whoever knows that the read was complete may ask this."""
     expected, missing, far = 0, [], []
     for link in pipeline.ledger.live_links(pipeline.name, ending_after=now):
-        if link.state in (State.IGNORED, State.RELEASED):
-            continue  # hands off, whatever the source shows
+        if link.outlives_its_row:
+            continue
         if link.accepted is None or link.accepted.start not in span:
             if link.source_id not in surveyor.survey.seen:
                 far.append(link)
@@ -52,7 +52,7 @@ def absences(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datetime, 
 def forget_unsent(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datetime) -> None:
     """Let go of events that were never sent and that a complete read does not show any more, and of what waits for those that are over."""
     for link in pipeline.ledger.links_in(pipeline.name, {State.QUARANTINED, State.HELD, State.WAITING, State.READY}):
-        if link.accepted is not None and link.accepted.end <= now and (link.wanted is None or link.wanted.end <= now):
+        if _is_over(link, now) and (link.accepted is not None or link.source_id not in surveyor.survey.seen):
             surveyor.survey.seen.add(link.source_id)
             surveyor.survey.changed.append(
                 dataclasses.replace(link, state=State.SETTLED, wanted=link.accepted, reason="over", remedy="", hold=None)
@@ -63,6 +63,12 @@ def forget_unsent(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datet
             surveyor.survey.seen.add(link.source_id)
             gone = dataclasses.replace(link, state=State.SETTLED, wanted=None, source_hash="", reason=GONE, remedy="", hold=None)
             surveyor.survey.changed.append(gone)
+
+
+def _is_over(link: Link, now: datetime) -> bool:
+    """Say whether all that is known of an event has ended, at the target and as it was wanted."""
+    known = [imprint for imprint in (link.accepted, link.wanted) if imprint is not None]
+    return bool(known) and all(imprint.end <= now for imprint in known)
 
 
 async def settle_absences(surveyor: Surveyor, found: Absences, terms: GuardTerms, approval: Approval, *, now: datetime) -> Parked | None:

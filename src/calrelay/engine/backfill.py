@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
+from calrelay.domain.guard import Earlier
 from calrelay.domain.link import MessageMode
 from calrelay.domain.window import Span
 from calrelay.engine.adopt import look_at_target
@@ -39,7 +40,7 @@ async def backfill(
     """Load a span in chunks and yield each when it is done; stops after a chunk that did not go through.
 
     The lock is taken for a chunk at a time, so that live passes go between. A chunk that was done is remembered, and the same span begun
-    again resumes behind it.
+    again resumes behind it. The guards count the chunks together: what a season shows at once, they see week by week.
     """
     key = MEMO_DONE.format(pipeline=pipeline.name, begin=span.begin.isoformat(), end=span.end.isoformat())
     done = pipeline.ledger.memo(key)
@@ -47,12 +48,14 @@ async def backfill(
     todo = [(i, chunk) for i, chunk in enumerate(chunks, 1) if done is None or chunk.end.isoformat() > done[0]]
     is_first = pipeline.ledger.pipeline(pipeline.name).first_complete_at is None
     holdings = await look_at_target(pipeline, span) if is_first and todo else None
+    earlier = Earlier()
     for number, chunk in todo:
         with lock():
-            order = Order(command="backfill", span=chunk, is_load=True, mode=mode)
+            order = Order(command="backfill", span=chunk, is_load=True, mode=mode, earlier=earlier)
             report = await run_pass(pipeline, order, progress=progress, holdings=holdings)
             if is_sound(report):
                 pipeline.ledger.save_memo(key, chunk.end.isoformat(), pipeline.clock())
+        earlier = earlier.with_passed(report.passed)
         yield Step(number=number, of=len(chunks), span=chunk, report=report)
         if not is_sound(report):
             return

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from calrelay.domain.guard import HoldKind
 from calrelay.domain.link import ExternalId, Link, MessageMode, State, external_id_parts
+from calrelay.engine.holds import without
 from calrelay.errors import ConfigError
 from calrelay.ports import Clock, Happening, Hold, Ledger
 
@@ -27,7 +28,7 @@ def reject(ledger: Ledger, name: str, *, clock: Clock) -> list[Hold]:
     rejected = [hold for hold in ledger.holds() if name in (hold.id, hold.pipeline)] or _no_hold(name)
     for hold in rejected:
         links = ledger.links(hold.pipeline, [item.source_id for item in hold.items])
-        settled = [_rejected(link, hold.kind) for link in links.values()]
+        settled = [_rejected(link, hold.kind) for link in links.values() if not link.is_hands_off and link.state is not State.SENDING]
         ledger.store(settled, [_happening(link, "rejected", hold.kind.value, clock()) for link in settled])
     gone = {hold.id for hold in rejected}
     for pipeline in {hold.pipeline for hold in rejected}:
@@ -41,8 +42,8 @@ def _rejected(link: Link, kind: HoldKind) -> Link:
         link,
         state=State.RELEASED if is_for_good else State.IGNORED,
         until_changed=not is_for_good,
-        source_hash="" if not is_for_good else link.source_hash,  # the next pass notes the row that was rejected
-        wanted=link.accepted,
+        source_hash="" if not is_for_good else link.source_hash,  # the next pass notes the row, if it still comes to what was rejected
+        wanted=link.accepted if is_for_good else link.wanted,
         reason=REJECTED if is_for_good else f"{REJECTED} until its row changes",
         hold=None,
     )
@@ -79,6 +80,9 @@ def ignore(ledger: Ledger, external_id: str, *, clock: Clock) -> list[Link]:
         for link in find_links(ledger, external_id)
     ]
     ledger.store(ignored, [_happening(link, "ignored", "", clock()) for link in ignored])
+    for link in ignored:
+        left = [without(hold, {link.source_id}) for hold in ledger.holds(link.pipeline)]
+        ledger.save_holds(link.pipeline, [hold for hold in left if hold.items])
     return ignored
 
 

@@ -127,4 +127,10 @@ def words_of(kind: HoldKind, items: Sequence[HoldItem]) -> str:
 
 def without(hold: Hold, source_ids: Collection[SourceId]) -> Hold:
     """Return the hold without these items."""
-    return dataclasses.replace(hold, items=tuple(item for item in hold.items if item.source_id not in source_ids))
+    items = tuple(item for item in hold.items if item.source_id not in source_ids)
+    return hold if len(items) == len(hold.items) else dataclasses.replace(hold, items=items, words=words_of(hold.kind, items))
+
+
+def standing_in(holds: Iterable[Hold]) -> dict[SourceId, HoldKind]:
+    """Return what is parked, by event."""
+    return {item.source_id: hold.kind for hold in holds for item in hold.items}

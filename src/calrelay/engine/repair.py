@@ -4,7 +4,7 @@ import dataclasses
 
 from calrelay.domain.link import Link, Owed, State
 from calrelay.domain.policy import Policy
-from calrelay.engine.adopt import orphan
+from calrelay.engine.adopt import LOST, orphan
 from calrelay.engine.drift import Drift, DriftKind, as_held, generation_of
 from calrelay.engine.generations import next_generation, used_up
 from calrelay.engine.heirs import is_retired
@@ -122,7 +122,7 @@ def _marked(pipeline: Pipeline, policy: Policy, drift: Drift, found: Verificatio
         case DriftKind.LOST if drift.link is not None:
             generation = next_generation(pipeline.ledger, drift.link, seen=found.used.get(drift.link.base_id, 0))
             return dataclasses.replace(  # waiting, not ready: it is no move under way, so the guards look at it
-                drift.link, state=State.WAITING, accepted=None, target_id=None, generation=generation, attempts=0, hold=None
+                drift.link, state=State.WAITING, accepted=None, target_id=None, generation=generation, attempts=0, hold=None, reason=LOST
             )
         case DriftKind.UNKNOWN if drift.holding is not None:
             return _adopted(policy, drift)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from calrelay.domain.guard import Approval, Count, Parked, Verdict, guard
+from calrelay.domain.guard import Approval, Count, Parked, Verdict, guard, joined
 from calrelay.domain.link import State
 from calrelay.domain.plan import Action, Create, Delete, Update, plan_gone
 from calrelay.domain.policy import Policy
@@ -14,7 +14,7 @@ from calrelay.engine.absence import GuardTerms, absences, forget_unsent, settle_
 from calrelay.engine.adopt import Holdings, ask_for_unlisted, look_at_target
 from calrelay.engine.apply import Applier
 from calrelay.engine.heirs import is_retired, revive
-from calrelay.engine.holds import approval_of
+from calrelay.engine.holds import approval_of, standing_in
 from calrelay.engine.latecomers import look_for_latecomers
 from calrelay.engine.newcomers import Arrivals, Intake, leave_queued
 from calrelay.engine.order import Order, Reach
@@ -27,7 +27,7 @@ from calrelay.engine.survey import Surveyor
 from calrelay.engine.unanswered import resolve_unanswered
 from calrelay.engine.vigil import Vigil
 from calrelay.errors import CalrelayError, ConfigError, ExitCode, GuardRefused, VendorError
-from calrelay.ports import Flaw, Scope
+from calrelay.ports import Flaw, Hold, Scope
 
 _STANDING = (State.QUARANTINED, State.HELD, State.WAITING)
 CLOCK_SKEW = timedelta(minutes=5)
@@ -107,7 +107,7 @@ class _Pass:
         self._tell_flaws(surveyor)
         self._check_clocks()
         self._vigil.check()
-        verdict = self._guard(surveyor, live, approval, parked)
+        verdict = self._guard(surveyor, live, approval, holds, parked)
         self._report.actions = [*surveyor.survey.actions, *(action for group in parked for action in group.actions)]
         self._report.parked = verdict.parked
         self._report.overlap = surveyor.overlap.found if surveyor.overlap else None
@@ -151,7 +151,7 @@ class _Pass:
         if surveyor.survey.flaws:
             return Intake()
         left = leave_queued(surveyor.survey, queued, is_load=is_load)
-        verdict = self._guard(surveyor, live, approval_of(holds, self._now), [])
+        verdict = self._guard(surveyor, live, approval_of(holds, self._now), holds, [])
         self._report.actions, self._report.parked = surveyor.survey.actions, verdict.parked
         ready = record_plan(self._pipeline, policy, surveyor.survey, verdict, before=holds, now=self._now)
         return Intake(actions=ready, decided=(self._order.ids | surveyor.survey.seen) - left)
@@ -238,7 +238,7 @@ class _Pass:
         recent = self._ledger.deletes_since(self._pipeline.name, self._now - DAY)
         return GuardTerms(limits=self._pipeline.limits, live=live, recent_deletes=recent)
 
-    def _guard(self, surveyor: Surveyor, live: Count, approval: Approval, parked: list[Parked]) -> Verdict:
+    def _guard(self, surveyor: Surveyor, live: Count, approval: Approval, holds: Sequence[Hold], parked: Sequence[Parked]) -> Verdict:
         terms = self._guard_terms(live)
         is_loading = self._order.is_load or self._record.first_complete_at is None
         verdict = guard(
@@ -249,8 +249,9 @@ class _Pass:
             approval=approval,
             guard_creates=not is_loading,
             earlier=self._order.earlier,
+            standing={} if self._report.is_complete else standing_in(holds),
         )
-        return Verdict(passed=verdict.passed, parked=(*verdict.parked, *parked))
+        return Verdict(passed=verdict.passed, parked=joined((*verdict.parked, *parked)))
 
     def _refuse_paused(self) -> None:
         if self._record.is_paused and not self._order.is_dry_run:

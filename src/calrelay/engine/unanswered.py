@@ -3,6 +3,7 @@
 import dataclasses
 
 from calrelay.domain.link import Field, Imprint, Link, State
+from calrelay.engine.asking import ask_for
 from calrelay.engine.latecomers import remember
 from calrelay.engine.pipeline import Pipeline
 from calrelay.ports import Happening, Holding
@@ -18,9 +19,9 @@ async def resolve_unanswered(pipeline: Pipeline) -> None:
     """
     unanswered = list(pipeline.ledger.links_in(pipeline.name, {State.SENDING}))
     remember(pipeline, unanswered)
+    holdings = await ask_for(pipeline, {link.external_id: link for link in unanswered})
     for link in unanswered:
-        holding = await pipeline.target.find(link.external_id)
-        resolved = resolve(link, None if holding is None or holding.is_deleted else holding)
+        resolved = resolve(link, holdings[link.external_id])
         what = "resolved" if resolved.state is State.READY else "quarantined"
         detail = "the target has it" if resolved.accepted else resolved.reason or "the target does not have it"
         happening = Happening(at=pipeline.clock(), pipeline=pipeline.name, external_id=link.external_id, what=what, detail=detail)
@@ -29,8 +30,8 @@ async def resolve_unanswered(pipeline: Pipeline) -> None:
 
 def resolve(link: Link, holding: Holding | None) -> Link:
     """Return what is known after asking: where it is and when, but not its other fields, so that those are sent again."""
-    if holding is None:
-        return _absent(link)
+    if holding is None or holding.is_deleted:
+        return _absent(link, was_there=holding is not None)
     known = link.accepted or link.wanted
     if known is None or holding.start is None or holding.end is None:
         return dataclasses.replace(link, state=State.READY, target_id=holding.target_id, accepted=_unknown(link))
@@ -38,16 +39,16 @@ def resolve(link: Link, holding: Holding | None) -> Link:
     return dataclasses.replace(link, state=State.READY, target_id=holding.target_id, accepted=accepted, hold=None)
 
 
-def _absent(link: Link) -> Link:
+def _absent(link: Link, *, was_there: bool) -> Link:
     """Return what is known of an entry that the target does not have: the create did not arrive, or the delete, or a move's, was applied.
 
-    With an update in flight neither can be: somebody deleted the entry at the target. Creating it again could message its guest, so that
-    is left to the operator, as with whatever `verify` finds lost.
+    With an update in flight, or a create that the target shows as deleted, neither can be: somebody deleted the entry there. Creating it
+    again could message its guest, so that is left to the operator, as with whatever `verify` finds lost.
     """
-    if link.accepted is None:
+    if link.accepted is None and not was_there:
         return dataclasses.replace(link, state=State.READY, target_id=None, hold=None)
     gone = dataclasses.replace(link, accepted=None, target_id=None, generation=link.generation + 1, hold=None)  # this generation is used up
-    if link.wanted is None or link.wanted.calendar != link.accepted.calendar:
+    if link.wanted is None or (link.accepted is not None and link.wanted.calendar != link.accepted.calendar):
         return dataclasses.replace(gone, state=State.READY)
     return dataclasses.replace(gone, state=State.QUARANTINED, attempts=max(1, link.attempts), reason=DELETED_THERE, remedy=DELETED_REMEDY)
 

@@ -1,0 +1,310 @@
+"""What is parked stays parked until somebody decides or the source changes its mind; and a decision means what it says."""
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import nullcontext
+from datetime import timedelta
+
+import pytest
+
+from calrelay.domain.event import Event, SourceId
+from calrelay.domain.guard import HoldKind, Limits
+from calrelay.domain.link import ExternalId, MessageMode, State
+from calrelay.domain.window import Span
+from calrelay.engine import decisions
+from calrelay.engine.backfill import backfill
+from calrelay.engine.order import Reach
+from calrelay.engine.repair import repair
+from calrelay.engine.report import PassReport
+from calrelay.engine.verify import verify
+from calrelay.errors import VendorUnavailable
+from tests.fakes.memory_source import NOW, an_event, moved, with_status
+from tests.fakes.memory_target import Applied, Call, Poison
+from tests.fakes.pipelines import Bench, a_bench
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+WHOLE = Span(begin=NOW - DAY, end=NOW + 179 * DAY)
+
+
+def events(number: int, first: int = 1) -> list[Event]:
+    return [an_event(i) for i in range(first, first + number)]
+
+
+async def a_loaded_bench(number: int = 100) -> Bench:
+    bench = a_bench(*events(number))
+    await bench.sync()
+    bench.target.upserts.clear()
+    return bench
+
+
+async def look(bench: Bench, ids: Collection[int]) -> PassReport:
+    return await bench.sync(reach=Reach.IDS, ids=frozenset(SourceId(str(number)) for number in ids))
+
+
+async def look_near(bench: Bench) -> PassReport:
+    bench.source.can_read_changes = False
+    return await bench.quick()
+
+
+async def look_by_webhook(bench: Bench) -> PassReport:
+    return await look(bench, [1, 2, 3])
+
+
+async def look_at_half(bench: Bench) -> PassReport:
+    """A complete read of which all but the first page is spoilt."""
+    bench.source.page_size, bench.source.lost_pages = 4, len(bench.source.rows) // 4 - 1
+    return await bench.sync()
+
+
+async def load(bench: Bench) -> PassReport:
+    return [step.report async for step in backfill(bench.pipeline, WHOLE, MessageMode.SKIP, lock=nullcontext)][-1]
+
+
+Smaller = Callable[[Bench], Awaitable[PassReport]]
+SMALLER: list[Smaller] = [look_near, look_by_webhook, look_at_half]
+
+
+def of_kind(bench: Bench, kind: HoldKind) -> int:
+    return sum(len(hold.items) for hold in bench.ledger.holds("venue") if hold.kind is kind)
+
+
+# --- what is parked stays parked ---
+
+
+@pytest.mark.parametrize("smaller", [*SMALLER, load])
+async def test_a_pass_that_shows_few_of_many_that_were_moved_alike_lets_none_of_them_through(smaller: Smaller) -> None:
+    bench = await a_loaded_bench(149)
+    bench.source.put(*(moved(an_event(i), HOUR) for i in range(1, 60)))
+    assert (await bench.sync()).held == 59
+    report = await smaller(bench)
+    assert (report.updated, report.held, bench.target.upserts) == (0, 59, [])
+
+
+@pytest.mark.parametrize("smaller", SMALLER)
+async def test_a_pass_that_shows_few_of_many_new_events_creates_none_of_them(smaller: Smaller) -> None:
+    bench = a_bench(*events(80, first=60))
+    await bench.sync()
+    bench.target.upserts.clear()
+    bench.source.put(*events(40))
+    bench.source.rows = dict(sorted(bench.source.rows.items(), key=lambda row: int(row[0])))
+    assert (await bench.sync()).held == 40
+    report = await smaller(bench)
+    assert (report.created, report.held, bench.target.upserts) == (0, 40, [])
+
+
+@pytest.mark.parametrize("smaller", SMALLER)
+async def test_a_pass_that_shows_few_of_many_cancellations_deletes_none_of_them(smaller: Smaller) -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(*(with_status(an_event(i), "LOST") for i in range(1, 41)))
+    assert (await bench.sync()).held == 40
+    if smaller is look_near:
+        for number in range(6, 41):
+            bench.source.hidden.add(SourceId(str(number)))
+    report = await smaller(bench)
+    assert (report.deleted, report.held) == (0, 40)
+
+
+async def test_a_webhook_does_not_delete_what_waits_in_a_hold_of_absences() -> None:
+    bench = await a_loaded_bench()
+    bench.source.remove(*range(1, 41))
+    assert (await bench.sync()).held == 40
+    assert ((await look_by_webhook(bench)).deleted, of_kind(bench, HoldKind.ABSENCES)) == (0, 40)
+
+
+async def test_a_cancellation_of_what_is_held_for_another_reason_goes_at_once_by_webhook_too() -> None:
+    bench = await a_loaded_bench(149)
+    bench.source.put(*(moved(an_event(i), HOUR) for i in range(1, 60)))
+    await bench.sync()
+    bench.source.put(with_status(an_event(1), "LOST"))
+    report = await look(bench, [1])
+    assert (report.deleted, report.held) == (1, 58)
+
+
+async def test_what_is_back_where_it_was_dissolves_by_webhook_too() -> None:
+    bench = await a_loaded_bench(149)
+    bench.source.put(*(moved(an_event(i), HOUR) for i in range(1, 60)))
+    await bench.sync()
+    bench.source.put(an_event(1))
+    assert (await look(bench, [1])).held == 58
+
+
+async def test_a_load_over_what_is_held_creates_what_the_operator_has_it_create() -> None:
+    bench = a_bench(*events(80, first=60))
+    await bench.sync()
+    bench.source.put(*events(40))
+    assert (await bench.sync()).held == 40
+    await load(bench)
+    assert len(bench.target.live) == 120
+
+
+async def test_a_load_counts_its_chunks_together() -> None:
+    """A zone gone wrong is noticed though each week shows few of its bookings."""
+    bench = await a_loaded_bench(60)
+    bench.limits = dataclasses.replace(Limits(first_load=10_000), same_shift=dataclasses.replace(Limits().same_shift, count=9))
+    bench.source.put(*(moved(an_event(i), HOUR) for i in range(1, 61)))
+    await load(bench)
+    assert sum(put.fields >= {"start"} for put in bench.target.sent) < 9
+
+
+# --- what a decision means ---
+
+
+async def test_a_booking_that_returns_after_its_absence_was_rejected_is_looked_after_again() -> None:
+    """The source shows nothing; 'do not delete them' is said, and it shows everything again, some of it moved meanwhile."""
+    bench = await a_loaded_bench(30)
+    rows, bench.source.rows = bench.source.rows, {}
+    assert (await bench.sync()).held == 30
+    decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    assert ((await bench.sync()).held, len(bench.target.live)) == (0, 30)
+    bench.source.rows = rows
+    bench.source.put(moved(an_event(1), 3 * HOUR))
+    report = await bench.sync()
+    assert (report.updated, bench.target.held("ms-1").start) == (1, moved(an_event(1), 3 * HOUR).start)
+    bench.source.remove(2)
+    assert (await bench.sync()).deleted == 1
+
+
+async def test_a_row_that_changes_between_a_reject_and_the_next_pass_has_changed() -> None:
+    bench = await a_loaded_bench(120)
+    bench.source.put(*(moved(an_event(i), HOUR) for i in range(1, 31)))
+    await bench.sync()
+    decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    bench.source.put(moved(an_event(1), 5 * HOUR))
+    report = await bench.sync()
+    assert (report.updated, report.held, bench.ledger.count_states("venue")[State.IGNORED]) == (1, 0, 29)
+
+
+async def test_a_booking_that_goes_after_its_move_was_rejected_is_deleted() -> None:
+    bench = await a_loaded_bench(120)
+    bench.source.put(*(moved(an_event(i), HOUR) for i in range(1, 31)))
+    await bench.sync()
+    decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    assert (await bench.sync()).deleted == 0
+    bench.source.remove(1)
+    assert (await bench.sync()).deleted == 1
+    bench.source.remove(2)
+    assert (await look(bench, [2])).deleted == 1
+
+
+async def test_a_rejected_deletion_stays_rejected_while_the_booking_stays_away() -> None:
+    bench = await a_loaded_bench(30)
+    bench.source.remove(*range(1, 16))
+    assert (await bench.sync()).held == 15
+    decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    for _ in range(2):
+        assert (((await bench.sync()).deleted), len(bench.target.live)) == (0, 30)
+    assert (await look(bench, [1])).deleted == 0
+
+
+async def test_a_dropped_row_that_could_not_be_read_is_taken_up_once_it_can() -> None:
+    bench = await a_loaded_bench(30)
+    bench.source.put(an_event(31))
+    bench.source.spoil(31)
+    await bench.sync()
+    decisions.drop(bench.ledger, ["venue"], "ms-31", clock=lambda: bench.now)
+    assert (await bench.sync()).quarantined == 0
+    bench.source.put(an_event(31))
+    assert (await bench.sync()).created == 1
+
+
+async def test_a_dropped_event_is_left_alone_while_its_row_stays_and_taken_up_when_it_changes() -> None:
+    bench = await a_loaded_bench(30)
+    bench.source.put(an_event(31))
+    bench.target.poison = {ExternalId("ms-31"): Poison.REFUSE}
+    assert (await bench.sync()).quarantined == 1
+    decisions.drop(bench.ledger, ["venue"], "ms-31", clock=lambda: bench.now)
+    bench.target.poison = {}
+    for _ in range(2):
+        assert (await bench.sync()).created == 0
+    bench.source.put(moved(an_event(31), HOUR))
+    assert (await bench.sync()).created == 1
+
+
+async def test_ignoring_what_is_held_takes_it_out_of_its_hold() -> None:
+    bench = await a_loaded_bench(30)
+    bench.source.remove(*range(1, 16))
+    assert (await bench.sync()).held == 15
+    for number in range(1, 16):
+        decisions.ignore(bench.ledger, f"ms-{number}", clock=lambda: bench.now)
+    report = await bench.sync()
+    assert (report.held, report.exit_code, bench.ledger.holds("venue")) == (0, 0, [])
+
+
+async def test_a_reject_leaves_what_was_ignored_for_good_as_it_is() -> None:
+    bench = await a_loaded_bench(120)
+    bench.source.put(*(moved(an_event(i), HOUR) for i in range(1, 31)))
+    await bench.sync()
+    decisions.ignore(bench.ledger, "ms-1", clock=lambda: bench.now)
+    decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    await bench.sync()
+    bench.source.put(moved(an_event(1), 5 * HOUR))
+    assert (await bench.sync()).updated == 0
+
+
+# --- nothing sticks, nothing slips by ---
+
+
+async def test_a_held_create_whose_day_went_by_while_the_machine_slept_dissolves() -> None:
+    bench = a_bench(*events(100, first=40))
+    await bench.sync()
+    bench.source.put(*events(30))
+    assert (await bench.sync()).held == 30
+    bench.now += 40 * DAY
+    report = await bench.sync()
+    assert (report.held, bench.ledger.holds("venue")) == (0, [])
+
+
+async def test_a_refused_create_whose_day_went_by_while_the_machine_slept_leaves_quarantine() -> None:
+    bench = a_bench(*events(30))
+    bench.target.poison = {ExternalId("ms-1"): Poison.REFUSE}
+    assert (await bench.sync()).quarantined == 1
+    bench.now += 10 * DAY
+    assert (await bench.sync()).quarantined == 0
+
+
+async def test_a_zone_gone_wrong_deletes_nothing_of_what_it_moves_into_the_past() -> None:
+    """Tonight's bookings, read eight hours early, look as if they were over."""
+    bench = a_bench(*(moved(an_event(i), -i * DAY + 4 * HOUR - DAY) for i in range(1, 4)), *events(57, first=4))
+    await bench.sync()
+    bench.source.put(*(moved(row, -8 * HOUR) for row in bench.source.rows.values() if isinstance(row, Event)))
+    report = await bench.sync()
+    assert (report.deleted, report.updated, of_kind(bench, HoldKind.SAME_SHIFT)) == (0, 0, 60)
+
+
+async def test_lost_events_are_counted_by_the_guard_though_a_change_to_them_was_settling() -> None:
+    bench = await a_loaded_bench(60)
+    bench.settle = timedelta(minutes=10)
+    bench.source.put(*(dataclasses.replace(an_event(i), title=f"Renamed {i}") for i in range(1, 30)))
+    assert (await bench.sync()).waiting == 29
+    for number in range(1, 30):
+        bench.target.change(f"ms-{number}", is_deleted=True)
+    found = await verify(bench.pipeline)
+    await repair(bench.pipeline, found)
+    bench.now += HOUR
+    report = await bench.sync()
+    assert (report.created, of_kind(bench, HoldKind.CREATES)) == (0, 29)
+
+
+async def test_another_target_is_refused_while_a_create_at_the_old_one_is_unanswered() -> None:
+    bench = a_bench(*events(3))
+    bench.target.fail_next(VendorUnavailable("no answer"), call=Call.UPSERT, times=20, applied=Applied.ALL)
+    await bench.sync()
+    assert bench.ledger.count_states("venue")[State.SENDING] == 3
+    bench.target = type(bench.target)(account="elsewhere")
+    report = await bench.sync()
+    assert (report.created, bench.target.upserts) == (0, [])
+    assert "reminders" in report.problems[0].message
+
+
+async def test_what_a_person_deleted_before_its_create_was_answered_is_not_created_again_unasked() -> None:
+    bench = a_bench(an_event(1))
+    bench.target.fail_next(VendorUnavailable("no answer"), call=Call.UPSERT, times=20, applied=Applied.ALL)
+    await bench.sync()
+    bench.target._failing.clear()
+    bench.target.upserts.clear()
+    bench.target.change("ms-1", is_deleted=True)
+    report = await bench.sync()
+    assert (report.created, report.quarantined, bench.target.upserts) == (0, 1, [])
+    decisions.retry(bench.ledger, ["venue"], [], clock=lambda: bench.now)
+    assert (await bench.sync()).created == 1
+    assert "ms-1.2" in bench.target.live
