@@ -32,6 +32,7 @@ from tests.postgres.databases import own_server
 from tests.soaking.crew import URL, Member
 
 LOAD_WITHIN = 600.0
+WARM_UP = 10.0
 EVENTS = 2  # at each account, so that a first load is one request to the target
 
 _HEAD = """\
@@ -71,12 +72,11 @@ guards = {{ first_load = 1000 }}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class Terms:
     """What is measured: so many pipelines, each due every so often, on so many pairs of accounts, each asked at this rate at most."""
 
-    workers: int
     pipelines: int = 1000
-    accounts: int = 10
+    accounts: int = 20
     rate: float = 10.0
     target_rate: float = 30.0
     every: float = 15.0
@@ -92,7 +92,8 @@ class Trial:
 class Measured:
     """What came of it; lags in seconds. `busiest` is the most requests that any account saw in any second, as a share of its rate."""
 
-    trial: Trial
+    terms: Terms
+    workers: int
     loaded_in: float
     runs: float
     lag_median: float
@@ -103,9 +104,9 @@ class Measured:
 
     def row(self) -> str:
         """Return a line of the table."""
-        trial = self.trial
+        terms = self.terms
         return (
-            f"| {trial.workers} | {trial.demand:.0f} | {trial.accounts} × {trial.rate:g}/s | {self.runs:.1f} | {self.lag_median:.1f} s | "
+            f"| {self.workers} | {terms.demand:.0f} | {terms.accounts} × {terms.rate:g}/s | {self.runs:.1f} | {self.lag_median:.1f} s | "
             f"{self.lag_most:.1f} s | {self.loaded_in:.0f} s | {1000 * self.cpu:.0f} ms | {self.busiest:.0%} | {self.refused} |"
         )
 
@@ -124,47 +125,63 @@ class Vendors:
     targets: Sequence[ApptotoSimulator]
     urls: Sequence[tuple[str, str]]
 
-    def journals(self, trial: Trial) -> list[tuple[Journal, float]]:
+    def journals(self, terms: Terms) -> list[tuple[Journal, float]]:
         """Return each account's journal, and its rate per second."""
         return [
-            *((venue.journal, trial.rate) for venue in self.venues),
-            *((target.journal, trial.target_rate) for target in self.targets),
+            *((venue.journal, terms.rate) for venue in self.venues),
+            *((target.journal, terms.target_rate) for target in self.targets),
         ]
 
 
-async def measure(trial: Trial, folder: Path) -> Measured:
-    """Let the first load pass, then measure for the trial's time."""
+async def measure(terms: Terms, crews: Sequence[int], folder: Path) -> AsyncIterator[Measured]:
+    """Let the first load pass, then measure crews of these sizes, one after the other, and yield what each came to."""
     with own_server() as server, _engine(url := server.make(is_empty=False)) as engine:
-        async with _vendors(trial) as vendors:
-            config = folder / "config.toml"
-            _write(config, trial, vendors)
+        async with _vendors(terms) as vendors:
+            _write(config := folder / "config.toml", terms, vendors)
             _consent(url, folder, vendors)
-            crew = [Member(name=f"worker-{n}", config=config, url=url) for n in range(1, trial.workers + 1)]
-            try:
-                began = time.monotonic()
-                for member in crew:
-                    await member.start()
-                await _until_loaded(engine, trial, crew)
-                loaded = time.monotonic()
-                cpu, since = _cpu(crew), datetime.now(UTC)
-                await asyncio.sleep(trial.seconds)
-                used = _cpu(crew) - cpu
-                runs, lags = _passes(engine, since, trial)
-            finally:
-                for member in crew:
-                    await member.kill()
-            busiest = [busiest_second(journal) / rate for journal, rate in vendors.journals(trial)]
-            refused = sum(entry.status == 429 for journal, _ in vendors.journals(trial) for entry in journal.entries)
+            crew = [Member(name=f"worker-{number}", config=config, url=url) for number in range(1, max(crews) + 1)]
+            began = time.monotonic()
+            async with _at_work(crew):
+                await _until_loaded(engine, terms, crew)
+            loaded_in = time.monotonic() - began
+            for size in crews:
+                for journal, _ in vendors.journals(terms):
+                    journal.clear()
+                async with _at_work(crew[:size]):
+                    yield await _measure(terms, crew[:size], engine, vendors, loaded_in)
+
+
+async def _measure(terms: Terms, crew: Sequence[Member], engine: Engine, vendors: Vendors, loaded_in: float) -> Measured:
+    await asyncio.sleep(WARM_UP)
+    cpu, since = _cpu(crew), datetime.now(UTC)
+    await asyncio.sleep(terms.seconds)
+    used = _cpu(crew) - cpu
+    runs, lags = _passes(engine, since, terms)
     return Measured(
-        trial=trial,
-        loaded_in=loaded - began,
-        runs=runs / trial.seconds,
+        terms=terms,
+        workers=len(crew),
+        loaded_in=loaded_in,
+        runs=runs / terms.seconds,
         lag_median=statistics.median(lags),
         lag_most=statistics.quantiles(lags, n=20)[-1],
-        busiest=max(busiest),
-        refused=refused,
-        cpu=used / runs,
+        busiest=max(busiest_second(journal) / rate for journal, rate in vendors.journals(terms)),
+        refused=sum(entry.status == 429 for journal, _ in vendors.journals(terms) for entry in journal.entries),
+        cpu=used / max(1, runs),
     )
+
+
+@contextlib.asynccontextmanager
+async def _at_work(crew: Sequence[Member]) -> AsyncIterator[None]:
+    """Let a crew work for as long as the context lasts."""
+    try:
+        for member in crew:
+            await member.start()
+        yield
+        for member in crew:
+            await member.end()
+    finally:
+        for member in crew:
+            await member.kill()
 
 
 def busiest_second(journal: Journal) -> int:
@@ -179,16 +196,16 @@ def busiest_second(journal: Journal) -> int:
 
 
 @contextlib.asynccontextmanager
-async def _vendors(trial: Trial) -> AsyncIterator[Vendors]:
+async def _vendors(terms: Terms) -> AsyncIterator[Vendors]:
     now = datetime.now(UTC)
-    venues = [TripleseatSimulator(seed=number) for number in range(trial.accounts)]
-    targets = [ApptotoSimulator(seed=number) for number in range(trial.accounts)]
+    venues = [TripleseatSimulator(seed=number) for number in range(terms.accounts)]
+    targets = [ApptotoSimulator(seed=number) for number in range(terms.accounts)]
     async with contextlib.AsyncExitStack() as stack:
         urls = []
         for venue, target in zip(venues, targets, strict=True):
             target.settings.requests_per_minute = None  # its limit is a minute's; here every second is looked at
             target.add_calendar("Main Hall")
-            venue.settings.requests_per_second = max(1, round(trial.rate))
+            venue.settings.requests_per_second = max(1, round(terms.rate))
             venue.settings.requests_per_minute = 0
             populate_tripleseat(venue, events=EVENTS, now=now, seed=1)
             served = await stack.enter_async_context(SimulatorServer([venue, target], ports=FREE_PORTS))
@@ -196,14 +213,14 @@ async def _vendors(trial: Trial) -> AsyncIterator[Vendors]:
         yield Vendors(venues=venues, targets=targets, urls=urls)
 
 
-def _write(config: Path, trial: Trial, vendors: Vendors) -> None:
+def _write(config: Path, terms: Terms, vendors: Vendors) -> None:
     parts = [_HEAD.format(url=URL)]
     for number, (venue, target, (base, target_base)) in enumerate(zip(vendors.venues, vendors.targets, vendors.urls, strict=True)):
-        known = {"client_id": venue.settings.client_id, "client_secret": venue.settings.client_secret, "rate": trial.rate, "base": base}
+        known = {"client_id": venue.settings.client_id, "client_secret": venue.settings.client_secret, "rate": terms.rate, "base": base}
         known |= {"username": target.settings.username, "api_key": target.settings.api_key, "target": target_base}
-        parts.append(_ACCOUNT.format(number=number, target_rate=60 * trial.target_rate, **known))
-    every = max(1, round(trial.every))
-    parts += [_PIPELINE.format(number=number, account=number % trial.accounts, every=every) for number in range(trial.pipelines)]
+        parts.append(_ACCOUNT.format(number=number, target_rate=60 * terms.target_rate, **known))
+    every = max(1, round(terms.every))
+    parts += [_PIPELINE.format(number=number, account=number % terms.accounts, every=every) for number in range(terms.pipelines)]
     config.touch(mode=0o600)
     config.write_text("".join(parts))
 
@@ -226,19 +243,19 @@ def _engine(url: str):  # type: ignore[no-untyped-def] # a generator of one engi
         engine.dispose()
 
 
-async def _until_loaded(engine: Engine, trial: Trial, crew: Sequence[Member]) -> None:
+async def _until_loaded(engine: Engine, terms: Terms, crew: Sequence[Member]) -> None:
     deadline = time.monotonic() + LOAD_WITHIN
     while True:
         with engine.connect() as connection:
             loaded = connection.scalar(text("SELECT count(*) FROM pipeline WHERE first_complete_at IS NOT NULL")) or 0
-        if loaded >= trial.pipelines:
+        if loaded >= terms.pipelines:
             return
         if time.monotonic() > deadline:
-            raise TimeoutError(f"only {loaded} of {trial.pipelines} pipelines were loaded\n" + "\n".join(one.tail() for one in crew))
+            raise TimeoutError(f"only {loaded} of {terms.pipelines} pipelines were loaded\n" + "\n".join(one.tail() for one in crew))
         await asyncio.sleep(0.5)
 
 
-def _passes(engine: Engine, since: datetime, trial: Trial) -> tuple[int, list[float]]:
+def _passes(engine: Engine, since: datetime, terms: Terms) -> tuple[int, list[float]]:
     """Return how many passes began since, and by how much each came later than it was due."""
     with engine.connect() as connection:
         rows = connection.execute(text("SELECT pipeline, started_at FROM pass ORDER BY pipeline, id")).all()
@@ -246,8 +263,9 @@ def _passes(engine: Engine, since: datetime, trial: Trial) -> tuple[int, list[fl
     for row in rows:
         begun[row.pipeline].append(row.started_at)
     runs = sum(at >= since for times in begun.values() for at in times)
-    every = max(1, round(trial.every))
-    lags = [(later - earlier).total_seconds() - every for times in begun.values() for earlier, later in pairwise(times) if later >= since]
+    every = max(1, round(terms.every))
+    pairs = [pair for times in begun.values() for pair in pairwise(times) if pair[1] >= since]
+    lags = [(later - max(earlier, since - timedelta(seconds=every))).total_seconds() - every for earlier, later in pairs]
     return runs, lags or [0.0, 0.0]
 
 
@@ -267,12 +285,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=25)
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4])
     asked = parser.parse_args()
-    size = {"pipelines": asked.pipelines, "seconds": asked.seconds}
+    asyncio.run(_measure_all(asked.pipelines, asked.seconds, asked.workers))
+
+
+async def _measure_all(pipelines: int, seconds: float, crews: Sequence[int]) -> None:
     print(HEADER, flush=True)
-    for terms in ({"every": 15.0}, {"every": 5.0}, {"every": 1.0, "rate": 1000.0, "target_rate": 1000.0}):
-        for workers in asked.workers:
-            with tempfile.TemporaryDirectory(prefix="calrelay-cluster-") as folder:
-                print(asyncio.run(measure(Trial(workers=workers, **size, **terms), Path(folder))).row(), flush=True)
+    for every, rate in ((15.0, 3.0), (5.0, 100.0)):
+        terms = Terms(pipelines=pipelines, seconds=seconds, every=every, rate=rate)
+        with tempfile.TemporaryDirectory(prefix="calrelay-cluster-") as folder:
+            async for measured in measure(terms, crews, Path(folder)):
+                print(measured.row(), flush=True)
 
 
 if __name__ == "__main__":

@@ -54,6 +54,8 @@ class Outcome:
     disturbed: Counter[str] = dataclasses.field(default_factory=Counter)
     leases: int = 0
     recorded: int = 0
+    refreshed: int = 0
+    logins: int = 0
     writes: int = 0
     late: int = 0
     held: int = 0
@@ -71,6 +73,7 @@ class Outcome:
                 f"changes at the sources   {self.edits}",
                 f"disturbances             {disturbed}",
                 f"leases taken             {self.leases}; {self.recorded} rows written under them",
+                f"tokens renewed           {self.refreshed}; consents given anew {self.logins}",
                 f"writes at the target     {self.writes} ({shares}); {self.late} of them in hand when the lease was lost",
                 f"in step again after      {settled}; {self.held} events at the target",
                 "",
@@ -167,7 +170,7 @@ class ClusterSoak:
 
     async def _trouble(self) -> None:
         until = time.monotonic() + self._seconds
-        work = ((1 / PACE, self._edit), (1.5, self._disturb), (1.5, self._disturb), (3.0, self._operator.decide))
+        work = ((1 / PACE, self._edit), (1.5, self._disturb), (1.5, self._disturb), (3.0, self._operator.decide), (2.0, self._keep_books))
         async with asyncio.TaskGroup() as group:
             for mean, act in work:
                 group.create_task(self._repeat(mean, act, until=until))
@@ -220,9 +223,21 @@ class ClusterSoak:
             await asyncio.sleep(self._rng.uniform(0, 1.5))
             await asyncio.to_thread(self._server.server.start)
 
+    async def _keep_books(self) -> None:
+        """Read what was asked; consent anew where a worker was killed between a rotation and storing it, which nobody can help."""
+        requests = self._ground.take_requests()
+        self._witness.read(requests["apptoto"])
+        asked = [entry for entry in requests["tripleseat"] if entry.path == "/oauth2/token"]
+        self._outcome.refreshed += sum(entry.status == 200 for entry in asked)
+        if any(entry.status in (400, 401) for entry in asked):
+            world = self._ground.world
+            code = world.tripleseat.authority.consent(world.tripleseat.settings.redirect_uri)
+            self._outcome.logins += await self._operator.log_in(code)
+
     async def _settle(self) -> None:
         began = time.monotonic()
         while time.monotonic() - began < QUIET_WITHIN:
+            await self._keep_books()
             await self._operator.decide()
             await self._operator.retry()
             if not self._witness.differences():
@@ -232,7 +247,6 @@ class ClusterSoak:
 
     def _judge(self, engine: Engine) -> Outcome:
         outcome, witness = self._outcome, self._witness
-        witness.read(self._ground.take_requests()["apptoto"])
         lines = audit.read(engine)
         crimes, late = audit.overlaps(lines, self._listening.writes)
         outcome.edits, outcome.held, outcome.late = self._hands.changed.total(), witness.held, late

@@ -131,3 +131,31 @@ def test_without_a_server_a_worker_says_what_it_needs(small_stage: Stage) -> Non
     assert said.code == 2
     assert "PostgreSQL" in said.err
     assert "calrelay run" in said.err
+
+
+def test_status_tells_which_worker_has_a_pipeline(stage: Stage) -> None:
+    trap = Trap(When.BEFORE, 0)
+    stage.world.apptoto.faults.add(trap)
+    with workers(stage) as (process,):
+        assert trap.sprung.wait(PATIENCE)
+        document = stage.type("status", "--json").document
+        assert {(one["process"], one["command"]) for one in document["at_work"]} == {(process.pid, "worker")}
+        assert f"process {process.pid} on " in stage.type("status").out
+
+
+def test_a_config_that_is_refused_interrupts_nothing_and_a_changed_one_is_taken_into_use(stage: Stage) -> None:
+    with workers(stage) as (process,):
+        assert process.stderr is not None
+        events = (json.loads(line)["event"] for line in process.stderr)
+        assert "ready" in events
+        sound = stage.config.read_text()
+        stage.config.write_text("this is no config")
+        process.send_signal(signal.SIGHUP)
+        assert any(str(event).startswith("reload refused") for event in events)
+        stage.config.write_text(sound.replace('every = "1s"', 'every = "2s"'))
+        process.send_signal(signal.SIGHUP)
+        assert "reloaded" in events
+        assert "ready" in events
+        assert "pass" in events
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(40) == 0

@@ -5,7 +5,9 @@ from typing import Any
 
 from calrelay.domain.words import ago, iso
 from calrelay.service.loaded import DaemonView
+from calrelay.state.holder import Holder
 
+WORKER = "worker"
 BEHIND = "the running daemon has not loaded the config as it is now"
 
 
@@ -13,9 +15,22 @@ def daemon_in_words(view: DaemonView, now: datetime) -> str:
     """Say whether it runs, since when, and with which config."""
     if view.holder is None:
         return "does not run — systemctl start calrelay, or calrelay run"
+    if view.holder.command == WORKER:
+        return f"does not run: workers share the pipelines, among them process {view.holder.pid} on {view.holder.host}"
     where = f" on {view.holder.host}" if view.holder.host else ""
     running = f"runs (process {view.holder.pid}{where}), started {ago(view.holder.since, now)}"
     return f"{running}; {BEHIND} — {view.reload}" if view.is_behind else running
+
+
+def holder_to_json(pipeline: str, holder: Holder) -> dict[str, Any]:
+    """Return who is at work on a pipeline, as status.json has it."""
+    return {
+        "pipeline": pipeline,
+        "process": holder.pid,
+        "host": holder.host,
+        "command": holder.command,
+        "since": iso(holder.since),
+    }
 
 
 def daemon_to_json(view: DaemonView) -> dict[str, Any]:

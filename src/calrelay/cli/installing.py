@@ -92,7 +92,10 @@ def installation(wishes: Wishes, *, starts: bool) -> Sequence[Step]:
         Command(words=reload),
         Command(
             words=("systemctl", "enable", *(("--now",) if starts else ()), SERVICE),
-            undo_words=[("systemctl", "stop", "calrelay-backfill@*.service", "calrelay-worker@*.service"), ("systemctl", "disable", "--now", SERVICE)],
+            undo_words=[
+                ("systemctl", "stop", "calrelay-backfill@*.service", "calrelay-worker@*.service"),
+                ("systemctl", "disable", "--now", SERVICE),
+            ],
             undo_if=unit,
         ),
     )

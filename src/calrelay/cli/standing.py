@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from calrelay.cli import tenants
-from calrelay.cli.daemon_told import daemon_in_words, daemon_to_json
+from calrelay.cli.daemon_told import daemon_in_words, daemon_to_json, holder_to_json
 from calrelay.cli.output import Block, Output, Table, elapsed
 from calrelay.cli.overlap_texts import overlap_words
 from calrelay.cli.session import Session
@@ -20,6 +20,7 @@ from calrelay.ports import Hold, PassRecord
 from calrelay.service.loaded import view_daemon
 from calrelay.service.standing import Budget, Standing, requests_by_account, standings_of
 from calrelay.state.database import Access
+from calrelay.state.locks import at_work
 
 PROBLEMS_SHOWN = 5
 
@@ -31,13 +32,17 @@ def status(session: Session, output: Output, names: Sequence[str] = ()) -> int:
         standings = standings_of(chosen.tables, state.ledger, now)
         rates = requests_by_account(config, standings, now)
         daemon = view_daemon(state, config)
+        working = at_work(state.database, [table.name for table in chosen.tables])
     if not chosen.is_all:
         rates = _rates_of(standings, rates)
     document = document_of(config, standings, rates, now) | {"daemon": daemon_to_json(daemon)}
+    document["at_work"] = [holder_to_json(name, holder) for name, holder in working.items()]
     if config.tenants:
         document["tenants"] = tenants.tenants_to_json(config, chosen)
     blocks = describe_tenants(config, chosen, standings, rates, now) if config.tenants else describe(config, standings, rates, now)
-    output.answer(document, [*blocks, f"daemon {daemon_in_words(daemon, now)}"])
+    output.answer(
+        document, [*blocks, *(f"{name}: at work is {who}" for name, who in working.items()), f"daemon {daemon_in_words(daemon, now)}"]
+    )
     return 0
 
 

@@ -14,6 +14,7 @@ import psycopg
 from procrastinate import exceptions, jobs
 from procrastinate.worker import Worker
 from psycopg import sql
+from psycopg_pool import AsyncConnectionPool
 
 from calrelay.errors import StateError
 
@@ -49,13 +50,16 @@ class Queue:
     def __init__(self, address: str, *, schema: str, work: Work, chores: Mapping[str, Chore]) -> None:
         self.schema = f"{'calrelay' if schema == 'public' else schema}_jobs_{procrastinate.__version__.replace('.', '_')}"
         settings = f"-c search_path={self.schema} -c TimeZone=UTC -c statement_timeout=30s"
-        self._connector = procrastinate.PsycopgConnector(
-            conninfo=address,
+        self._pool = AsyncConnectionPool(
+            address,
             kwargs={"options": settings, "application_name": "calrelay queue", "connect_timeout": int(CONNECT.total_seconds())},
             min_size=1,
             max_size=3,
             timeout=CONNECT.total_seconds(),
+            open=False,
+            check=AsyncConnectionPool.check_connection,
         )
+        self._connector = procrastinate.PsycopgConnector()
         self._app = procrastinate.App(connector=self._connector)
         self._worker: Any = None  # the engine's own, untyped
         self._is_stopping = False
@@ -67,15 +71,17 @@ class Queue:
 
     async def __aenter__(self) -> Self:
         try:
-            await self._app.open_async()
+            await self._pool.open(wait=True, timeout=CONNECT.total_seconds())
+            await self._app.open_async(self._pool)
             await self._make_tables()
         except (exceptions.ConnectorException, psycopg.Error) as error:
-            await self._app.close_async()
+            await self._pool.close()
             raise _lost(error) from None
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         await self._app.close_async()
+        await self._pool.close()
 
     async def run(self, *, concurrency: int) -> None:
         """Do jobs until `stop`; once. Raises StateError when the database is lost; then too the jobs in hand have ended."""
@@ -158,7 +164,7 @@ class Queue:
 
     async def _make_tables(self) -> None:
         """Make the queue's tables if they are not there; of several workers one does it."""
-        async with self._connector.pool.connection() as connection:  # and in one transaction
+        async with self._pool.connection() as connection:  # and in one transaction
             await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (self.schema,))
             found = await (await connection.execute("SELECT to_regclass('procrastinate_jobs')")).fetchone()
             if found == (None,):

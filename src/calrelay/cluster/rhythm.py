@@ -2,13 +2,25 @@
 
 import dataclasses
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from calrelay.engine.order import Reach
-from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import Outcome, PassReport
 from calrelay.ports import PipelineRecord
 from calrelay.service.rhythm import MOST_DOUBLINGS, Health, health_of
 from calrelay.state.turns import Turn
+
+
+class Paced(Protocol):
+    """What is asked of a pipeline here."""
+
+    @property
+    def every(self) -> timedelta:
+        """How often a quick pass is due."""
+
+    @property
+    def full_every(self) -> timedelta:
+        """How often a complete one is."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +50,12 @@ def reach_due(turn: Turn, record: PipelineRecord, now: datetime) -> Reach | None
     return Reach.COMPLETE if now >= turn.complete_at else Reach.QUICK
 
 
-def look_again(turn: Turn, pipeline: Pipeline, now: datetime) -> Turn:
+def look_again(turn: Turn, pipeline: Paced, now: datetime) -> Turn:
     """Return the turn of a pipeline for which nothing was to be done: it is looked at again after `every`."""
     return dataclasses.replace(turn, next_at=max(turn.next_at, min(now + pipeline.every, max(turn.complete_at, now))))
 
 
-def after(turn: Turn, pipeline: Pipeline, ended: Ended) -> Turn:
+def after(turn: Turn, pipeline: Paced, ended: Ended) -> Turn:
     """Return the next turn.
 
     A complete pass comes every `full_every`, quick ones every `every`. What failed is tried again after `every`, then twice as long, up to
@@ -61,20 +73,20 @@ def after(turn: Turn, pipeline: Pipeline, ended: Ended) -> Turn:
             return dataclasses.replace(turn, refused=_mark(ended.record), complete_at=complete_at, next_at=ended.now + pipeline.every)
 
 
-def after_bug(turn: Turn, pipeline: Pipeline, now: datetime) -> Turn:
+def after_bug(turn: Turn, pipeline: Paced, now: datetime) -> Turn:
     """Return the turn of a pipeline whose pass broke on an error of ours: it must not keep the others from theirs."""
     until = now + _back_off(pipeline, turn.failures)
     return dataclasses.replace(turn, failures=turn.failures + 1, next_at=until, complete_at=max(turn.complete_at, until))
 
 
-def _after_success(turn: Turn, pipeline: Pipeline, ended: Ended) -> Turn:
+def _after_success(turn: Turn, pipeline: Paced, ended: Ended) -> Turn:
     complete_at = ended.began + pipeline.full_every if ended.reach is Reach.COMPLETE else turn.complete_at
     is_owing = turn.failures and ended.reach is not Reach.COMPLETE  # quick reads work, the complete one has not yet again
     next_at = max(ended.now, min(ended.began + pipeline.every, complete_at))
     return dataclasses.replace(turn, complete_at=complete_at, next_at=next_at, failures=turn.failures if is_owing else 0)
 
 
-def _after_failure(turn: Turn, pipeline: Pipeline, ended: Ended) -> Turn:
+def _after_failure(turn: Turn, pipeline: Paced, ended: Ended) -> Turn:
     until = ended.now + _back_off(pipeline, turn.failures)
     complete_at = until if ended.reach is Reach.COMPLETE else turn.complete_at
     next_at = min(ended.now + pipeline.every, complete_at)
@@ -83,7 +95,7 @@ def _after_failure(turn: Turn, pipeline: Pipeline, ended: Ended) -> Turn:
     return dataclasses.replace(turn, failures=turn.failures + 1, complete_at=complete_at, next_at=next_at)
 
 
-def _back_off(pipeline: Pipeline, failures: int) -> timedelta:
+def _back_off(pipeline: Paced, failures: int) -> timedelta:
     return min(pipeline.every * float(2 ** min(failures, MOST_DOUBLINGS)), pipeline.full_every)
 
 

@@ -9,11 +9,10 @@ from datetime import timedelta
 from typing import Protocol
 
 # A request goes out some time after its slot began: the loop was busy, the line was. So much of a second is left for that between
-# processes, which do not know of each other's delays; within one process half of it does.
-_MARGIN = 1.1
+# processes, which do not know of each other's delays; within one process a third of it does.
+_MARGIN = 1.15
 _RECOVERY = 10  # requests in a row without a 429, before each step back up
-_PUNCTUAL = 0.001  # seconds; a smaller allowance is none
-_MOST_ALLOWED = 5.0
+_MOST_ALLOWED = 5.0  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +52,7 @@ class SharedPacer:
         self._bookings = bookings
         self._clock = clock
         self._interval = _MARGIN / rate
-        self._tolerance = (math.ceil(rate) * self._interval - 1) / 2
+        self._tolerance = (math.ceil(rate) * self._interval - 1) / 3  # for waking up; the rest is for the way to the vendor
         self._turn = asyncio.Lock()
         self._allowance = 0.0
         self._slots = 1
@@ -68,8 +67,9 @@ class SharedPacer:
         """Wait until the next request may go out. Raises StateError."""
         async with self._turn:
             while (late := await self._wait_for_a_slot()) > self._tolerance + self._allowance:
-                self._allowance = min(2 * late, _MOST_ALLOWED)
-            self._allowance = self._allowance / 2 if self._allowance > _PUNCTUAL else 0.0
+                self._allowance = min(1.5 * late, _MOST_ALLOWED)
+            if late <= self._tolerance:
+                self._allowance = 0.0
 
     def slow_down(self) -> None:
         """Halve the rate of all processes, down to an eighth; call it for each 429."""

@@ -23,6 +23,13 @@ _PIPELINE = table_of(PipelineRow)
 _NOW = func.clock_timestamp()  # not now(), which is when the transaction began
 
 
+def holders(database: Database) -> dict[str, Holder]:
+    """Return who holds the lease on each pipeline that is at work now."""
+    with database.reading() as connection:
+        rows = connection.execute(select(_PIPELINE.c.name, _PIPELINE.c.owner).where(_PIPELINE.c.lease_until > _NOW)).all()
+    return {row.name: holder for row in rows if (holder := holder_from(row.owner))}
+
+
 class PipelineLease:
     """The right to work on one pipeline. A context manager; entering it raises Busy while another holds it, in this process or elsewhere.
 

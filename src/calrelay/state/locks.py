@@ -1,5 +1,6 @@
 """The locks by what they are for, whatever the database: files beside SQLite, leases and the server's own locks on PostgreSQL (rule 22)."""
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from types import TracebackType
@@ -10,7 +11,7 @@ from calrelay.state.advisory import AdvisoryLock, Sharing
 from calrelay.state.database import Database
 from calrelay.state.file_locks import GLANCE, FileLock, lock_path, safe_name
 from calrelay.state.holder import Holder
-from calrelay.state.leases import PipelineLease
+from calrelay.state.leases import PipelineLease, holders
 
 _STOP_IT = "a daemon goes on until it is stopped: `systemctl stop calrelay`, or kill that process; anything else is soon done"
 
@@ -51,6 +52,17 @@ class PipelineLock(Lock):
             return
         path = lock_path(database, safe_name(pipeline))
         super().__init__(FileLock(path, what=f"pipeline {pipeline}", command=command, patience=patience))
+
+
+def at_work(database: Database, pipelines: Iterable[str]) -> dict[str, Holder]:
+    """Return who is at work on these pipelines now, by name; only those at which somebody is."""
+    if database.is_private:
+        return {}
+    if database.is_on_server:
+        held = holders(database)
+        return {name: held[name] for name in pipelines if name in held}
+    found = {name: PipelineLock(database, name, command="status").holder() for name in pipelines}
+    return {name: holder for name, holder in found.items() if holder}
 
 
 class DaemonLock(Lock):
