@@ -12,6 +12,7 @@ from typing import Any
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.link import ExternalId, Imprint, Link, State, external_id_parts
+from calrelay.engine.asking import ask_for
 from calrelay.engine.drift import Drift, as_held, compare
 from calrelay.engine.pipeline import Pipeline
 from calrelay.ports import DELETED, Happening, Holding
@@ -69,18 +70,22 @@ async def look_for_latecomers(pipeline: Pipeline) -> None:
     """
     now, left = pipeline.clock(), _kept(pipeline)
     due = [one for one in left if one.next_look <= now or one.since > now]  # a clock that went back makes nothing wait for ever
+    links = pipeline.ledger.links(pipeline.name, [one.source_id for one in due])
+    asked = {
+        one.external_id: links[one.source_id] for one in due if one.source_id in links and links[one.source_id].state not in _HANDS_OFF
+    }
+    holdings = await ask_for(pipeline, asked)
     for one in due:
-        link = pipeline.ledger.links(pipeline.name, [one.source_id]).get(one.source_id)
-        if link is not None and link.state not in _HANDS_OFF:
-            await _look_at(pipeline, one, link)
+        if one.external_id in holdings:
+            link = pipeline.ledger.links(pipeline.name, [one.source_id])[one.source_id]  # anew: another generation of it may have been seen
+            await _look_at(pipeline, one, link, holdings[one.external_id])
         later = one.looked_at(now) if one.since <= now else None
         left = [other for other in left if other is not one] + ([later] if later else [])
     if due:
         _keep(pipeline, left)
 
 
-async def _look_at(pipeline: Pipeline, late: Latecomer, link: Link) -> None:
-    holding = await pipeline.target.find(late.external_id)
+async def _look_at(pipeline: Pipeline, late: Latecomer, link: Link, holding: Holding | None) -> None:
     is_there = holding is not None and not holding.is_deleted
     if link.accepted is not None and link.external_id == late.external_id:
         seen = _as_seen(pipeline, link, holding if is_there else None, late)

@@ -3,6 +3,7 @@
 import dataclasses
 
 from calrelay.domain.link import Field, Imprint, Link, State
+from calrelay.engine.asking import ask_for
 from calrelay.engine.latecomers import remember
 from calrelay.engine.pipeline import Pipeline
 from calrelay.ports import Happening, Holding
@@ -18,8 +19,9 @@ async def resolve_unanswered(pipeline: Pipeline) -> None:
     """
     unanswered = list(pipeline.ledger.links_in(pipeline.name, {State.SENDING}))
     remember(pipeline, unanswered)
+    holdings = await ask_for(pipeline, {link.external_id: link for link in unanswered})
     for link in unanswered:
-        holding = await pipeline.target.find(link.external_id)
+        holding = holdings[link.external_id]
         resolved = resolve(link, holding)
         what = "resolved" if resolved.state is State.READY else "quarantined"
         detail = "the target has it" if resolved.accepted else resolved.reason or "the target does not have it"
