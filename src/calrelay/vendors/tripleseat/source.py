@@ -173,11 +173,11 @@ class TripleseatSource:
         """Map a page; a row for which something more would have to be asked, in vain, is left out and makes the read incomplete."""
         flaws: list[Flaw] = []
         readable = await self._completed([row for row in rows if isinstance(row, EventRow)], flaws)
-        context = self._context
+        context = dataclasses.replace(self._context, explains=False)  # nobody asked for one of them
         zoneless = {row.id for row in readable if lacks_zone(row, context)}
         if zoneless:
             try:
-                context = await self._with_site_zones()
+                context = dataclasses.replace(await self._with_site_zones(), explains=False)
             except VendorError as error:
                 flaws.append(Flaw(what=f"the zones of {len(zoneless)} events could not be read from their sites", error=error))
                 readable = [row for row in readable if row.id not in zoneless]
