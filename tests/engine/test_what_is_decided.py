@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from calrelay.domain.event import Event, SourceId
+from calrelay.domain.event import Event, Row, SourceId
 from calrelay.domain.guard import HoldKind, Limits
 from calrelay.domain.link import ExternalId, MessageMode, State
 from calrelay.domain.window import Span
@@ -308,3 +308,42 @@ async def test_what_a_person_deleted_before_its_create_was_answered_is_not_creat
     decisions.retry(bench.ledger, ["venue"], [], clock=lambda: bench.now)
     assert (await bench.sync()).created == 1
     assert "ms-1.2" in bench.target.live
+
+
+# --- what the guards count, and what is asked ---
+
+
+async def test_deletes_that_were_approved_do_not_count_against_those_of_the_same_day() -> None:
+    bench = await a_loaded_bench(100)
+    bench.source.remove(*range(1, 41))
+    await bench.sync()
+    decisions.approve(bench.ledger, "venue", clock=lambda: bench.now)
+    assert (await bench.sync()).deleted == 40
+    bench.source.remove(*range(41, 46))
+    assert ((await bench.sync()).deleted, bench.ledger.holds("venue")) == (5, [])
+
+
+async def test_absences_that_are_too_many_with_the_deletes_of_the_day_are_not_asked_for_one_by_one() -> None:
+    bench = await a_loaded_bench(20)
+    bench.source.remove(*range(1, 6))
+    assert (await bench.sync()).deleted == 5
+    bench.source.remove(6, 7)
+    bench.source.found.clear()
+    assert ((await bench.sync()).deleted, of_kind(bench, HoldKind.ABSENCES), bench.source.found) == (0, 2, [])
+
+
+async def test_a_source_is_told_that_a_complete_read_has_missed_what_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source may take less for a proof of absence, where its list has failed to show the event already."""
+    bench = await a_loaded_bench(30)
+    find, asked = bench.source.find, []
+
+    async def find_and_note(source_id: SourceId, *, is_missing: bool = False) -> Row | None:
+        asked.append((source_id, is_missing))
+        return await find(source_id)
+
+    monkeypatch.setattr(bench.source, "find", find_and_note)
+    bench.source.remove(1)
+    await bench.sync()
+    bench.source.remove(2)
+    await look(bench, [2])
+    assert asked == [("1", True), ("2", False)]
