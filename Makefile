@@ -32,14 +32,14 @@ soak-cluster: $(VENV)/.test ## three workers on a PostgreSQL for SOAK seconds, k
 	$(BIN)/python -m tests.soak_cluster --seconds $(SOAK) $(if $(SEED),--seed $(SEED))
 
 lint: $(VENV)/.test ## ruff, mypy --strict and the import walls
-	$(BIN)/ruff format --check src tests
-	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 fix: $(VENV)/.test ## let ruff mend what it can
-	$(BIN)/ruff check --fix src tests
-	$(BIN)/ruff format src tests
+	$(BIN)/ruff check --fix src tests bench
+	$(BIN)/ruff format src tests bench
 
 record: $(VENV)/.test ## play the cassettes anew: against real accounts where CALRELAY_RECORD_… are set, else against the simulators
 	$(BIN)/python -m tests.record

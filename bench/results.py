@@ -109,7 +109,8 @@ def _costs(results: Results) -> Iterator[str]:
         peak = max(run.peak for run in first)
         same = "yes" if ours and first[-1].digest == ours[-1].digest else "no"
         yield (
-            f"| {one.name} | {cpu:.1f} | {peak:.0f} | {first[-1].reads} | {first[-1].writes} | {cpu_again:.1f} | {second[-1].writes} | {same} |"
+            f"| {one.name} | {cpu:.1f} | {peak:.0f} | {first[-1].reads} | {first[-1].writes} "
+            f"| {cpu_again:.1f} | {second[-1].writes} | {same} |"
         )
     yield ""
 
@@ -118,8 +119,8 @@ def _mishaps(results: Results) -> Iterator[str]:
     yield "## Mishaps"
     yield ""
     yield (
-        "`kill -9` halfway at 20 ms and a second run; one event that is refused, in its batch; 5 % of 503. Sent again: events in requests beyond "
-        "one each. Lost: good events that the target does not hold in the end."
+        "`kill -9` halfway at 20 ms and a second run; one event that is refused, in its batch; 5 % of 503. Sent again: events in requests "
+        "beyond one each. Lost: good events that the target does not hold in the end."
     )
     yield ""
     yield "| contender | killed: sent again | lost | refused: sent again | good lost | 503: sent again | lost | s |"

@@ -20,7 +20,7 @@ PATIENCE = 600.0
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What one run cost and did. Seconds; `startup` until its first request, `work` from there to its end; `peak` in MB over all processes."""
+    """What one run cost and did. Seconds; `startup` until its first request, `work` from there to its end; `peak` in MB, all processes."""
 
     name: str
     exit_code: int

@@ -188,8 +188,6 @@ class TripleseatSource:
         """Ask by id for the events whose rows do not tell how to reach people; the client bounds how many at once."""
 
         async def complete(row: EventRow) -> EventRow | None:
-            if not lacks_channels(row, self._context):
-                return row
             try:
                 return await self._client.show(row.id)
             except NotFound:
@@ -198,7 +196,11 @@ class TripleseatSource:
                 flaws.append(Flaw(what=f"event {row.id} could not be read whole by its id", error=error))
                 return None
 
-        return [row for row in await asyncio.gather(*(complete(row) for row in rows)) if row is not None]
+        lacking = [row for row in rows if lacks_channels(row, self._context)]
+        if not lacking:  # nearly every page: a task for each row would cost as much as reading it
+            return list(rows)
+        whole = dict(zip((row.id for row in lacking), await asyncio.gather(*map(complete, lacking)), strict=True))
+        return [found for row in rows if (found := whole.get(row.id, row)) is not None]
 
     def _mapped(self, row: EventRow, context: Context) -> Event | Unmappable:
         """Map a row; places are filtered by us as well, so that a list and a look by id agree on what is read (rule 2)."""
