@@ -16,6 +16,7 @@ from calrelay.log import register_secret
 from calrelay.state.copying import TABLES, Copied, copy_state, pipelines_in
 from calrelay.state.database import Database, open_database
 from calrelay.state.locks import DaemonLock, PipelineLock
+from calrelay.state.opening import alone
 
 COMMAND = "state copy"
 _ENV = "env:"
@@ -26,7 +27,7 @@ def copy(session: Session, output: Output, addresses: Sequence[str]) -> int:
     began = time.monotonic()
     origin, destination = _addresses(session, addresses)
     _check_origin(origin)
-    with open_database(origin, Path.cwd()) as source, open_database(destination, Path.cwd()) as target:
+    with _opened(origin) as source, _opened(destination) as target:
         with _alone(source, target), output.progress(COMMAND) as bar:
             copied = copy_state(source, target, progress=_Tables(bar))
         document = _document(source, target, copied, time.monotonic() - began)
@@ -60,6 +61,10 @@ def _check_origin(url: str) -> None:
     file = sqlite_file(url)
     if file is not None and not file.exists():
         raise StateError(f"there is no state database {file}", remedy="correct FROM, or leave it out for the config's")
+
+
+def _opened(url: str) -> Database:
+    return open_database(url, Path.cwd(), upgrading=alone)
 
 
 @contextmanager

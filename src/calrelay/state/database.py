@@ -4,16 +4,16 @@ import contextlib
 import functools
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, make_url, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
@@ -25,10 +25,17 @@ from calrelay.state.heartbeat import Heartbeat
 from calrelay.state.ownership import give_to_owner
 from calrelay.state.tables import HEAD
 
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
+
 PATIENCE = timedelta(seconds=10)  # how long a transaction waits for another process's
 LEASE = timedelta(seconds=6)  # how long a pipeline of a process that was killed waits for the next one, on PostgreSQL
 _CHECKED_WHOLE = 32 * 2**20  # bytes; reading a database of this size through takes about a tenth of a second
 _EXAMPLE = 'set `url` under [state], for example "sqlite:///calrelay.db"'
+
+
+Guard = Callable[["Database"], contextlib.AbstractContextManager[object]]
+"""Keeps everybody else away from a database while its tables change; entering it raises Busy."""
 
 
 class Access(StrEnum):
@@ -121,7 +128,7 @@ class Database:
         with self.reading() as connection:
             return str(connection.scalar(select(func.current_schema())))
 
-    def upsert(self, table: Table, *, only: Collection[str] = ()) -> sqlite.Insert | postgresql.Insert:
+    def upsert(self, table: Table, *, only: Collection[str] = ()) -> "sqlite.Insert | postgresql.Insert":
         """Return a statement that inserts rows or replaces them by primary key; `only` names the columns, else all."""
         return _upsert(table, frozenset(only), is_on_server=self.is_on_server)
 
@@ -171,26 +178,38 @@ class Database:
 
 
 @functools.cache
-def _upsert(table: Table, only: frozenset[str], *, is_on_server: bool) -> sqlite.Insert | postgresql.Insert:
-    insert = postgresql.insert(table) if is_on_server else sqlite.insert(table)
+def _upsert(table: Table, only: frozenset[str], *, is_on_server: bool) -> "sqlite.Insert | postgresql.Insert":
+    insert = _insert_on_server(table) if is_on_server else sqlite.insert(table)
     keys = [column.name for column in table.primary_key]
     changed = [column.name for column in table.columns if column.name not in keys and (not only or column.name in only)]
     return insert.on_conflict_do_update(index_elements=keys, set_={name: insert.excluded[name] for name in changed})
 
 
+def _insert_on_server(table: Table) -> "postgresql.Insert":
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - its six drivers are a tenth of what a command on SQLite loads
+
+    return postgresql.insert(table)
+
+
 def open_database(
-    url: str, folder: Path, *, access: Access = Access.WRITE, patience: timedelta = PATIENCE, lease: timedelta = LEASE
+    url: str,
+    folder: Path,
+    *,
+    access: Access = Access.WRITE,
+    patience: timedelta = PATIENCE,
+    lease: timedelta = LEASE,
+    upgrading: Guard = contextlib.nullcontext,
 ) -> Database:
     """Open the database of a config; relative paths start at `folder`.
 
-    WRITE creates it, 0600, or brings its tables up to date. READ leaves everything as it is, and where there is no database yet opens an
-    empty one in memory. Raises StateError when it cannot be opened or trusted.
+    WRITE creates it, 0600, or brings the tables of an older release up to date, under the guard `upgrading`. READ leaves everything as it
+    is, and where there is no database yet opens an empty one in memory. Raises StateError when it cannot be opened or trusted.
     """
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
-        return _open_file(_path_of(parsed, folder), access, patience)
+        return _prepared(_open_file(_path_of(parsed, folder), access, patience), upgrading)
     if parsed.get_backend_name() == "postgresql":
-        return _open_server(parsed, access, patience, lease)
+        return _prepared(_open_server(parsed, access, patience, lease), upgrading)
     raise StateError(f"calrelay cannot keep its state in {parsed.get_backend_name()}", remedy=_EXAMPLE)
 
 
@@ -226,7 +245,7 @@ def _open_file(path: Path, access: Access, patience: timedelta) -> Database:
     address = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"uri": "true", "mode": "rw"})
     engine = create_engine(address, connect_args={"timeout": patience.total_seconds()}, hide_parameters=True)
     _prepare_sqlite(engine, access)
-    return _prepared(Database(engine, where=str(path), path=path, access=access))
+    return Database(engine, where=str(path), path=path, access=access)
 
 
 def _make_private(path: Path) -> None:
@@ -247,9 +266,7 @@ def _make_private(path: Path) -> None:
 
 def _open_server(url: URL, access: Access, patience: timedelta, lease: timedelta) -> Database:
     where = server.words_for(url)
-    return _prepared(
-        Database(server.engine_for(url, where, patience, is_read_only=access is Access.READ), where=where, access=access, lease=lease)
-    )
+    return Database(server.engine_for(url, where, patience, is_read_only=access is Access.READ), where=where, access=access, lease=lease)
 
 
 def _prepare_sqlite(engine: Engine, access: Access) -> None:
@@ -266,29 +283,30 @@ def _prepare_sqlite(engine: Engine, access: Access) -> None:
             connection.exec_driver_sql(statement)
 
 
-def _prepared(database: Database) -> Database:
+def _prepared(database: Database, upgrading: Guard) -> Database:
     """Return the database when it is sound and its tables are this program's; else close it and raise StateError."""
     try:
         if database.path is not None and database.path.stat().st_size <= _CHECKED_WHOLE:
             database.check_integrity()
-        return _up_to_date(database)
+        return _up_to_date(database, upgrading)
     except BaseException:
         database.close()
         raise
 
 
-def _up_to_date(database: Database) -> Database:
+def _up_to_date(database: Database, upgrading: Guard) -> Database:
     with database.reading() as connection:
         stamp = schema.stamp_of(connection, database.where)
     if stamp == HEAD:
         return database
     if database.access is Access.WRITE:
-        database.bring_up_to_date()
+        with upgrading(database) if stamp is not None else contextlib.nullcontext():
+            database.bring_up_to_date()
         return database
     if stamp is None:
         database.close()
         return open_in_memory()
     raise StateError(
         f"the state database {database.where} was written by an older calrelay, and this command only reads",
-        remedy="make a backup, then run `calrelay sync` or restart the daemon, which bring it up to date",
+        remedy="make a backup, then restart the daemon, or run `calrelay sync` where there is none: that brings it up to date",
     )

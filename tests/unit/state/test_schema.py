@@ -11,12 +11,14 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, select, text
 
 import calrelay.state.schema as schema_module
-from calrelay.errors import StateError
+from calrelay.errors import Busy, StateError
 from calrelay.state.database import Access, Database, open_database
 from calrelay.state.ledger import SqlLedger
+from calrelay.state.locks import DaemonLock
+from calrelay.state.opening import open_state
 from calrelay.state.schema import REVISIONS, STAMP
 from calrelay.state.tables import HEAD, Table
 from calrelay.state.upgrade import config_for, upgrade
@@ -114,6 +116,25 @@ def test_an_older_database_is_brought_up_to_date_and_keeps_its_links(tmp_path: P
         assert list(SqlLedger(database).all_links("venue")) == [a_link()]
         with database.reading() as connection:
             assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+
+
+@pytest.mark.usefixtures("one_revision_more")
+def test_nothing_is_migrated_under_a_running_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon of the older release could not start again."""
+    monkeypatch.setattr("calrelay.state.upgrade.upgrade", lambda connection: connection.execute(STAMP.update().values(version_num=HEAD)))
+    with open_database(URL, tmp_path) as database:
+        with DaemonLock(database):
+            stamp(tmp_path / "calrelay.db", "0000")
+            with (
+                pytest.raises(Busy, match=r"in use by an older release of calrelay: process \d+ \(calrelay run\)") as caught,
+                open_state(URL, tmp_path),
+            ):
+                pass
+            assert "restart the daemon" in caught.value.remedy
+            with database.reading() as connection:
+                assert connection.scalar(select(STAMP.c.version_num)) == "0000"
+        with open_state(URL, tmp_path), database.reading() as connection:
+            assert connection.scalar(select(STAMP.c.version_num)) == HEAD
 
 
 @pytest.mark.usefixtures("one_revision_more")
