@@ -10,7 +10,7 @@ from calrelay.cli.session import Session, session_of
 if TYPE_CHECKING:
     from calrelay.config.load import Config
 
-PLACES = 8  # as cluster/worker, which is heavy to load
+PLACES = 16  # as cluster/worker, which is heavy to load
 
 
 def worker(

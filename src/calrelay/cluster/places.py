@@ -22,7 +22,7 @@ class Places:
         self.seats = SEATS * count
         self._patience = patience
         self._all = asyncio.Semaphore(count)
-        self._of_account: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(max(1, count // 2)))
+        self._of_account: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(max(1, count // 4)))
 
     @asynccontextmanager
     async def taken(self, accounts: Collection[str]) -> AsyncIterator[None]:

@@ -26,7 +26,7 @@ from calrelay.state.locks import DaemonLock
 from calrelay.state.server import libpq_address
 from calrelay.state.turns import SqlTurns
 
-PLACES = 8  # passes at a time; they wait for vendors most of the time
+PLACES = 16  # passes at a time; they wait for vendors most of the time
 DEPTH = 5  # jobs that wait in the queue for each place of the worker that fills it up
 TICK, IDLE_TICK = 0.2, 1.0  # seconds between two looks for what is due: where there was something, and where not
 LONGEST_BACK_OFF = 15.0  # seconds between two attempts at a database that is away

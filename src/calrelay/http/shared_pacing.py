@@ -13,6 +13,8 @@ from typing import Protocol
 _MARGIN = 1.15
 _RECOVERY = 10  # requests in a row without a 429, before each step back up
 _MOST_ALLOWED = 5.0  # seconds
+_PUNCTUAL = 0.01  # seconds; a smaller allowance is none
+_FORGETTING = 0.8  # by each punctual request: a slot let go costs more than some that are longer than need be
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +70,7 @@ class SharedPacer:
         async with self._turn:
             while (late := await self._wait_for_a_slot()) > self._tolerance + self._allowance:
                 self._allowance = min(1.5 * late, _MOST_ALLOWED)
-            if late <= self._tolerance:
-                self._allowance = 0.0
+            self._allowance = self._allowance * _FORGETTING if self._allowance > _PUNCTUAL else 0.0
 
     def slow_down(self) -> None:
         """Halve the rate of all processes, down to an eighth; call it for each 429."""

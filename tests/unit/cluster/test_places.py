@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import pytest
@@ -6,14 +7,17 @@ import pytest
 from calrelay.cluster.places import NoPlace, Places
 
 
-async def test_half_of_the_places_are_left_to_other_accounts() -> None:
+async def test_one_account_gets_a_quarter_of_the_places_and_all_together_no_more_than_there_are() -> None:
     places = Places(4, patience=timedelta(0))
-    async with places.taken(("venue", "target")), places.taken(("venue", "target")):
-        with pytest.raises(NoPlace):
-            await places.taken(("venue", "other")).__aenter__()
-        async with places.taken(("studio", "other")), places.taken(("studio", "other")):
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(places.taken(("venue", "target")))
+        for busy in (("venue", "other"), ("other", "target")):
             with pytest.raises(NoPlace):
-                await places.taken(("third", "fourth")).__aenter__()
+                await places.taken(busy).__aenter__()
+        for number in range(3):
+            await stack.enter_async_context(places.taken((f"venue {number}", f"target {number}")))
+        with pytest.raises(NoPlace):
+            await places.taken(("the", "last")).__aenter__()
 
 
 async def test_what_was_waited_for_in_vain_is_free_for_others() -> None:
