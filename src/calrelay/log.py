@@ -57,8 +57,9 @@ def configure(*, format: Format = "auto", level: Level = "info", stream: TextIO 
     target = stream or sys.stderr
     handler = logging.StreamHandler(target)
     is_console = format == "console" or (format == "auto" and target.isatty())
-    handler.setFormatter(_formatter(_console(target) if is_console else _json()))
-    _bridge()
+    handler.setFormatter(_LateFormatter(lambda: _console(target) if is_console else _json()))
+    if "structlog" in sys.modules:  # else with the first line of ours
+        _bridge()
     root = logging.getLogger()
     for old in _installed:
         root.removeHandler(old)
@@ -129,8 +130,22 @@ class _LateLogger:
         import structlog  # noqa: PLC0415 - heavy, and not needed by commands that log nothing
 
         if not structlog.is_configured():
-            _bridge_unconfigured()
+            (_bridge if _installed else _bridge_unconfigured)()
         return getattr(structlog.stdlib.get_logger(self._name), attribute)
+
+
+class _LateFormatter(logging.Formatter):
+    """Becomes the formatter it stands for with the first line, ours or a library's."""
+
+    def __init__(self, ending: "Callable[[], tuple[Processor, Processor]]") -> None:
+        super().__init__()
+        self._ending = ending
+        self._made: logging.Formatter | None = None
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render a line."""
+        self._made = self._made or _formatter(self._ending())
+        return self._made.format(record)
 
 
 def _bridge() -> None:

@@ -4,13 +4,16 @@ import dataclasses
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from calrelay.domain.entry import Entry
 from calrelay.domain.event import Event, Lifecycle, SourceId
 from calrelay.domain.link import TAGS, Basis, CalendarId, ExternalId, MessageMode
-from calrelay.domain.rendering import Texts
 from calrelay.domain.window import Hours, Window
 from calrelay.domain.zones import resolve_zone, with_offset
+
+if TYPE_CHECKING:  # Jinja2 is loaded by whoever makes texts
+    from calrelay.domain.rendering import Texts
 
 LOAD_KEY, LOAD_VALUE = "calrelay_load", "backfill"  # custom data of events that a backfill created, for a condition of the operator's
 
@@ -103,7 +106,7 @@ class Policy:
     filter: Filter
     calendar: CalendarId
     routes: tuple[Route, ...]
-    texts: Texts
+    texts: "Texts"
     mode: MessageMode
     basis: Basis
     window: Window

@@ -21,8 +21,7 @@ async def resolve_unanswered(pipeline: Pipeline) -> None:
     remember(pipeline, unanswered)
     holdings = await ask_for(pipeline, {link.external_id: link for link in unanswered})
     for link in unanswered:
-        holding = holdings[link.external_id]
-        resolved = resolve(link, holding)
+        resolved = resolve(link, holdings[link.external_id])
         what = "resolved" if resolved.state is State.READY else "quarantined"
         detail = "the target has it" if resolved.accepted else resolved.reason or "the target does not have it"
         happening = Happening(at=pipeline.clock(), pipeline=pipeline.name, external_id=link.external_id, what=what, detail=detail)

@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Self
 
 from sqlalchemy import Interval, func, literal, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
 
 from calrelay.errors import StateError
 from calrelay.state.database import Database
@@ -79,6 +78,8 @@ class PipelineLease:
         """Take the lease if it is free, and return its new epoch."""
         if self._pipeline in self._database.fence.epochs():  # held here: even one that ran out is given back before it is taken again
             return None
+        from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415 - see `database._insert_on_server`
+
         ours = this_process(self._command, names_host=True).to_json()
         is_free = or_(_PIPELINE.c.lease_until.is_(None), _PIPELINE.c.lease_until < _NOW)
         # Skipping a locked row: whoever writes under it holds the lease, or is taking it.

@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Interval, and_, func, literal, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
 
 from calrelay.state.database import Database
 from calrelay.state.rows import table_of
@@ -40,6 +39,8 @@ class SqlTurns:
         rows = [{"pipeline": name, "config": config, "failures": 0, "refused": ""} for name, config in sorted(configs.items())]
         if not rows:
             return
+        from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415 - see `database._insert_on_server`
+
         first = insert(_TURN).values(next_at=_NOW, complete_at=_NOW)
         changed = {name: first.excluded[name] for name in ("next_at", "complete_at", "failures", "refused", "config")}
         with self._database.writing() as connection:

@@ -19,7 +19,7 @@ from calrelay.cli.session import Session
 from calrelay.errors import Busy, ConfigError, ExitCode, StateError, VendorUnavailable
 from tests.unit.cli.schemas import assert_fits
 
-HEAVY = ("sqlmodel", "sqlalchemy", "httpx", "rich", "alembic", "apscheduler", "jinja2", "starlette", "uvicorn")
+HEAVY = ("sqlmodel", "sqlalchemy", "httpx", "rich", "alembic", "apscheduler", "jinja2", "starlette", "uvicorn", "structlog")
 COMMANDS_PAGE = Path(__file__).parents[3] / "docs" / "commands.md"
 
 
@@ -41,6 +41,15 @@ def heavy_after(*words: str) -> list[str]:
 
 def test_help_loads_nothing_heavy() -> None:
     assert heavy_after("--help") == []
+
+
+def test_status_loads_neither_vendors_nor_templates_nor_logs_that_nothing_is_written_to(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[state]\nurl = "sqlite:///calrelay.db"\n')
+    config.chmod(0o600)
+    assert not {"httpx", "alembic", "apscheduler", "jinja2", "structlog", "starlette", "uvicorn"} & set(
+        heavy_after("--config", str(config), "status", "--json")
+    )
 
 
 @pytest.mark.parametrize("name", [row.name for row in app.rows()])
