@@ -332,6 +332,7 @@ class _Builder:
             transport=self._transports.get(name),
             observer=self._observer,
             now=self._clock,
+            max_in_flight=account.max_in_flight,
         )
         return ApptotoTarget(
             account=name,

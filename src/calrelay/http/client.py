@@ -5,9 +5,11 @@ What an answer means is the vendor's business; which failures are repeated stand
 
 import asyncio
 import functools
+import math
 import ssl
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -23,6 +25,7 @@ from calrelay.http.pacing import Pace
 from calrelay.http.retry import Retry
 
 __all__ = [
+    "IN_FLIGHT",
     "Answer",
     "AsyncBaseTransport",
     "Auth",
@@ -38,7 +41,7 @@ __all__ = [
 
 Params = Mapping[str, str | int | Sequence[str | int]]
 
-# One httpx client is fastest with two to five requests in flight and collapses under a hundred.
+# One httpx client is fastest with two to five requests in flight and collapses under a hundred: who wants more gets more clients.
 IN_FLIGHT = 5
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -95,8 +98,8 @@ class _Asked:
 class VendorClient:
     """Asks one account of one vendor; an `async with` block is its lifetime.
 
-    Every request on the wire, those of the account's sign-in too, waits for the pacer and is counted in `requests`. At most five are
-    in flight. Redirects are not followed.
+    Every request on the wire, those of the account's sign-in too, waits for the pacer and is counted in `requests`. Redirects are not
+    followed.
 
     Args:
         account: the account's name in the config.
@@ -109,6 +112,7 @@ class VendorClient:
         transport: instead of the network, for tests.
         observer: told of each finished request, whether it succeeded or not.
         now: our clock, aware.
+        in_flight: how many requests may be under way at once; further ones wait.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root is its only caller, and names every part
@@ -124,6 +128,7 @@ class VendorClient:
         transport: AsyncBaseTransport | None = None,
         observer: Observer | None = None,
         now: Callable[[], datetime] = utc_now,
+        in_flight: int = IN_FLIGHT,
     ) -> None:
         self.account = account
         self.vendor = vendor
@@ -137,20 +142,22 @@ class VendorClient:
         self._transport = transport
         self._observer = observer
         self._now = now
-        self._lanes = asyncio.Semaphore(IN_FLIGHT)
-        self._http: AsyncClient | None = None
+        self._lanes = asyncio.Semaphore(in_flight)
+        self._in_flight = in_flight
+        self._lifetimes = AsyncExitStack()
+        self._seats: list[AsyncClient] = []  # each client as often as it may have another request in flight
 
     def __repr__(self) -> str:
         return f"VendorClient(vendor={self.vendor!r}, account={self.account!r})"
 
     async def __aenter__(self) -> Self:
-        self._http = await self._open().__aenter__()
+        clients = [await self._lifetimes.enter_async_context(self._open()) for _ in range(math.ceil(self._in_flight / IN_FLIGHT))]
+        self._seats = clients * IN_FLIGHT
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        http, self._http = self._http, None
-        if http is not None:
-            await http.__aexit__(kind, error, trace)
+        self._seats = []
+        await self._lifetimes.aclose()
 
     async def request(  # noqa: PLR0913 - a request has this many parts, and each is named where it is made
         self,
@@ -207,11 +214,15 @@ class VendorClient:
         return self._failure_of(asked, answer) or answer
 
     async def _send(self, asked: _Asked) -> Response:
-        if self._http is None:
-            raise RuntimeError(f"{self!r} is used outside its `async with` block")
         async with self._lanes:
-            request = self._http.build_request(asked.where.method, asked.path, params=asked.params, json=asked.json, data=asked.form)
-            return await self._http.send(request)
+            if not self._seats:
+                raise RuntimeError(f"{self!r} is used outside its `async with` block")
+            http = self._seats.pop()
+            try:
+                request = http.build_request(asked.where.method, asked.path, params=asked.params, json=asked.json, data=asked.form)
+                return await http.send(request)
+            finally:
+                self._seats.append(http)
 
     def _failure_of(self, asked: _Asked, answer: Answer) -> Failure | None:
         """Return what is wrong with an answer, or None."""

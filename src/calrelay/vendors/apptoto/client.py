@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from calrelay.errors import RateLimited, ResponseInvalid
-from calrelay.http.client import Answer, AsyncBaseTransport, Auth, Observer, Params, Request, Response, Timeouts, VendorClient
+from calrelay.http.client import IN_FLIGHT, Answer, AsyncBaseTransport, Auth, Observer, Params, Request, Response, Timeouts, VendorClient
 from calrelay.http.failures import Failure, invalid
 from calrelay.http.pacing import Pace, Pacer
 from calrelay.http.retry import Retry
@@ -134,6 +134,7 @@ class ApptotoClient:
         transport: instead of the network, for tests.
         observer: told of each finished request.
         now: our clock.
+        max_in_flight: writes that may be under way at once.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root is its only caller, and names every part
@@ -150,10 +151,11 @@ class ApptotoClient:
         transport: AsyncBaseTransport | None = None,
         observer: Observer | None = None,
         now: Clock = utc_now,
+        max_in_flight: int = IN_FLIGHT,
     ) -> None:
         pace, auth, retry = pacer or Pacer(requests_per_minute / 60), BasicAuth(username, api_key), retry or Retry()
 
-        def client(retry: Retry) -> VendorClient:
+        def client(retry: Retry, in_flight: int = IN_FLIGHT) -> VendorClient:
             return VendorClient(
                 account=account,
                 vendor="Apptoto",
@@ -165,11 +167,12 @@ class ApptotoClient:
                 transport=transport,
                 observer=observer,
                 now=now,
+                in_flight=in_flight,
             )
 
         self.account = account
         self._reads = client(retry)
-        self._writes = client(WriteRetry.like(retry))
+        self._writes = client(WriteRetry.like(retry), max(IN_FLIGHT, max_in_flight))
         self._latest = self._reads
         self._lifetimes = AsyncExitStack()
 
