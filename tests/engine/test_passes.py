@@ -415,6 +415,14 @@ async def test_a_paused_pipeline_is_left_alone() -> None:
     assert (report.outcome, writes(bench)) == (Outcome.REFUSED, 0)
 
 
+async def test_what_a_pause_refused_does_not_speak_for_the_pipeline_afterwards() -> None:
+    bench = await a_loaded_bench()
+    before = bench.ledger.passes("venue")
+    decisions.set_paused(bench.ledger, "venue", is_paused=True)
+    assert (await bench.sync()).outcome is Outcome.REFUSED
+    assert bench.ledger.passes("venue") == before
+
+
 async def test_a_clock_that_is_wrong_stops_the_pass() -> None:
     bench = await a_loaded_bench()
     bench.source.put(moved(an_event(1), HOUR))

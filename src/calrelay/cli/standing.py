@@ -110,7 +110,10 @@ def _last_pass(standing: Standing) -> str:
 def _remarks(standing: Standing) -> list[Block]:
     """Say what needs somebody: problems of the last pass, holds, quarantine, a pause, a first load."""
     remarks = [*_problems(standing), *_held(standing), *_counted(standing), *_overlap(standing)]
-    if standing.record.is_paused:
+    if standing.word == "retired":
+        remedy = f"remove it from the config; calrelay adopt {standing.table.name} takes its events up again"
+        remarks = [("retired: its events were let go, and no pass runs", remedy)]
+    elif standing.record.is_paused:
         remarks.append(("paused", f"calrelay resume {standing.table.name}"))
     elif standing.word == "never run":
         remarks.append(("never loaded", f"calrelay plan {standing.table.name}"))

@@ -50,8 +50,9 @@ async def run_pass(
     """
     started, before = time.monotonic(), pipeline.request_counts()
     report = PassReport(pipeline=pipeline.name, command=order.command, started_at=pipeline.clock(), is_dry_run=order.is_dry_run)
+    work = _Pass(pipeline, order, report, progress, holdings)
     try:
-        await _Pass(pipeline, order, report, progress, holdings).run(arrivals)
+        await work.run(arrivals)
     except CalrelayError as error:
         if error.exit_code in (ExitCode.STATE, ExitCode.BUG):
             raise
@@ -62,7 +63,7 @@ async def run_pass(
         _count_standing(pipeline, report)
     if report.held or report.quarantined:
         report.worsen(Outcome.PARTIAL)
-    if not order.is_dry_run:
+    if not order.is_dry_run and not work.is_paused:  # what a pause kept from running says nothing of how the pipeline stands
         pipeline.ledger.record_pass(report.to_record())
     return report
 
@@ -86,6 +87,11 @@ class _Pass:
         self._now = pipeline.clock()
         self._span = order.span or pipeline.window.at(self._now)
         self._record = self._ledger.pipeline(pipeline.name)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether a pause keeps it from running; a dry run is not kept."""
+        return self._record.is_paused and not self._order.is_dry_run
 
     async def run(self, arrivals: Arrivals | None) -> None:
         """Fetch, map, plan, guard, apply, record."""
@@ -254,7 +260,7 @@ class _Pass:
         return Verdict(passed=verdict.passed, parked=joined((*verdict.parked, *parked)))
 
     def _refuse_paused(self) -> None:
-        if self._record.is_paused and not self._order.is_dry_run:
+        if self.is_paused:
             raise GuardRefused(
                 f"pipeline {self._pipeline.name} is paused; nothing was read or sent", remedy=f"calrelay resume {self._pipeline.name}"
             )

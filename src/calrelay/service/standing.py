@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from calrelay.config.load import Config
 from calrelay.config.model import Pipeline
 from calrelay.domain.link import State
+from calrelay.engine.heirs import is_retired
 from calrelay.engine.overlap import Overlapping, remembered_overlap
 from calrelay.ports import Hold, Ledger, PassRecord, PipelineRecord
 from calrelay.service.freshness import INTERVALS
@@ -28,12 +29,15 @@ class Standing:
     passes: Sequence[PassRecord]  # newest first
     now: datetime
     overlap: Overlapping | None = None  # as the last complete pass counted it; None where the source messages nobody by itself
+    is_retired: bool = False
 
     @property
     def word(self) -> str:
         """Say in a word or two whether somebody has to look."""
         if not self.table.enabled:
             return "disabled"
+        if self.is_retired:
+            return "retired"
         if self.record.is_paused:
             return "paused"
         if self.record.first_complete_at is None:
@@ -57,7 +61,7 @@ class Standing:
     @property
     def needs_somebody(self) -> bool:
         """Whether it is neither well nor switched off on purpose."""
-        return self.word not in ("in step", "loaded", "disabled") or bool(self.held or self.quarantined)
+        return self.word not in ("in step", "loaded", "disabled", "retired") or bool(self.held or self.quarantined)
 
     @property
     def is_stale(self) -> bool:
@@ -103,6 +107,7 @@ def standing_of(table: Pipeline, ledger: Ledger, now: datetime) -> Standing:
         passes=ledger.passes(table.name),
         now=now,
         overlap=remembered_overlap(ledger, table.name, table.source),
+        is_retired=is_retired(ledger, table.name),
     )
 
 

@@ -333,6 +333,7 @@ def test_a_paused_pipeline_is_refused_until_it_is_resumed(house: House) -> None:
     refused = house.type("sync", "venue", "--json")
     assert (refused.code, refused.document["passes"][0]["outcome"]) == (ExitCode.GUARD, "refused")
     assert house.ask("resume", "venue")["paused"] is False
+    assert "refused" not in house.type("status", "venue").out
     assert house.type("sync", "venue").code == 0
     assert house.type("pause", "nobody").code == ExitCode.CONFIG
 

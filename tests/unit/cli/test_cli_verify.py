@@ -156,6 +156,10 @@ def test_a_retired_pipeline_keeps_its_events_and_a_successor_takes_them_over(hou
     refused = house.type("sync", "venue")
     assert refused.code == ExitCode.GUARD
     assert "retired" in refused.out
+    status = house.ask("status", "venue")
+    assert_fits(status, "status")
+    assert [one["standing"] for one in status["pipelines"]] == ["retired"]
+    assert "calrelay adopt venue takes its events up again" in house.type("status", "venue").out
 
     before = puts(house)
     rename_in_config(house, "venue", "hall")

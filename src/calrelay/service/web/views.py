@@ -8,17 +8,20 @@ from datetime import datetime, time
 from enum import StrEnum
 from typing import Final
 
+from calrelay.config.tenants import tenant_of
 from calrelay.domain.link import Link, State
 from calrelay.domain.words import ago, counted
 from calrelay.domain.zones import ZONE_DATA_VERSION, zone_data_is_old
 from calrelay.ports import DELETED, DELETED_AS_APPROVED, Happening, Hold
 from calrelay.service.daemon import Daemon
 from calrelay.service.freshness import Freshness
+from calrelay.service.refusals import Refusal
 from calrelay.service.standing import Budget, Standing, requests_by_account, standings_of
 from calrelay.service.web.chart import Chart, chart_of
 
 HAPPENED_READ: Final = 300  # lines of a pipeline; many of one pass become one group
 GROUPS_SHOWN: Final = 15
+NAMED: Final = 5  # pipelines in the headline
 CHANGES: Final = ("created", "updated", DELETED, DELETED_AS_APPROVED, "quarantined", "held", "approved", "rejected", "retried", "dropped")
 
 
@@ -60,6 +63,8 @@ class PipelineView:
         """Say what is wrong, of one that is."""
         if self.word == "failed":
             return f"The last pass of {self.name} failed"
+        if self.word == "refused":  # not its first load: that one waits for somebody
+            return f"The last pass of {self.name} was refused"
         last = self.standing.record.last_complete_at
         return f"{self.name} was last read completely {ago(last, self.standing.now)}" if last else f"{self.name} was never read completely"
 
@@ -67,14 +72,27 @@ class PipelineView:
     def mood(self) -> Mood:
         """How much it wants somebody to look."""
         match self.word:
-            case "disabled" | "paused":
+            case "disabled" | "paused" | "retired":
                 return Mood.OFF
             case "in step" | "loaded":
                 return Mood.WELL
-            case "failed" | "stale" | "late":
+            case "failed" | "refused" | "stale" | "late":
                 return Mood.BAD
             case _:
                 return Mood.WAITING
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """The pipelines of one tenant; those of the config itself have none, and an empty name."""
+
+    name: str
+    pipelines: Sequence[PipelineView]
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nobody has to look."""
+        return all(one.mood in (Mood.WELL, Mood.OFF) for one in self.pipelines)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,10 +127,20 @@ class Overview:
     pipelines: Sequence[PipelineView]
     holds: Sequence[Hold]
     quarantine: Sequence[Link]
+    refusals: Sequence[Refusal]
     today: Today
     budgets: Sequence[Budget]
     zone_data: str
     is_zone_data_old: bool
+
+    @property
+    def groups(self) -> Sequence["Tenant"]:
+        """The pipelines by tenant, those of the config itself first, then those that need somebody."""
+        found: dict[str, list[PipelineView]] = {"": []}
+        for one in self.pipelines:
+            found.setdefault(tenant_of(one.name), []).append(one)
+        own, *others = (Tenant(name=name, pipelines=group) for name, group in found.items())
+        return [own, *sorted(others, key=lambda one: one.is_well)]
 
     @property
     def undecided(self) -> Sequence[Hold]:
@@ -123,18 +151,19 @@ class Overview:
     def mood(self) -> Mood:
         """The worst that stands."""
         moods = {one.mood for one in self.pipelines}
-        if Mood.BAD in moods:
+        if Mood.BAD in moods or self.refusals:
             return Mood.BAD
         return Mood.WAITING if Mood.WAITING in moods or self.undecided or self.quarantine else Mood.WELL
 
     @property
     def headline(self) -> str:
         """Say in one sentence how things stand."""
-        bad = [one.trouble for one in self.pipelines if one.mood is Mood.BAD]
+        refused = [f"{one.name} is refused by the config" for one in self.refusals]
+        bad = _some([*refused, *(one.trouble for one in self.pipelines if one.mood is Mood.BAD)])
         waits = [f"{counted(len(self.undecided), 'decision')}" if self.undecided else ""]
         waits.append(f"{counted(len(self.quarantine), 'event')} in quarantine" if self.quarantine else "")
         waiting = " and ".join(word for word in waits if word)
-        loads = [one.name for one in self.pipelines if one.word in ("first load waits", "never run", "refused")]
+        loads = _some([one.name for one in self.pipelines if one.word in ("first load waits", "never run")])
         if bad:
             return f"{'; '.join(bad)}."
         if waiting:
@@ -148,6 +177,12 @@ class Overview:
     @property
     def _waiting(self) -> int:
         return len(self.undecided) + len(self.quarantine)
+
+
+def _some(words: Sequence[str]) -> list[str]:
+    """Return as many as a sentence holds, and how many there are besides."""
+    more = len(words) - NAMED
+    return [*words[:NAMED], f"{more} more"] if more > 0 else list(words)
 
 
 def is_approved(hold: Hold) -> bool:
@@ -177,6 +212,7 @@ def overview(daemon: Daemon) -> Overview:
         pipelines=[_pipeline(daemon, one, freshness.get(one.table.name)) for one in standings],
         holds=[hold for one in standings for hold in one.holds],
         quarantine=[link for name in names for link in relay.ledger.links_in(name, {State.QUARANTINED})],
+        refusals=list(daemon.refusals.values()),
         today=_today(daemon, names, now),
         budgets=requests_by_account(relay.config, standings, now),
         zone_data=ZONE_DATA_VERSION,

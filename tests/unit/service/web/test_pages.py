@@ -342,6 +342,14 @@ async def test_a_pipeline_is_paused_and_resumed_with_a_pass_at_once(browser: Bro
     assert await browser.stand.next_pass() is Reach.COMPLETE
 
 
+async def test_a_pass_that_was_refused_is_not_called_a_first_load(browser: Browser) -> None:
+    browser.stand.source.clock_skew_seconds = 600
+    await a_pass(browser)
+    page = await browser.read()
+    assert "The last pass of venue was refused." in page
+    assert "first load" not in page
+
+
 @pytest.mark.parametrize(
     "path", ["/holds/approve", "/holds/reject", "/quarantine/retry", "/quarantine/drop", "/pipelines/pause", "/pipelines/resume"]
 )
