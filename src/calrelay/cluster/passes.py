@@ -22,6 +22,7 @@ from calrelay.state.turns import SqlTurns, Turn
 
 COMMAND = "worker"
 SOON = timedelta(seconds=5)  # until a pipeline whose accounts are busy is asked for again
+LATER = timedelta(minutes=1)  # until one that our config does not have is offered again, to whoever takes it
 _log = get_logger(__name__)
 
 
@@ -67,8 +68,11 @@ class Passes:
 
     async def _work(self, name: str) -> None:
         pipeline = self._relay.pipelines.get(name)
-        if pipeline is None or self._is_stopping:  # of a config that is newer or older than ours; or somebody else's soon
-            self._turns.put_off(name, SOON)
+        if self._is_stopping:
+            self._turns.release([name])
+            return
+        if pipeline is None:  # of a config that is newer or older than ours
+            self._turns.put_off(name, LATER)
             return
         try:
             async with self._places.taken((pipeline.source.account, pipeline.target.account)):
