@@ -94,7 +94,8 @@ def told(measured: Measured) -> Measured:
     """Say how it goes."""
     print(
         f"{measured.name:>12}  exit {measured.exit_code}  {measured.work:6.2f} s work  {measured.startup:5.2f} s start-up"
-        f"  {measured.cpu:6.2f} s CPU  {measured.peak:5.0f} MB  {measured.reads} reads  {measured.writes} writes  {measured.sent} sent  {measured.held} held",
+        f"  {measured.cpu:6.2f} s CPU  {measured.peak:5.0f} MB"
+        f"  {measured.reads} reads  {measured.writes} writes  {measured.sent} sent  {measured.held} held",
         flush=True,
     )
     return measured

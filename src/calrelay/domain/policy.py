@@ -143,7 +143,7 @@ class Policy:
             location=texts.location,
             content=content,
             participants=event.participants,
-            custom_data=texts.custom_data | ({LOAD_KEY: LOAD_VALUE} if backfilled else {}),
+            custom_data={**texts.custom_data, LOAD_KEY: LOAD_VALUE} if backfilled else texts.custom_data,
         )
 
     def may_create_at(self, now: datetime, zone: str) -> bool:

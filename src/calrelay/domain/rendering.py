@@ -27,7 +27,7 @@ class Rendered:
     title: str
     location: str
     content: str
-    custom_data: dict[str, str]
+    custom_data: Mapping[str, str]
 
 
 class Texts:
@@ -59,7 +59,9 @@ class Texts:
                 title=safe_line(self._title(event), self._region) or UNTITLED,
                 location=safe_line(self._location(event), self._region),
                 content=safe_content(self._content(event), self._region),
-                custom_data=dict(event.custom) | {key: plain(render(event)) for key, render in self._custom.items()},
+                custom_data={**event.custom, **{key: plain(render(event)) for key, render in self._custom.items()}}
+                if self._custom
+                else event.custom,
             )
         except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
             raise MappingError(

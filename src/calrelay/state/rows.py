@@ -192,6 +192,15 @@ def _link_of(row: Row[Any]) -> Link:
         attempts,
         since,
     ) = tuple(row)
+    wanted = _imprint_of(wanted_calendar, wanted_start, wanted_end, wanted_hashes)
+    is_same = (accepted_calendar, accepted_start, accepted_end, accepted_hashes) == (
+        wanted_calendar,
+        wanted_start,
+        wanted_end,
+        wanted_hashes,
+    )
+    # Nearly every link is settled: its two sides are one value.
+    accepted = wanted if is_same else _imprint_of(accepted_calendar, accepted_start, accepted_end, accepted_hashes)
     return Link(
         pipeline=pipeline,
         target=target,
@@ -206,8 +215,8 @@ def _link_of(row: Row[Any]) -> Link:
         backfilled=backfilled,
         source_hash=source_hash,
         basis=_basis_of(zone_data, mapping, config),
-        wanted=_imprint_of(wanted_calendar, wanted_start, wanted_end, wanted_hashes),
-        accepted=_imprint_of(accepted_calendar, accepted_start, accepted_end, accepted_hashes),
+        wanted=wanted,
+        accepted=accepted,
         hold=hold,
         until_changed=until_changed,
         attempts=attempts,
