@@ -19,7 +19,7 @@ from tests.system_local.stage import Stage
 from tests.system_local.test_on_postgresql import keep_state_at
 from tests.system_local.test_processes import Trap
 
-PATIENCE = 60.0
+PATIENCE = 120.0  # of a busy machine
 Processes = list[subprocess.Popen[str]]
 
 
@@ -70,7 +70,7 @@ def is_complete(stage: Stage) -> bool:
 
 def test_two_workers_share_two_pipelines_and_end_well(stage: Stage) -> None:
     with workers(stage, 2) as (one, other):
-        until(lambda: is_complete(stage) and passes(stage, "venue") > 8)
+        until(lambda: is_complete(stage) and passes(stage, "venue") > 6)
         said = [ended(one), ended(other)]
     assert {line["level"] for lines in said for line in lines if "zone" not in line} == {"info"}
     ran = [[line["pipeline"] for line in lines if line["event"] == "pass"] for lines in said]
