@@ -316,8 +316,19 @@ class Ledger(Protocol):
     def pipeline(self, name: str) -> PipelineRecord:
         """Return what is remembered of a pipeline; a new one's record when there is none."""
 
-    def save_pipeline(self, record: PipelineRecord) -> None:
-        """Remember a pipeline."""
+    def note_pipeline(
+        self,
+        name: str,
+        *,
+        is_paused: bool | None = None,
+        first_complete_at: datetime | None = None,
+        last_complete_at: datetime | None = None,
+        last_read_at: datetime | None = None,
+    ) -> None:
+        """Remember what is given of a pipeline, and leave the rest as it is now: another process may have changed it since it was read.
+
+        `first_complete_at` stays what it was once it is known.
+        """
 
     def links(self, pipeline: str, source_ids: Collection[SourceId]) -> dict[SourceId, Link]:
         """Return the links of these events that exist. Any number of ids."""

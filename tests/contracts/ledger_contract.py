@@ -47,11 +47,20 @@ class LedgerContract:
     def test_an_unknown_pipeline_has_a_new_record(self, ledger: OperatorsLedger) -> None:
         assert ledger.pipeline("venue") == PipelineRecord(name="venue")
 
-    def test_a_pipeline_is_remembered_and_replaced(self, ledger: OperatorsLedger) -> None:
-        ledger.save_pipeline(PipelineRecord(name="venue", is_paused=True, last_read_at=NOON))
-        record = PipelineRecord(name="venue", first_complete_at=NOON, last_complete_at=NOON + HOUR, last_read_at=NOON + HOUR)
-        ledger.save_pipeline(record)
-        assert ledger.pipeline("venue") == record
+    def test_what_is_noted_of_a_pipeline_leaves_the_rest_as_another_process_made_it(self, ledger: OperatorsLedger) -> None:
+        """A pause during a pass, and a first load that ends during a decision, are not lost."""
+        ledger.note_pipeline("venue", is_paused=True)
+        ledger.note_pipeline("venue", first_complete_at=NOON, last_complete_at=NOON, last_read_at=NOON)
+        paused = PipelineRecord(name="venue", is_paused=True, first_complete_at=NOON, last_complete_at=NOON, last_read_at=NOON)
+        assert ledger.pipeline("venue") == paused
+        ledger.note_pipeline("venue", is_paused=False)
+        ledger.note_pipeline("venue", last_read_at=NOON + HOUR)
+        assert ledger.pipeline("venue") == dataclasses.replace(paused, is_paused=False, last_read_at=NOON + HOUR)
+
+    def test_a_first_load_is_over_once(self, ledger: OperatorsLedger) -> None:
+        ledger.note_pipeline("venue", first_complete_at=NOON)
+        ledger.note_pipeline("venue", first_complete_at=NOON + HOUR, last_complete_at=NOON + HOUR)
+        assert ledger.pipeline("venue") == PipelineRecord(name="venue", first_complete_at=NOON, last_complete_at=NOON + HOUR)
 
     # --- links ---
 
@@ -355,7 +364,7 @@ class LedgerContract:
     # --- whole pipelines ---
 
     def test_a_renamed_pipeline_keeps_everything(self, ledger: OperatorsLedger) -> None:
-        ledger.save_pipeline(PipelineRecord(name="venue", first_complete_at=NOON))
+        ledger.note_pipeline("venue", first_complete_at=NOON)
         ledger.store([a_link()], [a_happening()])
         ledger.save_holds("venue", [a_hold()])
         ledger.record_pass(a_pass())
@@ -376,7 +385,7 @@ class LedgerContract:
         assert list(ledger.all_links("venue")) == [a_link()]
 
     def test_a_forgotten_pipeline_leaves_its_generations(self, ledger: OperatorsLedger) -> None:
-        ledger.save_pipeline(PipelineRecord(name="venue", first_complete_at=datetime(2026, 1, 1, tzinfo=UTC)))
+        ledger.note_pipeline("venue", first_complete_at=datetime(2026, 1, 1, tzinfo=UTC))
         ledger.store([a_link(generation=2), a_link(2, pipeline="terrace")], [a_happening()])
         ledger.save_holds("venue", [a_hold()])
         ledger.record_pass(a_pass())

@@ -33,8 +33,23 @@ class MemoryLedger:
     def pipeline(self, name: str) -> PipelineRecord:
         return self._pipelines.get(name, PipelineRecord(name=name))
 
-    def save_pipeline(self, record: PipelineRecord) -> None:
-        self._pipelines[record.name] = record
+    def note_pipeline(
+        self,
+        name: str,
+        *,
+        is_paused: bool | None = None,
+        first_complete_at: datetime | None = None,
+        last_complete_at: datetime | None = None,
+        last_read_at: datetime | None = None,
+    ) -> None:
+        known = self.pipeline(name)
+        self._pipelines[name] = PipelineRecord(
+            name=name,
+            is_paused=known.is_paused if is_paused is None else is_paused,
+            first_complete_at=known.first_complete_at or first_complete_at,
+            last_complete_at=last_complete_at or known.last_complete_at,
+            last_read_at=last_read_at or known.last_read_at,
+        )
 
     def forget_pipeline(self, name: str) -> None:
         self._links = {key: link for key, link in self._links.items() if link.pipeline != name}

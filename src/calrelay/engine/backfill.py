@@ -71,11 +71,10 @@ def is_sound(report: PassReport) -> bool:
 def _end_first_load(pipeline: Pipeline, span: Span) -> None:
     """A load over the whole window was a first complete pass: what is new after it is new."""
     now = pipeline.clock()
-    record = pipeline.ledger.pipeline(pipeline.name)
     window = pipeline.window.at(now)
     covers = span.begin <= now and span.end >= window.end - timedelta(days=1)
-    if record.first_complete_at is None and covers:
-        pipeline.ledger.save_pipeline(dataclasses.replace(record, first_complete_at=now))
+    if covers:
+        pipeline.ledger.note_pipeline(pipeline.name, first_complete_at=now)
 
 
 def merge_steps(pipeline: str, started_at: datetime, steps: Sequence[Step]) -> PassReport:

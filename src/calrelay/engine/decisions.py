@@ -113,10 +113,9 @@ def retag(ledger: Ledger, links: Iterable[Link], mode: MessageMode, *, clock: Cl
 
 def set_paused(ledger: Ledger, pipeline: str, *, is_paused: bool) -> bool:
     """Pause or resume a pipeline; return whether that changed anything."""
-    record = ledger.pipeline(pipeline)
-    if record.is_paused is is_paused:
+    if ledger.pipeline(pipeline).is_paused is is_paused:
         return False
-    ledger.save_pipeline(dataclasses.replace(record, is_paused=is_paused))
+    ledger.note_pipeline(pipeline, is_paused=is_paused)
     return True
 
 

@@ -61,22 +61,14 @@ def close_done(pipeline: Pipeline, sent: Collection[SourceId]) -> None:
 def remember_pipeline(pipeline: Pipeline, order: Order, report: PassReport, *, now: datetime) -> None:
     """Note how far the pipeline has come; a first load ends with its first complete pass.
 
-    The record is read anew: the operator may have paused the pipeline while the pass was at work.
+    Nothing else of the record is written: the operator may have paused the pipeline while the pass was at work.
     """
     if report.outcome is Outcome.FAILED or order.reach is Reach.IDS or order.is_load:
         return
     if any(problem.exit_code == ExitCode.VENDOR for problem in report.problems):
         return
-    record = pipeline.ledger.pipeline(pipeline.name)
     complete = now if report.is_complete else None
-    pipeline.ledger.save_pipeline(
-        dataclasses.replace(
-            record,
-            last_read_at=now,
-            last_complete_at=complete or record.last_complete_at,
-            first_complete_at=record.first_complete_at or complete,
-        )
-    )
+    pipeline.ledger.note_pipeline(pipeline.name, last_read_at=now, last_complete_at=complete, first_complete_at=complete)
 
 
 def count_dry_run(

@@ -182,7 +182,7 @@ def _upsert(table: Table, only: frozenset[str], *, is_on_server: bool) -> "sqlit
     insert = _insert_on_server(table) if is_on_server else sqlite.insert(table)
     keys = [column.name for column in table.primary_key]
     changed = [column.name for column in table.columns if column.name not in keys and (not only or column.name in only)]
-    return insert.on_conflict_do_update(index_elements=keys, set_={name: insert.excluded[name] for name in changed})
+    return insert.on_conflict_do_update(index_elements=keys, set_={name: insert.excluded[name] for name in changed or keys})
 
 
 def _insert_on_server(table: Table) -> "postgresql.Insert":

@@ -75,10 +75,20 @@ class SqlLedger:
         with self._database.reading() as connection:
             return pipelines.record_of(connection, name)
 
-    def save_pipeline(self, record: PipelineRecord) -> None:
-        """Remember a pipeline; its lease is left alone."""
-        with self._writing(record.name) as connection:
-            pipelines.save(connection, self._database, record)
+    def note_pipeline(
+        self,
+        name: str,
+        *,
+        is_paused: bool | None = None,
+        first_complete_at: datetime | None = None,
+        last_complete_at: datetime | None = None,
+        last_read_at: datetime | None = None,
+    ) -> None:
+        """Remember what is given of a pipeline; see `ports.Ledger`. Its lease is left alone."""
+        times = {"first_complete_at": first_complete_at, "last_complete_at": last_complete_at, "last_read_at": last_read_at}
+        given = {column: value for column, value in {"is_paused": is_paused, **times}.items() if value is not None}
+        with self._writing(name) as connection:
+            pipelines.note(connection, self._database, name, given)
 
     def forget_pipeline(self, name: str) -> None:
         """Forget a pipeline and its links; its external ids become free, their generations stay remembered."""

@@ -1,6 +1,7 @@
 """What is remembered of a pipeline as a whole: its record, its other name, its end. Inside the caller's transaction."""
 
 import dataclasses
+from collections.abc import Mapping
 
 from sqlalchemy import Connection, delete, select, update
 
@@ -31,16 +32,13 @@ def record_of(connection: Connection, name: str) -> PipelineRecord:
     )
 
 
-def save(connection: Connection, database: Database, record: PipelineRecord) -> None:
-    """Remember a record; the columns of the lease stay as they are."""
-    values = {
-        "name": record.name,
-        "is_paused": record.is_paused,
-        "first_complete_at": record.first_complete_at,
-        "last_complete_at": record.last_complete_at,
-        "last_read_at": record.last_read_at,
-    }
-    connection.execute(database.upsert(_PIPELINE, only=values), values)
+def note(connection: Connection, database: Database, name: str, given: Mapping[str, object]) -> None:
+    """Remember these columns of a pipeline and leave the others as they are; `first_complete_at` stays what it was once it is known."""
+    values = {column: value for column, value in given.items() if column != "first_complete_at"}
+    connection.execute(database.upsert(_PIPELINE, only=values or ("name",)), {"is_paused": False, **values, "name": name})
+    if first := given.get("first_complete_at"):  # the row is ours by now, until the transaction ends
+        is_first = (_PIPELINE.c.name == name, _PIPELINE.c.first_complete_at.is_(None))
+        connection.execute(update(_PIPELINE).where(*is_first).values(first_complete_at=first))
 
 
 def forget(connection: Connection, name: str) -> None:
@@ -56,7 +54,8 @@ def rename(connection: Connection, database: Database, old: str, new: str) -> No
     """Give everything of a pipeline its new name. Raises StateError when that one is in use."""
     if any(connection.scalar(select(table.c.pipeline).where(table.c.pipeline == new).limit(1)) for table in _NAMING):
         raise StateError(f"there is a pipeline {new} already", remedy=f"choose another name, or `calrelay retire {new}` first")
-    save(connection, database, dataclasses.replace(record_of(connection, old), name=new))
+    record = dataclasses.asdict(record_of(connection, old))
+    note(connection, database, new, {column: value for column, value in record.items() if column != "name" and value is not None})
     _forget_record(connection, old)
     for table in _NAMING:
         connection.execute(update(table).where(table.c.pipeline == old).values(pipeline=new))

@@ -1,6 +1,5 @@
 """What an operator is told: once when it begins, once when it ends, and never anything that disturbs a pass."""
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -208,7 +207,7 @@ async def test_a_restart_tells_nothing_again_and_still_tells_the_end(desk: Desk)
 
 async def test_a_pause_ends_no_trouble(desk: Desk) -> None:
     await desk.hear(refused())
-    desk.bench.ledger.save_pipeline(dataclasses.replace(desk.bench.ledger.pipeline("venue"), is_paused=True))
+    desk.bench.ledger.note_pipeline("venue", is_paused=True)
     assert await desk.hear(a_report(Outcome.REFUSED, GuardRefused("pipeline venue is paused", remedy="calrelay resume venue"))) == []
 
 

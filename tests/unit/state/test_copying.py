@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from calrelay.errors import StateError
-from calrelay.ports import DELETED, PipelineRecord
+from calrelay.ports import DELETED
 from calrelay.state.copying import TABLES, copy_state, pipelines_in
 from calrelay.state.database import Database, open_database
 from calrelay.state.ledger import SqlLedger
@@ -43,7 +43,7 @@ def fill(database: Database) -> None:
     ledger = SqlLedger(database)
     ledger.store([a_link(number, pipeline="venue") for number in range(2500)], [a_happening(n, DELETED) for n in range(3)])
     ledger.store([a_link(1, pipeline="terrace", target="elsewhere")])
-    ledger.save_pipeline(PipelineRecord(name="venue", is_paused=True, last_read_at=NOON))
+    ledger.note_pipeline("venue", is_paused=True, last_read_at=NOON)
     ledger.save_holds("venue", [a_hold()])
     ledger.record_pass(a_pass())
     ledger.save_memo("calendar:reminders:Main Hall", "1000030001", NOON)
@@ -119,5 +119,5 @@ _MEDDLE = {
 def test_pipelines_are_known_by_their_record_or_their_links(opened: Open) -> None:
     database = opened("sqlite")
     SqlLedger(database).store([a_link(1, pipeline="venue")])
-    SqlLedger(database).save_pipeline(PipelineRecord(name="studio"))
+    SqlLedger(database).note_pipeline("studio")
     assert pipelines_in(database) == ["studio", "venue"]

@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import create_engine
 
 from calrelay.errors import Busy, ExitCode, LeaseLost, Stops
-from calrelay.ports import PipelineRecord
 from calrelay.state.advisory import Sharing
 from calrelay.state.database import Database
 from calrelay.state.ledger import SqlLedger
@@ -47,7 +46,7 @@ def lose(database: Database, pipeline: str = "venue") -> None:
 WRITES: dict[str, Callable[[SqlLedger], object]] = {
     "store": lambda ledger: ledger.store([a_link()]),
     "store a happening": lambda ledger: ledger.store([], [a_happening(1, "created")]),
-    "save_pipeline": lambda ledger: ledger.save_pipeline(PipelineRecord(name="venue", is_paused=True)),
+    "note_pipeline": lambda ledger: ledger.note_pipeline("venue", is_paused=True),
     "save_holds": lambda ledger: ledger.save_holds("venue", [a_hold()]),
     "save_memo": lambda ledger: ledger.save_memo("calendar:reminders:Main Hall", "1000030001", NOON),
     "record_pass": lambda ledger: ledger.record_pass(a_pass()),
@@ -128,7 +127,7 @@ def test_a_lease_that_ran_out_while_the_database_was_away_is_taken_up_again(plac
 
 def test_a_writer_stopped_in_mid_transaction_does_not_keep_a_pass_out(place: Place, database: Database) -> None:
     """Who wants the lease does not wait for the row; it is told at once."""
-    SqlLedger(database).save_pipeline(PipelineRecord(name="venue"))
+    SqlLedger(database).note_pipeline("venue")
     with place.open() as other, database.writing("venue"):
         begin = time.monotonic()
         with pytest.raises(Busy):
