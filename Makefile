@@ -26,7 +26,7 @@ test-system: $(VENV)/.system ## what needs root or Debian packages
 
 soak: $(VENV)/.test ## the daemon for SOAK seconds against vendors that misbehave, killed on the way; then EXAMPLES random lives; SEED=… repeats
 	$(BIN)/python -m tests.soak --seconds $(SOAK) $(if $(SEED),--seed $(SEED))
-	$(if $(filter 0,$(EXAMPLES)),,CALRELAY_SOAK_EXAMPLES=$(EXAMPLES) $(BIN)/pytest -n auto tests/properties)
+	$(if $(filter 0,$(EXAMPLES)),,CALRELAY_SOAK_EXAMPLES=$(EXAMPLES) $(BIN)/pytest -n auto --timeout 0 tests/properties)
 
 soak-cluster: $(VENV)/.test ## three workers on a PostgreSQL for SOAK seconds, killed, suspended and ended, the server restarted; SEED=… repeats
 	$(BIN)/python -m tests.soak_cluster --seconds $(SOAK) $(if $(SEED),--seed $(SEED))
