@@ -22,10 +22,10 @@ from pathlib import Path
 from sqlalchemy import Engine, create_engine, text
 
 from calrelay.ports import TokenPair
-from calrelay.simulators.apptoto import ApptotoSimulator
+from calrelay.simulators.apptoto.simulator import ApptotoSimulator
 from calrelay.simulators.faults import Journal
 from calrelay.simulators.server import FREE_PORTS, SimulatorServer
-from calrelay.simulators.tripleseat import TripleseatSimulator
+from calrelay.simulators.tripleseat.simulator import TripleseatSimulator
 from calrelay.simulators.worlds import populate_tripleseat
 from calrelay.state.database import open_database
 from calrelay.state.tokens import SqlTokenStore

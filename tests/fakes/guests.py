@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from calrelay.simulators.people import Person
-from calrelay.simulators.tripleseat import TripleseatSimulator
-from calrelay.simulators.tripleseat_places import ALDER_HOUSE, to_wall_clock
-from calrelay.simulators.tripleseat_rows import an_event_row
+from calrelay.simulators.tripleseat.places import ALDER_HOUSE, to_wall_clock
+from calrelay.simulators.tripleseat.rows import an_event_row
+from calrelay.simulators.tripleseat.simulator import TripleseatSimulator
 
 FIRST_ID = 61_000_001
 LENGTH = timedelta(hours=2)

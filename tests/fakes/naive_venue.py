@@ -8,7 +8,7 @@ import pytz
 
 from calrelay.domain.link import TAGS, MessageMode
 from calrelay.domain.rendering import TITLE
-from calrelay.simulators.apptoto_events import StoredEvent
+from calrelay.simulators.apptoto.events import StoredEvent
 from calrelay.simulators.people import Person
 from tests.fakes.guests import FIRST_ID, LENGTH, a_guest_of
 from tests.fakes.simulated_venue import WINDOW, Rules

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Coroutine, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -11,7 +11,9 @@ from calrelay.domain.guard import Limit, Limits
 from calrelay.domain.link import Basis, CalendarId, MessageMode
 from calrelay.domain.policy import CalendarRef, Filter, Match, NamedRoute, Policy, Route
 from calrelay.domain.rendering import TITLE, Texts
-from calrelay.domain.window import Window
+from calrelay.domain.window import Span, Window
+from calrelay.engine.backfill import Step, backfill
+from calrelay.engine.newcomers import Arrivals
 from calrelay.engine.order import Order, Reach
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport
@@ -19,10 +21,10 @@ from calrelay.engine.sync import run_pass
 from calrelay.http.client import VendorClient
 from calrelay.http.pacing import Pacer
 from calrelay.ports import TokenPair
-from calrelay.simulators.apptoto import ApptotoSimulator
-from calrelay.simulators.apptoto_events import StoredEvent
+from calrelay.simulators.apptoto.events import StoredEvent
+from calrelay.simulators.apptoto.simulator import ApptotoSimulator
 from calrelay.simulators.faults import SimulatedClock
-from calrelay.simulators.tripleseat import TripleseatSimulator
+from calrelay.simulators.tripleseat.simulator import TripleseatSimulator
 from calrelay.state.database import Database, open_in_memory
 from calrelay.state.ledger import SqlLedger
 from calrelay.state.tokens import SqlTokenStore
@@ -108,16 +110,29 @@ class Venue:
     ) -> PassReport | None:
         """Run one pass; None when the process died, after which the next one starts anew."""
         command = "plan" if is_dry_run else "adopt" if adopts_only else "sync"
-        order = Order(command=command, reach=reach, adopts_only=adopts_only, is_dry_run=is_dry_run)
+        return self.obey(Order(command=command, reach=reach, adopts_only=adopts_only, is_dry_run=is_dry_run), dies_at=dies_at)
+
+    def obey(self, order: Order, *, dies_at: int | None = None, arrivals: Arrivals | None = None) -> PassReport | None:
+        """Run the pass that is asked for, as `sync`."""
+        return self._mortal(run_pass(self.pipeline, order, arrivals=arrivals), dies_at)
+
+    def load(self, span: Span, mode: MessageMode, *, dies_at: int | None = None) -> list[Step] | None:
+        """Load a span chunk by chunk; None when the process died."""
+
+        async def steps() -> list[Step]:
+            return [step async for step in backfill(self.pipeline, span, mode, lock=nullcontext)]
+
+        return self._mortal(steps(), dies_at)
+
+    def _mortal(self, work: Coroutine[Any, Any, Found], dies_at: int | None) -> Found | None:
         self.fate.arm(dies_at)
         try:
-            report: PassReport = self._loop.run(run_pass(self.pipeline, order))
+            return self.run(work)
         except BaseException:  # a task group wraps what killed it
             if not self.fate.is_dead:
                 raise
             self.restart()
             return None
-        return report
 
     def restart(self) -> None:
         """Start the process anew; the one before is gone without a word."""

@@ -15,21 +15,25 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from calrelay.domain.guard import HoldKind
-from calrelay.domain.link import Link, MessageMode, State
+from calrelay.domain.event import SourceId
+from calrelay.domain.guard import Earlier, HoldKind
+from calrelay.domain.link import ExternalId, Link, MessageMode, State
 from calrelay.domain.rendering import TITLE
+from calrelay.domain.window import Span
 from calrelay.engine import decisions
-from calrelay.engine.order import Reach
+from calrelay.engine.backfill import Step
+from calrelay.engine.order import Order, Reach
 from calrelay.engine.report import Outcome, PassReport
 from calrelay.errors import ExitCode
 from calrelay.ports import Hold
-from calrelay.simulators.apptoto_events import StoredEvent
-from calrelay.simulators.apptoto_messages import Purpose
-from calrelay.simulators.apptoto_settings import AfterDelete, BadEvents
+from calrelay.simulators.apptoto.events import StoredEvent
+from calrelay.simulators.apptoto.messages import Purpose
+from calrelay.simulators.apptoto.settings import AfterDelete, BadEvents
 from calrelay.simulators.faults import Fault, Kind, When
-from calrelay.simulators.tripleseat_events import Stamp
-from calrelay.simulators.tripleseat_places import ALDER_HOUSE, to_wall_clock
-from calrelay.simulators.tripleseat_settings import Deletion
+from calrelay.simulators.tripleseat.events import Stamp
+from calrelay.simulators.tripleseat.places import ALDER_HOUSE, to_wall_clock
+from calrelay.simulators.tripleseat.settings import Deletion
+from tests.fakes.comings import Comings
 from tests.fakes.guests import FIRST_ID, base_of, book
 from tests.fakes.naive_venue import DAY, HERE, NEW_YORK, UNKNOWN_STATUS, Booking, Fit, complaints, exceeds, tag_of
 from tests.fakes.simulated_venue import NOW, SMALL_LIMITS, Rules, Venue
@@ -38,10 +42,13 @@ SOAK = int(os.environ.get("CALRELAY_SOAK_EXAMPLES", "0"))
 HOUR = timedelta(hours=1)
 ROOMS = {"Main Hall": 90001, "Terrace": 90002, "Cellar": 90003}
 MOVES = (HOUR, -HOUR, timedelta(minutes=15), 3 * DAY, -12 * DAY, 12 * DAY, 100 * DAY, -100 * DAY)
+Shown = tuple[int, str, datetime, str]  # id, title, start and content of an entry
 KEPT_BACK = frozenset({State.HELD, State.QUARANTINED, State.IGNORED, State.RELEASED, State.WAITING})
 BOOKINGS = 14
+MEANWHILE = ("booked", "moved", "cancelled", "elsewhere", "deleted", "back")
 
 which = st.integers(0, 10_000)
+some = st.lists(which, min_size=1, max_size=5)
 rooms = st.sampled_from(sorted(ROOMS))
 statuses = st.sampled_from(["DEFINITE", "DEFINITE", "LOST", "LOST", "TENTATIVE", "CLOSED", UNKNOWN_STATUS])
 when = st.sampled_from(When)
@@ -77,11 +84,15 @@ class VenueLife(RuleBasedStateMachine):
             setattr(self.venue.apptoto.settings, name, value)
         self.books: dict[int, Booking] = {}
         self.wanted_once: set[tuple[str, str]] = set()  # base and address: who may ever be messaged about what
-        self.tags: dict[int, MessageMode] = {}  # by the target's id
+        self.tags: dict[int, set[MessageMode]] = {}  # those it may have, by the target's id
         self.modes: dict[str, set[MessageMode]] = {}  # in force while a booking was known, by base
         self.deletes: list[tuple[datetime, int]] = []  # which nobody had approved
         self.blind_until = NOW  # a death, or a lost database, may hide a delete from the guard's memory
-        self.rejected: dict[str, tuple[Booking, Rules]] = {}
+        self.rejected: dict[str, tuple[Booking, Rules]] = {}  # or dropped from quarantine
+        self.released: set[str] = set()
+        self.ignored: dict[str, list[Shown]] = {}  # for good, and what the target had of it
+        self.retagged: dict[int, MessageMode] = {}  # by the target's id
+        self.earlier = Earlier()  # what webhooks let through since the last scheduled pass
         self.versions = 1  # that of the rules it begins with
 
     def teardown(self) -> None:
@@ -228,14 +239,49 @@ class VenueLife(RuleBasedStateMachine):
             return
         hold = held[number % len(held)]
         decisions.reject(self.venue.ledger, hold.id, clock=self.venue.clock.now)
-        if hold.kind not in (HoldKind.FILTER, HoldKind.ROUTE):
-            for item in hold.items:
-                known = self.books[int(item.source_id) - FIRST_ID]
+        for item in hold.items:
+            known = self.books[int(item.source_id) - FIRST_ID]
+            if hold.kind in (HoldKind.FILTER, HoldKind.ROUTE):
+                self.released.add(known.base)
+            else:
                 self.rejected[known.base] = (known, self.venue.rules)
 
     @rule()
     def quarantine_is_retried(self) -> None:
         decisions.retry(self.venue.ledger, ["venue"], [], clock=self.venue.clock.now)
+
+    @rule(number=which)
+    def a_refused_event_is_dropped(self, number: int) -> None:
+        if refused := [link for link in self.links().values() if link.state is State.QUARANTINED]:
+            dropped = refused[number % len(refused)]
+            decisions.drop(self.venue.ledger, ["venue"], dropped.external_id, clock=self.venue.clock.now)
+            self.rejected[dropped.base_id] = (self.books[int(dropped.source_id) - FIRST_ID], self.venue.rules)
+
+    @rule(number=which)
+    def an_event_is_ignored(self, number: int) -> None:
+        base = self.one(number).base
+        if base in self.links():
+            decisions.ignore(self.venue.ledger, ExternalId(base), clock=self.venue.clock.now)
+            self.ignored[base] = self.shown(base)
+
+    @rule(number=which)
+    def an_event_is_no_longer_ignored(self, number: int) -> None:
+        if left_alone := [link.base_id for link in self.links().values() if link.state is State.IGNORED]:
+            base = left_alone[number % len(left_alone)]
+            decisions.unignore(self.venue.ledger, base, clock=self.venue.clock.now)
+            self.ignored.pop(base, None)
+            self.rejected.pop(base, None)
+
+    @rule(numbers=st.one_of(some, st.none()), mode=st.sampled_from(MessageMode))
+    def events_are_retagged(self, numbers: list[int] | None, mode: MessageMode) -> None:
+        """Some, or all that are at the target."""
+        chosen = None if numbers is None else {self.one(number).base for number in numbers}
+        links = [link for base, link in self.links().items() if (link.is_live if chosen is None else base in chosen)]
+        for link in decisions.retag(self.venue.ledger, links, mode, clock=self.venue.clock.now):
+            self.modes.setdefault(link.base_id, set()).add(mode)
+            for number, *_ in self.shown(link.base_id):
+                self.tags.setdefault(number, set()).add(mode)
+                self.retagged[number] = mode
 
     # --- what goes wrong ---
 
@@ -292,6 +338,10 @@ class VenueLife(RuleBasedStateMachine):
         self.venue.lose_database()
         self.blind_until = self.now + DAY
         self.rejected.clear()
+        self.released.clear()
+        self.ignored.clear()
+        self.retagged.clear()
+        self.earlier = Earlier()
         if adopts:
             before = self.venue.asked("PUT"), self.venue.asked("DELETE")
             self.pass_over(adopts_only=True)
@@ -314,6 +364,35 @@ class VenueLife(RuleBasedStateMachine):
     @rule(point=st.integers(6, 30))
     def a_quick_pass_that_dies(self, point: int) -> None:
         self.pass_over(reach=Reach.QUICK, dies_at=point)
+
+    @precondition(lambda self: self.is_loaded())
+    @rule(numbers=some, dies_at=st.one_of(st.none(), st.integers(2, 25)))
+    def a_webhook(self, numbers: list[int], dies_at: int | None) -> None:
+        """It names events by id; some may never have been booked."""
+        self.pass_over(self.a_look_at(numbers), dies_at=dies_at)
+
+    @precondition(lambda self: self.is_loaded())
+    @rule(first=which, count=st.integers(4, 7), after=st.integers(1, 2), edits=some, what=st.sampled_from(MEANWHILE), by_id=st.booleans())
+    def a_pass_into_which_newcomers_come(self, first: int, count: int, after: int, edits: list[int], what: str, *, by_id: bool) -> None:
+        """A pass with several batches to send; between two of them bookings change, and are looked at."""
+        for number in range(first, first + count):
+            self.a_new_name(number)
+        look = self.a_look_at(edits) if by_id else Order(command="run", reach=Reach.QUICK, earlier=self.earlier)
+        self.pass_over(arrivals=Comings(self.venue, look, lambda: self.change(what, edits), after=after))
+
+    @rule(
+        begins=st.sampled_from([-1, 0, 5]),
+        weeks=st.integers(1, 10),
+        mode=st.sampled_from(MessageMode),
+        dies_at=st.one_of(st.none(), st.integers(0, 90)),
+        resumes=st.booleans(),
+    )
+    def a_load(self, begins: int, weeks: int, mode: MessageMode, dies_at: int | None, *, resumes: bool) -> None:
+        """A backfill, which may die, and may be typed again."""
+        begin = self.now + begins * DAY
+        span = Span(begin=begin, end=begin + weeks * 7 * DAY)
+        if self.load(span, mode, dies_at) is None and resumes:
+            self.load(span, mode, None)
 
     @rule()
     def a_dry_run(self) -> None:
@@ -393,20 +472,79 @@ class VenueLife(RuleBasedStateMachine):
             if known.fit(rules, self.now) in (Fit.WANTED, Fit.UNKNOWN):
                 self.wanted_once |= {(known.base, address) for address in known.addresses}
 
-    def pass_over(self, *, reach: Reach = Reach.COMPLETE, adopts_only: bool = False, dies_at: int | None = None) -> PassReport | None:
+    def pass_over(
+        self,
+        order: Order | None = None,
+        *,
+        reach: Reach = Reach.COMPLETE,
+        adopts_only: bool = False,
+        dies_at: int | None = None,
+        arrivals: Comings | None = None,
+    ) -> PassReport | None:
         """Run a pass and look at what it did."""
+        order = order or Order(command="adopt" if adopts_only else "sync", reach=reach, adopts_only=adopts_only)
         self.note_wishes()
         before, live = {event.id: event for event in self.venue.live}, self.venue.ledger.count_live("venue")
         approved = {item.source_id for hold in self.holds() for item in hold.items if item.approved_at is not None}
-        report = self.venue.sync(reach, adopts_only=adopts_only, dies_at=dies_at)
+        report = self.venue.obey(order, dies_at=dies_at, arrivals=arrivals)
         self.note_wishes()  # bookings may have changed between two pages
         if report is None:
             self.blind_until = self.now + DAY
+        elif order.reach is Reach.IDS:
+            self.earlier = self.earlier.with_passed(report.passed)
+        elif report.outcome in (Outcome.OK, Outcome.PARTIAL):
+            self.earlier = Earlier()
         after = {event.id for event in self.venue.live}
         gone = [event for number, event in before.items() if number not in after]
-        self.check_deletes([event for event in gone if base_of(event.external_id).removeprefix("ts-") not in approved], live)
+        most = max(live, self.venue.ledger.count_live("venue") + len(gone)) if arrivals else live  # a look counts what was sent before it
+        self.check_deletes([event for event in gone if base_of(event.external_id).removeprefix("ts-") not in approved], most)
         self.check_tags()
         return report
+
+    def load(self, span: Span, mode: MessageMode, dies_at: int | None) -> list[Step] | None:
+        """Run a backfill and look at what it did: it deletes nothing, and marks what it creates as it was told."""
+        self.note_wishes()
+        for known in self.books.values():
+            self.modes[known.base].add(mode)
+        before = {event.id for event in self.venue.live}
+        steps = self.venue.load(span, mode, dies_at=dies_at)
+        self.note_wishes()
+        if steps is None:
+            self.blind_until = self.now + DAY
+        after = {event.id: event for event in self.venue.live}
+        assert before <= after.keys()
+        assert all(tag_of(event) is mode for number, event in after.items() if number not in before)
+        self.check_tags()
+        return steps
+
+    def a_look_at(self, numbers: list[int]) -> Order:
+        """What the daemon asks for when webhooks name these."""
+        ids = frozenset(SourceId(str(FIRST_ID + number % (BOOKINGS + 2))) for number in numbers)
+        return Order(command="webhook", reach=Reach.IDS, ids=ids, earlier=self.earlier)
+
+    def change(self, what: str, numbers: list[int]) -> None:
+        """Let something happen to these at the source."""
+        for number in numbers:
+            match what:
+                case "booked" if len(self.books) < BOOKINGS:
+                    self.a_booking(number % 60, "Main Hall", "DEFINITE")
+                case "moved":
+                    self.a_move(number, MOVES[number % len(MOVES)])
+                case "cancelled":
+                    self.another_status(number, "LOST")
+                case "elsewhere":
+                    self.another_room(number, sorted(ROOMS)[number % len(ROOMS)])
+                case "deleted":
+                    self.a_deletion(number, Deletion.GONE)
+                case "back":
+                    self.some_return(number, 1)
+
+    def is_loaded(self) -> bool:
+        return self.venue.ledger.pipeline("venue").first_complete_at is not None
+
+    def shown(self, base: str) -> list[Shown]:
+        """What the target shows of a booking."""
+        return [(e.id, e.title, e.start_time, e.content) for e in self.venue.live if base_of(e.external_id) == base]
 
     def check_deletes(self, gone: list[StoredEvent], live: int) -> None:
         recent = sum(number for at, number in self.deletes if at > self.now - DAY) if self.now >= self.blind_until else 0
@@ -416,10 +554,10 @@ class VenueLife(RuleBasedStateMachine):
             self.deletes.append((self.now, len(gone)))
 
     def check_tags(self) -> None:
-        """How a new event is marked stays with it (rule 16)."""
+        """How a new event is marked stays with it (rule 16), unless somebody asks for another mark."""
         for event in self.venue.live:
-            tag = self.tags.setdefault(event.id, tag_of(event))
-            assert tag_of(event) is tag
+            tag = tag_of(event)
+            assert tag in self.tags.setdefault(event.id, {tag})
             assert tag in self.modes[base_of(event.external_id)]
 
     def quiet_pass(self) -> PassReport:
@@ -441,10 +579,13 @@ class VenueLife(RuleBasedStateMachine):
                 assert link.reason
                 assert link.state is not State.HELD or link.external_id in held
                 self.check_rejection(known, link)
+                self.check_ignored(known, link)
                 continue
+            assert known.base not in self.ignored
             assert link is None or link.state is State.SETTLED
             wrong = complaints(known, there, self.venue.rules, self.now, calendars)
             assert not wrong, (known, link, wrong)
+            self.check_retagged(known, there)
 
     def check_rejection(self, known: Booking, link: Link) -> None:
         """What was rejected is left alone until its row changes, and no longer."""
@@ -453,6 +594,21 @@ class VenueLife(RuleBasedStateMachine):
             both_gone = {then.fit(rules, self.now), known.fit(self.venue.rules, self.now)}.isdisjoint({Fit.WANTED, Fit.UNKNOWN})
             same = both_gone or (then == known and then.start(rules) == known.start(self.venue.rules))
             assert same, f"{known} is ignored, and was {then} when it was rejected"
+
+    def check_ignored(self, known: Booking, link: Link) -> None:
+        """What is left alone somebody said to leave alone, and what is ignored for good stays as it was."""
+        if link.state is State.RELEASED:
+            assert known.base in self.released
+        if link.state is State.IGNORED:
+            assert known.base in (self.rejected if link.until_changed else self.ignored)
+        if known.base in self.ignored:
+            assert link.state is State.IGNORED
+            assert self.shown(known.base) == self.ignored[known.base]
+
+    def check_retagged(self, known: Booking, there: list[StoredEvent]) -> None:
+        """The mark that somebody asked for has come to the target."""
+        if known.fit(self.venue.rules, self.now) in (Fit.WANTED, Fit.UNKNOWN):
+            assert all(tag_of(event) is self.retagged.get(event.id, tag_of(event)) for event in there)
 
 
 QUIRKS: dict[str, dict[str, object]] = {

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from calrelay.domain.event import Event
 from calrelay.domain.people import Role
 from calrelay.errors import MappingError
-from calrelay.simulators.tripleseat_rows import an_event_row
+from calrelay.simulators.tripleseat.rows import an_event_row
 from calrelay.vendors.tripleseat.mapping import Context, lacks_channels, lacks_zone, to_canonical
 from calrelay.vendors.tripleseat.wire import EventRow, Unreadable, parse_row
 

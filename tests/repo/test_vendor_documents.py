@@ -11,8 +11,8 @@ from calrelay.config.vendor import VendorConfig
 from calrelay.domain.event import Event, Lifecycle, SourceId
 from calrelay.domain.people import Participant, Role
 from calrelay.domain.rendering import CONTENT, LOCATION, TITLE, Texts, _view
-from calrelay.simulators.timetap_rows import an_appointment_row
-from calrelay.simulators.tripleseat_rows import an_event_row
+from calrelay.simulators.timetap.rows import an_appointment_row
+from calrelay.simulators.tripleseat.rows import an_event_row
 from calrelay.vendors.registry import VENDORS
 from calrelay.vendors.timetap import mapping as timetap
 from calrelay.vendors.timetap import wire as timetap_wire

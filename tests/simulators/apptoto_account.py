@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from calrelay.simulators.apptoto import ApptotoSimulator
+from calrelay.simulators.apptoto.simulator import ApptotoSimulator
 
 JANE = {"name": "Jane Roe", "email": "jane@example.com", "phone": "+12125550147"}
 MAX = {"name": "Max Moe", "email": "max@example.com", "phone": "312-555-0123"}

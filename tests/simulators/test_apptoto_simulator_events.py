@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calrelay.simulators.apptoto_settings import AfterDelete, BadEvents, CalendarChange, CalendarList, Race
+from calrelay.simulators.apptoto.settings import AfterDelete, BadEvents, CalendarChange, CalendarList, Race
 from tests.simulators.apptoto_account import JANE, MAX, Account, open_account
 
 

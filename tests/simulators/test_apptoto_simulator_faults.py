@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from calrelay.simulators.apptoto import ApptotoSimulator
-from calrelay.simulators.apptoto_settings import ApptotoSettings, Overload
+from calrelay.simulators.apptoto.settings import ApptotoSettings, Overload
+from calrelay.simulators.apptoto.simulator import ApptotoSimulator
 from calrelay.simulators.control import Simulator
 from calrelay.simulators.faults import Fault, Kind, When
 from tests.simulators.apptoto_account import JANE, MAX, Account, open_account

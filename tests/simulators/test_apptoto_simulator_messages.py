@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from calrelay.simulators.apptoto import ApptotoSimulator
-from calrelay.simulators.apptoto_messages import AutoMessage, Channel, Purpose, read_rule
-from calrelay.simulators.apptoto_settings import AfterDelete
+from calrelay.simulators.apptoto.messages import AutoMessage, Channel, Purpose, read_rule
+from calrelay.simulators.apptoto.settings import AfterDelete
+from calrelay.simulators.apptoto.simulator import ApptotoSimulator
 from calrelay.simulators.faults import SimulatedClock
 from tests.simulators.apptoto_account import JANE, MAX, START, Account, open_account
 

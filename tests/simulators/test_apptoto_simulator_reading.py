@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from calrelay.simulators.apptoto_settings import Extraction
+from calrelay.simulators.apptoto.settings import Extraction
 from tests.simulators.apptoto_account import JANE, MAX, START, Account, open_account
 
 

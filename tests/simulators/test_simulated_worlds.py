@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from calrelay.simulators.tripleseat import TripleseatSimulator
-from calrelay.simulators.tripleseat_places import MEWS_HOUSE
+from calrelay.simulators.tripleseat.places import MEWS_HOUSE
+from calrelay.simulators.tripleseat.simulator import TripleseatSimulator
 from calrelay.simulators.worlds import a_world, populate_tripleseat
 
 NOW = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)

@@ -12,7 +12,7 @@ from calrelay.simulators import knobs
 from calrelay.simulators.control import Simulator
 from calrelay.simulators.faults import SimulatedClock
 from calrelay.simulators.limits import RateWindow
-from calrelay.simulators.tripleseat import TripleseatSimulator
+from calrelay.simulators.tripleseat.simulator import TripleseatSimulator
 
 NOW = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
 

@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from calrelay.simulators.faults import Fault, Kind, SimulatedClock
-from calrelay.simulators.timetap import TimeTapSimulator
-from calrelay.simulators.timetap_book import RowKind
-from calrelay.simulators.timetap_rows import ClientPair, an_appointment_row, end_of, start_of
-from calrelay.simulators.timetap_settings import BeyondEnd, IdLists, Spelling, StaffFilter, TimeTapSettings, UnknownId, WithoutStatuses
-from calrelay.simulators.timetap_world import STAFF, populate_timetap
+from calrelay.simulators.timetap.book import RowKind
+from calrelay.simulators.timetap.rows import ClientPair, an_appointment_row, end_of, start_of
+from calrelay.simulators.timetap.settings import BeyondEnd, IdLists, Spelling, StaffFilter, TimeTapSettings, UnknownId, WithoutStatuses
+from calrelay.simulators.timetap.simulator import TimeTapSimulator
+from calrelay.simulators.timetap.world import STAFF, populate_timetap
 
 NOW = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
 ORIGIN = "https://api.timetap.example"

@@ -7,15 +7,15 @@ import httpx
 import pytest
 
 from calrelay.simulators.faults import SimulatedClock
-from calrelay.simulators.timetap import TimeTapSimulator
-from calrelay.simulators.timetap_book import RowKind
-from calrelay.simulators.timetap_due import Channel, Message, Origin
-from calrelay.simulators.timetap_events import a_definition_body, an_action_body
-from calrelay.simulators.timetap_invitations import InvitedType
-from calrelay.simulators.timetap_rows import Reminders, a_reason, a_staff
-from calrelay.simulators.timetap_settings import ActionPost, Anchor, DefinitionShape, TimeTapSettings
-from calrelay.simulators.timetap_templates import CLIENT_REMINDER, TRIGGER, Recipient, a_template_body
-from calrelay.simulators.timetap_world import populate_timetap
+from calrelay.simulators.timetap.book import RowKind
+from calrelay.simulators.timetap.due import Channel, Message, Origin
+from calrelay.simulators.timetap.events import a_definition_body, an_action_body
+from calrelay.simulators.timetap.invitations import InvitedType
+from calrelay.simulators.timetap.rows import Reminders, a_reason, a_staff
+from calrelay.simulators.timetap.settings import ActionPost, Anchor, DefinitionShape, TimeTapSettings
+from calrelay.simulators.timetap.simulator import TimeTapSimulator
+from calrelay.simulators.timetap.templates import CLIENT_REMINDER, TRIGGER, Recipient, a_template_body
+from calrelay.simulators.timetap.world import populate_timetap
 
 NOW = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
 LATER = NOW + timedelta(days=90)

@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 
 from calrelay.simulators.faults import SimulatedClock
-from calrelay.simulators.timetap import TimeTapSimulator
-from calrelay.simulators.timetap_settings import Spelling, TimeTapSettings
-from calrelay.simulators.timetap_webhooks import KEPT, Order
-from calrelay.simulators.timetap_world import populate_timetap
+from calrelay.simulators.timetap.settings import Spelling, TimeTapSettings
+from calrelay.simulators.timetap.simulator import TimeTapSimulator
+from calrelay.simulators.timetap.webhooks import KEPT, Order
+from calrelay.simulators.timetap.world import populate_timetap
 
 NOW = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
 NOON = datetime.fromisoformat("2026-12-01 12:00")

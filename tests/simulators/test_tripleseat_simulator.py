@@ -9,11 +9,11 @@ import pytest
 
 from calrelay.simulators.faults import Fault, Kind, SimulatedClock
 from calrelay.simulators.people import Person
-from calrelay.simulators.tripleseat import TripleseatSimulator
-from calrelay.simulators.tripleseat_places import ALDER_HOUSE, HARBOUR_HOUSE, MEWS_HOUSE
-from calrelay.simulators.tripleseat_rows import Row, an_event_row
-from calrelay.simulators.tripleseat_settings import BadDates, Deletion, TripleseatSettings
-from calrelay.simulators.tripleseat_variants import Variant, vary
+from calrelay.simulators.tripleseat.places import ALDER_HOUSE, HARBOUR_HOUSE, MEWS_HOUSE
+from calrelay.simulators.tripleseat.rows import Row, an_event_row
+from calrelay.simulators.tripleseat.settings import BadDates, Deletion, TripleseatSettings
+from calrelay.simulators.tripleseat.simulator import TripleseatSimulator
+from calrelay.simulators.tripleseat.variants import Variant, vary
 
 NOW = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
 DAY = datetime(2026, 12, 1, 18, 0)  # noqa: DTZ001  # a wall clock time has no zone

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from calrelay.simulators.faults import SimulatedClock
-from calrelay.simulators.tripleseat import TripleseatSimulator
-from calrelay.simulators.tripleseat_settings import AuthFailure, ClientCredentials, RefreshTokens, TripleseatSettings
+from calrelay.simulators.tripleseat.settings import AuthFailure, ClientCredentials, RefreshTokens, TripleseatSettings
+from calrelay.simulators.tripleseat.simulator import TripleseatSimulator
 
 NOW = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
 CLIENT = {"client_id": "simulated-client", "client_secret": "simulated-secret"}

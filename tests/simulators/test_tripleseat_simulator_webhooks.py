@@ -13,11 +13,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from calrelay.simulators.faults import SimulatedClock
-from calrelay.simulators.tripleseat import TripleseatSimulator
-from calrelay.simulators.tripleseat_events import Trigger
-from calrelay.simulators.tripleseat_rows import an_event_row
-from calrelay.simulators.tripleseat_settings import TripleseatSettings
-from calrelay.simulators.tripleseat_webhooks import Order, Signature
+from calrelay.simulators.tripleseat.events import Trigger
+from calrelay.simulators.tripleseat.rows import an_event_row
+from calrelay.simulators.tripleseat.settings import TripleseatSettings
+from calrelay.simulators.tripleseat.simulator import TripleseatSimulator
+from calrelay.simulators.tripleseat.webhooks import Order, Signature
 
 NOW = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
 DAY = datetime(2026, 12, 1, 18, 0)  # noqa: DTZ001  # a wall clock time has no zone

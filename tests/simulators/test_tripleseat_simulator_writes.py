@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from calrelay.simulators.faults import SimulatedClock
-from calrelay.simulators.tripleseat import TripleseatSimulator
-from calrelay.simulators.tripleseat_rows import an_event_row
-from calrelay.simulators.tripleseat_settings import Errors, TripleseatSettings
+from calrelay.simulators.tripleseat.rows import an_event_row
+from calrelay.simulators.tripleseat.settings import Errors, TripleseatSettings
+from calrelay.simulators.tripleseat.simulator import TripleseatSimulator
 
 NOW = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
 DAY = datetime(2026, 12, 1, 18, 0)  # noqa: DTZ001  # a wall clock time has no zone

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 
 from calrelay.simulators.people import Person, a_person
-from calrelay.simulators.timetap_book import RowKind
-from calrelay.simulators.timetap_rows import a_client, start_of
-from calrelay.simulators.timetap_world import LOCATIONS, SERVICES, STAFF
-from calrelay.simulators.tripleseat_events import Stored
-from calrelay.simulators.tripleseat_places import ALDER_HOUSE, HARBOUR_HOUSE, to_wall_clock
-from calrelay.simulators.tripleseat_rows import an_event_row
-from calrelay.simulators.tripleseat_settings import Deletion
+from calrelay.simulators.timetap.book import RowKind
+from calrelay.simulators.timetap.rows import a_client, start_of
+from calrelay.simulators.timetap.world import LOCATIONS, SERVICES, STAFF
+from calrelay.simulators.tripleseat.events import Stored
+from calrelay.simulators.tripleseat.places import ALDER_HOUSE, HARBOUR_HOUSE, to_wall_clock
+from calrelay.simulators.tripleseat.rows import an_event_row
+from calrelay.simulators.tripleseat.settings import Deletion
 from calrelay.simulators.worlds import World
 
 AHEAD = timedelta(days=2)  # nothing that could end, or come into the vendors' reminders, while the soak lasts

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from calrelay.ports import TokenPair
-from calrelay.simulators.apptoto_settings import AfterDelete, CalendarList
+from calrelay.simulators.apptoto.settings import AfterDelete, CalendarList
 from calrelay.simulators.faults import Entry
 from calrelay.simulators.server import FREE_PORTS, SimulatorServer
 from calrelay.simulators.worlds import World, a_world

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
-from calrelay.simulators.apptoto_settings import BadEvents, Overload
+from calrelay.simulators.apptoto.settings import BadEvents, Overload
 from calrelay.simulators.faults import Fault, Faults, Kind, When
 from calrelay.simulators.worlds import World
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from calrelay.simulators.apptoto_events import Change, StoredEvent
-from calrelay.simulators.apptoto_messages import AutoMessage, Purpose
+from calrelay.simulators.apptoto.events import Change, StoredEvent
+from calrelay.simulators.apptoto.messages import AutoMessage, Purpose
 from calrelay.simulators.faults import Entry
 from calrelay.simulators.worlds import World
 from tests.system_local.naive import Wanted, wanted_of

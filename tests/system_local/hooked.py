@@ -18,11 +18,11 @@ from typing import Any
 
 import httpx
 
-from calrelay.simulators.apptoto_events import StoredEvent
-from calrelay.simulators.timetap_rows import start_of
-from calrelay.simulators.timetap_shapes import dress
-from calrelay.simulators.tripleseat_places import to_wall_clock
-from calrelay.simulators.tripleseat_webhooks import sign
+from calrelay.simulators.apptoto.events import StoredEvent
+from calrelay.simulators.timetap.rows import start_of
+from calrelay.simulators.timetap.shapes import dress
+from calrelay.simulators.tripleseat.places import to_wall_clock
+from calrelay.simulators.tripleseat.webhooks import sign
 from tests.system_local.stage import COMMAND, Stage
 
 PATIENCE = 30.0

@@ -20,7 +20,7 @@ from calrelay.config.load import load_config
 from calrelay.engine.order import Order
 from calrelay.engine.report import PassReport
 from calrelay.ports import TokenPair
-from calrelay.simulators.apptoto_events import StoredEvent
+from calrelay.simulators.apptoto.events import StoredEvent
 from calrelay.simulators.faults import Entry
 from calrelay.simulators.worlds import World, a_world
 from calrelay.state.database import open_database

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from calrelay.simulators.faults import Fault, Kind, When
-from calrelay.simulators.tripleseat_rows import an_event_row
-from calrelay.simulators.tripleseat_settings import AuthFailure
+from calrelay.simulators.tripleseat.rows import an_event_row
+from calrelay.simulators.tripleseat.settings import AuthFailure
 from tests.system_local.naive import wanted_of
 from tests.system_local.stage import Stage
 

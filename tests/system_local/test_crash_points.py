@@ -11,8 +11,8 @@ import pytest
 
 from calrelay.domain.guard import Limit, Limits
 from calrelay.domain.link import State
-from calrelay.simulators.apptoto_settings import AfterDelete
-from calrelay.simulators.tripleseat_places import ALDER_HOUSE
+from calrelay.simulators.apptoto.settings import AfterDelete
+from calrelay.simulators.tripleseat.places import ALDER_HOUSE
 from tests.fakes.guests import FIRST_ID, base_of, book
 from tests.fakes.simulated_venue import NOW, Rules, Venue
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from calrelay.simulators.faults import Fault, Kind
-from calrelay.simulators.tripleseat_rows import an_event_row
+from calrelay.simulators.tripleseat.rows import an_event_row
 from tests.system_local.stage import Stage
 from tests.unit.cli.schemas import assert_fits
 

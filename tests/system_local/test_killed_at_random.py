@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from calrelay.simulators.faults import Fault, Kind, When
-from calrelay.simulators.tripleseat_settings import Deletion
+from calrelay.simulators.tripleseat.settings import Deletion
 from tests.system_local.naive import wanted_of
 from tests.system_local.stage import Stage
 

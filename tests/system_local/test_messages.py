@@ -10,12 +10,12 @@ import pytest
 from calrelay.domain.link import ExternalId
 from calrelay.errors import ExitCode
 from calrelay.simulators.faults import Fault, Kind
-from calrelay.simulators.timetap_due import Channel, Message, Origin
-from calrelay.simulators.timetap_events import a_definition_body, an_action_body
-from calrelay.simulators.timetap_invitations import InvitedType
-from calrelay.simulators.timetap_rows import Reminders, a_reason, to_wall
-from calrelay.simulators.timetap_settings import ActionPost
-from calrelay.simulators.timetap_templates import TRIGGER, Recipient, a_template_body
+from calrelay.simulators.timetap.due import Channel, Message, Origin
+from calrelay.simulators.timetap.events import a_definition_body, an_action_body
+from calrelay.simulators.timetap.invitations import InvitedType
+from calrelay.simulators.timetap.rows import Reminders, a_reason, to_wall
+from calrelay.simulators.timetap.settings import ActionPost
+from calrelay.simulators.timetap.templates import TRIGGER, Recipient, a_template_body
 from calrelay.state.database import open_database
 from calrelay.state.ledger import SqlLedger
 from calrelay.vendors.timetap.mapping import STATUSES

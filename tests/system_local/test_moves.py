@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from calrelay.simulators.tripleseat_places import ALDER_HOUSE
-from calrelay.simulators.tripleseat_rows import an_event_row
+from calrelay.simulators.tripleseat.places import ALDER_HOUSE
+from calrelay.simulators.tripleseat.rows import an_event_row
 from tests.system_local.conftest import NOW
 from tests.system_local.stage import Passes, Stage
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from calrelay.simulators.apptoto_messages import Purpose
+from calrelay.simulators.apptoto.messages import Purpose
 from calrelay.simulators.people import Person
 from tests.system_local.naive import Wanted, wanted_of
 from tests.system_local.stage import Stage

@@ -8,7 +8,7 @@ from typing import Any
 
 from calrelay.simulators.faults import Fault, Kind, When
 from calrelay.simulators.people import Person
-from calrelay.simulators.tripleseat_rows import an_event_row
+from calrelay.simulators.tripleseat.rows import an_event_row
 from tests.system_local.naive import e164, people_of
 from tests.system_local.stage import Stage
 from tests.system_local.test_processes import caught_in_the_middle

@@ -7,8 +7,8 @@ import pytest
 
 from calrelay.errors import ExitCode
 from calrelay.simulators.faults import Fault, Kind
-from calrelay.simulators.timetap_invitations import InvitedType
-from calrelay.simulators.timetap_rows import Reminders
+from calrelay.simulators.timetap.invitations import InvitedType
+from calrelay.simulators.timetap.rows import Reminders
 from tests.system_local.stage import Stage
 from tests.unit.cli.schemas import assert_fits
 

@@ -9,7 +9,7 @@ from calrelay.domain.guard import Limit, Limits
 from calrelay.domain.link import State
 from calrelay.engine import decisions
 from calrelay.errors import ExitCode
-from calrelay.simulators.apptoto_settings import BadEvents
+from calrelay.simulators.apptoto.settings import BadEvents
 from tests.fakes.guests import FIRST_ID, book
 from tests.fakes.simulated_venue import NOW, Rules, Speeds, Venue
 

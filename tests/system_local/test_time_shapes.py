@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from calrelay.simulators.timetap_rows import ClientPair, a_staff
-from calrelay.simulators.tripleseat_places import ALDER_HOUSE, HARBOUR_HOUSE, Location
-from calrelay.simulators.tripleseat_rows import an_event_row
-from calrelay.simulators.tripleseat_variants import Variant, vary
+from calrelay.simulators.timetap.rows import ClientPair, a_staff
+from calrelay.simulators.tripleseat.places import ALDER_HOUSE, HARBOUR_HOUSE, Location
+from calrelay.simulators.tripleseat.rows import an_event_row
+from calrelay.simulators.tripleseat.variants import Variant, vary
 from tests.system_local.stage import Passes, Stage, a_stage
 
 Row = dict[str, Any]

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from calrelay.simulators.apptoto_settings import AfterDelete, BadEvents, CalendarChange, CalendarList, Extraction, Overload, Race
-from calrelay.simulators.timetap_settings import BeyondEnd, IdLists, Spelling, StaffFilter, UnknownId, WithoutStatuses
-from calrelay.simulators.tripleseat_settings import BadDates, Deletion, RefreshTokens
+from calrelay.simulators.apptoto.settings import AfterDelete, BadEvents, CalendarChange, CalendarList, Extraction, Overload, Race
+from calrelay.simulators.timetap.settings import BeyondEnd, IdLists, Spelling, StaffFilter, UnknownId, WithoutStatuses
+from calrelay.simulators.tripleseat.settings import BadDates, Deletion, RefreshTokens
 from tests.system_local.naive import wanted_of
 from tests.system_local.stage import Stage
 

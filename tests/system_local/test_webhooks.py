@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from calrelay.errors import ExitCode
-from calrelay.simulators.timetap_rows import start_of
+from calrelay.simulators.timetap.rows import start_of
 from tests.system_local.hooked import SECRET, Edits, a_storm, free_port, receiving, wall_clock
 from tests.system_local.stage import COMMAND, Stage
 

@@ -9,8 +9,8 @@ import httpx
 from calrelay.domain.link import CalendarId
 from calrelay.http.client import AsyncBaseTransport
 from calrelay.http.retry import Retry
-from calrelay.simulators.apptoto import ApptotoSimulator
-from calrelay.simulators.apptoto_settings import BadEvents
+from calrelay.simulators.apptoto.settings import BadEvents
+from calrelay.simulators.apptoto.simulator import ApptotoSimulator
 from calrelay.simulators.faults import Fault, Kind, When
 from calrelay.vendors.apptoto.client import ApptotoClient
 from calrelay.vendors.apptoto.target import ApptotoTarget

@@ -9,8 +9,8 @@ import httpx
 
 from calrelay.http.client import AsyncBaseTransport
 from calrelay.http.retry import Retry
-from calrelay.simulators.apptoto import ApptotoSimulator
-from calrelay.simulators.apptoto_settings import ApptotoSettings
+from calrelay.simulators.apptoto.settings import ApptotoSettings
+from calrelay.simulators.apptoto.simulator import ApptotoSimulator
 from calrelay.vendors.apptoto.client import BASE_URL, ApptotoClient, EventQuery
 from tests.vendors.cassettes_tape import NOW, Deck, Origin, Stage, StoppedClock, Subject
 from tests.vendors.cassettes_words import SCRUBBED

@@ -126,16 +126,23 @@ def recording(path: Path, stage: Stage[Any], scrubber: Scrubber) -> Iterator[Non
     new.unlink(missing_ok=True)
     with recorder.use_cassette(str(new), serializer="cassette"):
         yield
+    if writer.leak is not None:
+        new.unlink()
+        raise writer.leak
     new.replace(path)
 
 
 class _Writer:
-    """vcr's serializer for recording: the only way to the disk leads through the scrubber."""
+    """vcr's serializer for recording: the only way to the disk leads through the scrubber.
+
+    What must not be written becomes an empty file and `leak`. It is not raised here: vcr would leave httpx patched for whoever comes next.
+    """
 
     def __init__(self, scrubber: Scrubber, stage: Stage[Any]) -> None:
         self._scrubber = scrubber
         self._stage = stage
         self._subject = dict(stage.subject)  # as it is before the call
+        self.leak: Leak | None = None
 
     def serialize(self, cassette: Mapping[str, Any]) -> str:
         exchanges = [self._scrubber.exchange(one["request"], one["response"]) for one in cassette["interactions"]]
@@ -148,7 +155,8 @@ class _Writer:
             {"version": 1, "recorded": about, "interactions": exchanges}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=140
         )
         if found := leaks(text, self._stage.secrets()):
-            raise Leak(f"the cassette is not written, it holds {found[0]}")
+            self.leak = Leak(f"the cassette is not written, it holds {found[0]}")
+            return ""
         return text
 
     def deserialize(self, text: str) -> Any:

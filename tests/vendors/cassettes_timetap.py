@@ -10,8 +10,8 @@ import httpx
 from calrelay.http.client import AsyncBaseTransport, VendorClient
 from calrelay.http.pacing import Pacer
 from calrelay.http.retry import Retry
-from calrelay.simulators.timetap import TimeTapSimulator
-from calrelay.simulators.timetap_rows import ClientPair, an_appointment_row
+from calrelay.simulators.timetap.rows import ClientPair, an_appointment_row
+from calrelay.simulators.timetap.simulator import TimeTapSimulator
 from calrelay.vendors.timetap.auth import TimeTapAuth, sign
 from calrelay.vendors.timetap.client import BASE_URL, Days, Search, TimeTapClient
 from calrelay.vendors.timetap.mapping import STATUSES

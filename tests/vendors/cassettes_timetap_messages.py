@@ -10,11 +10,11 @@ import httpx
 from calrelay.http.client import AsyncBaseTransport, VendorClient
 from calrelay.http.pacing import Pacer
 from calrelay.http.retry import Retry
-from calrelay.simulators.timetap import TimeTapSimulator
-from calrelay.simulators.timetap_events import a_definition_body, an_action_body
-from calrelay.simulators.timetap_invitations import InvitedType
-from calrelay.simulators.timetap_rows import an_appointment_row
-from calrelay.simulators.timetap_templates import CLIENT_REMINDER, TRIGGER, a_template_body
+from calrelay.simulators.timetap.events import a_definition_body, an_action_body
+from calrelay.simulators.timetap.invitations import InvitedType
+from calrelay.simulators.timetap.rows import an_appointment_row
+from calrelay.simulators.timetap.simulator import TimeTapSimulator
+from calrelay.simulators.timetap.templates import CLIENT_REMINDER, TRIGGER, a_template_body
 from calrelay.vendors.timetap.auth import TimeTapAuth, sign
 from calrelay.vendors.timetap.client import BASE_URL
 from calrelay.vendors.timetap.mailing_client import TimeTapMailingClient

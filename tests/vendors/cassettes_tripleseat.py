@@ -16,10 +16,10 @@ from calrelay.http.pacing import Pacer
 from calrelay.http.retry import Retry
 from calrelay.ports import TokenPair
 from calrelay.simulators.people import Person
-from calrelay.simulators.tripleseat import TripleseatSimulator
-from calrelay.simulators.tripleseat_places import ALDER_HOUSE, HARBOUR_HOUSE
-from calrelay.simulators.tripleseat_rows import an_event_row
-from calrelay.simulators.tripleseat_settings import TripleseatSettings
+from calrelay.simulators.tripleseat.places import ALDER_HOUSE, HARBOUR_HOUSE
+from calrelay.simulators.tripleseat.rows import an_event_row
+from calrelay.simulators.tripleseat.settings import TripleseatSettings
+from calrelay.simulators.tripleseat.simulator import TripleseatSimulator
 from calrelay.vendors.tripleseat.auth import OAuthApp, TripleseatAuth, authorize_url, exchange_code
 from calrelay.vendors.tripleseat.client import Days, Direction, Order, Search, TripleseatClient
 from calrelay.vendors.tripleseat.settings import BASE_URL, REDIRECT_URI

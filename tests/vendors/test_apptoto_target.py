@@ -14,7 +14,7 @@ from calrelay.domain.people import Phone
 from calrelay.domain.window import Span
 from calrelay.errors import AuthFailed, RequestRejected, ResponseInvalid, VendorUnavailable
 from calrelay.ports import Flaw, Holding
-from calrelay.simulators.apptoto_settings import AfterDelete, BadEvents, CalendarChange, CalendarList, Extraction
+from calrelay.simulators.apptoto.settings import AfterDelete, BadEvents, CalendarChange, CalendarList, Extraction
 from calrelay.simulators.faults import Fault, Kind, When
 from calrelay.vendors.apptoto.settings import TimeZoneNames
 from calrelay.vendors.apptoto.target import ApptotoTarget

@@ -9,7 +9,7 @@ import pytest
 
 from calrelay.errors import NotFound, RequestRejected, ResponseInvalid, VendorError, VendorUnavailable
 from calrelay.simulators.faults import Fault, Kind
-from calrelay.simulators.timetap_settings import UnknownId
+from calrelay.simulators.timetap.settings import UnknownId
 from calrelay.vendors.timetap.client import Days, Search, TimeTapClient
 from calrelay.vendors.timetap.mapping import STATUSES
 from tests.contracts.source_contract import DAY

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from calrelay.domain.messages import InvitationStatus
-from calrelay.simulators.timetap_invitations import InvitedType
-from calrelay.simulators.timetap_rows import millis
+from calrelay.simulators.timetap.invitations import InvitedType
+from calrelay.simulators.timetap.rows import millis
 from calrelay.vendors.timetap.messages import CAMPAIGNS_ASKED, TimeTapMessenger
 from calrelay.vendors.timetap.messages_client import TimeTapMessagesClient
 from calrelay.vendors.timetap.messages_mapping import to_invitation

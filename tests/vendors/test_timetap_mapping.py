@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from calrelay.domain.event import Event, Lifecycle
 from calrelay.domain.people import Role
 from calrelay.errors import MappingError
-from calrelay.simulators.timetap_rows import ANA as ANA_LOPEZ
-from calrelay.simulators.timetap_rows import ClientPair, a_client, a_location, a_reason, a_staff, an_appointment_row
-from calrelay.simulators.timetap_settings import Spelling, TimeTapSettings
-from calrelay.simulators.timetap_shapes import dress
+from calrelay.simulators.timetap.rows import ANA as ANA_LOPEZ
+from calrelay.simulators.timetap.rows import ClientPair, a_client, a_location, a_reason, a_staff, an_appointment_row
+from calrelay.simulators.timetap.settings import Spelling, TimeTapSettings
+from calrelay.simulators.timetap.shapes import dress
 from calrelay.vendors.timetap.mapping import DISAGREEMENT, NO_CLIENT, STATUSES, Context, lacks_zone, start_day, to_canonical, zone_of
 from calrelay.vendors.timetap.settings import STATUSES as CONFIGURED_STATUSES
 from calrelay.vendors.timetap.wire import AppointmentRow

@@ -11,9 +11,9 @@ import pytest
 import calrelay
 from calrelay.errors import NotFound, RequestRejected, ResponseInvalid, VendorUnavailable
 from calrelay.simulators.faults import Fault, Kind
-from calrelay.simulators.timetap_events import a_definition_body, an_action_body
-from calrelay.simulators.timetap_settings import DefinitionShape, UnknownId
-from calrelay.simulators.timetap_templates import TRIGGER, a_template_body
+from calrelay.simulators.timetap.events import a_definition_body, an_action_body
+from calrelay.simulators.timetap.settings import DefinitionShape, UnknownId
+from calrelay.simulators.timetap.templates import TRIGGER, a_template_body
 from calrelay.vendors.timetap import mailing_client
 from calrelay.vendors.timetap.mailing_client import TimeTapMailingClient
 from calrelay.vendors.timetap.messages_client import TimeTapMessagesClient

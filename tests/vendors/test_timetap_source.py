@@ -11,10 +11,10 @@ from calrelay.domain.people import Role
 from calrelay.errors import ResponseInvalid, VendorError
 from calrelay.ports import Source
 from calrelay.simulators.faults import Fault, Kind
-from calrelay.simulators.timetap_book import RowKind
-from calrelay.simulators.timetap_rows import a_staff, an_appointment_row, start_of
-from calrelay.simulators.timetap_settings import BeyondEnd, Spelling, UnknownId
-from calrelay.simulators.timetap_world import populate_timetap
+from calrelay.simulators.timetap.book import RowKind
+from calrelay.simulators.timetap.rows import a_staff, an_appointment_row, start_of
+from calrelay.simulators.timetap.settings import BeyondEnd, Spelling, UnknownId
+from calrelay.simulators.timetap.world import populate_timetap
 from calrelay.vendors.timetap.mapping import NO_CLIENT
 from tests.contracts.source_contract import DAY, SourceContract, fill, read
 from tests.vendors.timetap_account import NEW_YORK, NOW, REPORT, TimeTapAccount, open_account

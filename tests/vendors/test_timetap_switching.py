@@ -9,10 +9,10 @@ from calrelay.domain.switches import SwitchKind
 from calrelay.engine.silence import Done, find_switches, remembered, restore, silence
 from calrelay.errors import ResponseInvalid
 from calrelay.simulators.faults import Fault, Kind, When
-from calrelay.simulators.timetap_events import a_definition_body, an_action_body
-from calrelay.simulators.timetap_rows import Json
-from calrelay.simulators.timetap_settings import UnknownId
-from calrelay.simulators.timetap_templates import TRIGGER, a_template_body
+from calrelay.simulators.timetap.events import a_definition_body, an_action_body
+from calrelay.simulators.timetap.rows import Json
+from calrelay.simulators.timetap.settings import UnknownId
+from calrelay.simulators.timetap.templates import TRIGGER, a_template_body
 from calrelay.vendors.timetap.messages import TimeTapMessenger
 from calrelay.vendors.timetap.messages_client import TimeTapMessagesClient
 from tests.vendors.timetap_account import NOW, TimeTapAccount, open_account

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from calrelay.simulators.timetap_rows import an_appointment_row
-from calrelay.simulators.timetap_settings import Spelling
-from calrelay.simulators.timetap_shapes import respell
+from calrelay.simulators.timetap.rows import an_appointment_row
+from calrelay.simulators.timetap.settings import Spelling
+from calrelay.simulators.timetap.shapes import respell
 from calrelay.vendors.timetap.wire import AppointmentPage, AppointmentRow, Count, OneAppointment, SessionToken, Zones, id_of, parse_row
 
 

@@ -11,7 +11,7 @@ import pytest
 from calrelay.errors import AuthFailed, RateLimited, VendorError, VendorUnavailable
 from calrelay.ports import TokenPair
 from calrelay.simulators.faults import Fault, Kind
-from calrelay.simulators.tripleseat_settings import AuthFailure, ClientCredentials, RefreshTokens
+from calrelay.simulators.tripleseat.settings import AuthFailure, ClientCredentials, RefreshTokens
 from calrelay.vendors.tripleseat.auth import OAuthApp, authorize_url, exchange_code
 from calrelay.vendors.tripleseat.settings import Auth
 from tests.vendors.tripleseat_account import CALLBACK, NOW, TripleseatAccount, a_pair, an_app, open_account

@@ -12,8 +12,8 @@ from calrelay.errors import AuthFailed, NotFound, RequestRejected, ResponseInval
 from calrelay.http.client import VendorClient
 from calrelay.http.pacing import Pacer
 from calrelay.simulators.faults import Fault, Kind
-from calrelay.simulators.tripleseat_places import HARBOUR_HOUSE
-from calrelay.simulators.tripleseat_settings import Deletion
+from calrelay.simulators.tripleseat.places import HARBOUR_HOUSE
+from calrelay.simulators.tripleseat.settings import Deletion
 from calrelay.vendors.tripleseat.client import Days, Direction, Order, Search, TripleseatClient
 from calrelay.vendors.tripleseat.wire import EventRow, Unreadable
 from tests.vendors.tripleseat_account import NOW, TripleseatAccount, open_account

@@ -8,9 +8,9 @@ import pytest
 from calrelay.domain.event import Event, Lifecycle
 from calrelay.domain.people import Role
 from calrelay.errors import MappingError
-from calrelay.simulators.tripleseat_places import HARBOUR_HOUSE
-from calrelay.simulators.tripleseat_rows import Row, an_event_row
-from calrelay.simulators.tripleseat_variants import Variant, vary
+from calrelay.simulators.tripleseat.places import HARBOUR_HOUSE
+from calrelay.simulators.tripleseat.rows import Row, an_event_row
+from calrelay.simulators.tripleseat.variants import Variant, vary
 from calrelay.vendors.tripleseat.mapping import DISAGREEMENT, Context, to_canonical
 from calrelay.vendors.tripleseat.wire import EventPage, EventRow, OneEvent, Sites, id_of
 

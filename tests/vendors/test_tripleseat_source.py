@@ -12,9 +12,9 @@ from calrelay.errors import VendorError
 from calrelay.ports import Source
 from calrelay.simulators.faults import Fault, Kind
 from calrelay.simulators.people import Person
-from calrelay.simulators.tripleseat_places import HARBOUR_HOUSE, MEWS_HOUSE
-from calrelay.simulators.tripleseat_settings import Deletion
-from calrelay.simulators.tripleseat_variants import Variant
+from calrelay.simulators.tripleseat.places import HARBOUR_HOUSE, MEWS_HOUSE
+from calrelay.simulators.tripleseat.settings import Deletion
+from calrelay.simulators.tripleseat.variants import Variant
 from calrelay.vendors.tripleseat.source import ELSEWHERE, Reach
 from tests.contracts.source_contract import DAY, SourceContract, fill, read
 from tests.vendors.tripleseat_account import NOW, TripleseatAccount, open_account

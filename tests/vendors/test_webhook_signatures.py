@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from calrelay.domain.event import SourceId
-from calrelay.simulators.tripleseat_webhooks import sign
+from calrelay.simulators.tripleseat.webhooks import sign
 from calrelay.vendors.timetap.hooks import TimeTapHook
 from calrelay.vendors.tripleseat.hooks import MOST_NAMED, TOLERANCE, TripleseatHook
 

@@ -13,9 +13,9 @@ from calrelay.http.client import Finished, VendorClient
 from calrelay.http.pacing import Pacer
 from calrelay.http.retry import Retry
 from calrelay.simulators.faults import Fault, Faults, SimulatedClock
-from calrelay.simulators.timetap import TimeTapSimulator
-from calrelay.simulators.timetap_rows import to_wall
-from calrelay.simulators.timetap_settings import TimeTapSettings
+from calrelay.simulators.timetap.rows import to_wall
+from calrelay.simulators.timetap.settings import TimeTapSettings
+from calrelay.simulators.timetap.simulator import TimeTapSimulator
 from calrelay.vendors.timetap.auth import TimeTapAuth
 from calrelay.vendors.timetap.client import TimeTapClient
 from calrelay.vendors.timetap.source import TimeTapSource

@@ -16,11 +16,11 @@ from calrelay.http.pacing import Pacer
 from calrelay.http.retry import Retry
 from calrelay.ports import TokenPair
 from calrelay.simulators.faults import Faults, SimulatedClock
-from calrelay.simulators.tripleseat import TripleseatSimulator
-from calrelay.simulators.tripleseat_places import ALDER_HOUSE, to_wall_clock
-from calrelay.simulators.tripleseat_rows import an_event_row
-from calrelay.simulators.tripleseat_settings import TripleseatSettings
-from calrelay.simulators.tripleseat_variants import Variant, vary
+from calrelay.simulators.tripleseat.places import ALDER_HOUSE, to_wall_clock
+from calrelay.simulators.tripleseat.rows import an_event_row
+from calrelay.simulators.tripleseat.settings import TripleseatSettings
+from calrelay.simulators.tripleseat.simulator import TripleseatSimulator
+from calrelay.simulators.tripleseat.variants import Variant, vary
 from calrelay.vendors.tripleseat.auth import OAuthApp, TripleseatAuth
 from calrelay.vendors.tripleseat.client import TripleseatClient
 from calrelay.vendors.tripleseat.source import TripleseatSource

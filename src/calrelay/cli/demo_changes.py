@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from calrelay.cli.demo_stage import SEED, Stage
-from calrelay.simulators.apptoto_events import StoredEvent
+from calrelay.simulators.apptoto.events import StoredEvent
 from calrelay.simulators.faults import Fault, Kind
 from calrelay.simulators.people import Person, a_person
-from calrelay.simulators.tripleseat_events import Stored
-from calrelay.simulators.tripleseat_places import ALDER_HOUSE, to_wall_clock
-from calrelay.simulators.tripleseat_rows import an_event_row
+from calrelay.simulators.tripleseat.events import Stored
+from calrelay.simulators.tripleseat.places import ALDER_HOUSE, to_wall_clock
+from calrelay.simulators.tripleseat.rows import an_event_row
 
 SOON = timedelta(days=3)
 SHIFT = timedelta(hours=1)

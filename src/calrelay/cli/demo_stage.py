@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from calrelay.cli.session import Session
-from calrelay.simulators.apptoto_events import StoredEvent
-from calrelay.simulators.apptoto_messages import AutoMessage
+from calrelay.simulators.apptoto.events import StoredEvent
+from calrelay.simulators.apptoto.messages import AutoMessage
 from calrelay.simulators.server import FREE_PORTS, PAGE, SimulatorServer
 from calrelay.simulators.worlds import World, a_world
 

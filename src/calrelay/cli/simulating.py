@@ -11,10 +11,10 @@ from calrelay.cli.session import Interrupted, Session
 from calrelay.config.example import Draft
 from calrelay.config.toml import toml_value
 from calrelay.errors import ConfigError
-from calrelay.simulators.apptoto_settings import ApptotoSettings
+from calrelay.simulators.apptoto.settings import ApptotoSettings
 from calrelay.simulators.server import DEFAULT_PORTS, PAGE, SimulatorServer
-from calrelay.simulators.timetap_settings import TimeTapSettings
-from calrelay.simulators.tripleseat_settings import ClientCredentials, TripleseatSettings
+from calrelay.simulators.timetap.settings import TimeTapSettings
+from calrelay.simulators.tripleseat.settings import ClientCredentials, TripleseatSettings
 from calrelay.simulators.worlds import a_world
 
 _HIGHEST_PORT = 65_535

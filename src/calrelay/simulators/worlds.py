@@ -5,14 +5,14 @@ import random
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 
-from calrelay.simulators.apptoto import ApptotoSimulator
+from calrelay.simulators.apptoto.simulator import ApptotoSimulator
 from calrelay.simulators.faults import SimulatedClock
 from calrelay.simulators.people import a_person
-from calrelay.simulators.timetap import TimeTapSimulator
-from calrelay.simulators.timetap_world import populate_timetap
-from calrelay.simulators.tripleseat import TripleseatSimulator
-from calrelay.simulators.tripleseat_places import ALDER_HOUSE, HARBOUR_HOUSE, Location, Room, to_wall_clock
-from calrelay.simulators.tripleseat_rows import an_event_row
+from calrelay.simulators.timetap.simulator import TimeTapSimulator
+from calrelay.simulators.timetap.world import populate_timetap
+from calrelay.simulators.tripleseat.places import ALDER_HOUSE, HARBOUR_HOUSE, Location, Room, to_wall_clock
+from calrelay.simulators.tripleseat.rows import an_event_row
+from calrelay.simulators.tripleseat.simulator import TripleseatSimulator
 
 CALENDARS = ("Main Hall", "Terrace", "Studio")
 SPAN = timedelta(days=150)

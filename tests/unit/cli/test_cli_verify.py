@@ -10,7 +10,7 @@ from calrelay.domain.link import ExternalId
 from calrelay.engine.drift import Drift, DriftKind
 from calrelay.engine.verify import Verification
 from calrelay.errors import ExitCode
-from calrelay.simulators.apptoto_events import StoredEvent
+from calrelay.simulators.apptoto.events import StoredEvent
 from calrelay.state.database import open_database
 from calrelay.state.locks import DaemonLock, PipelineLock
 from tests.fakes.memory_source import an_event

@@ -13,7 +13,7 @@ from calrelay.ports import Hook
 from calrelay.service.hooks import receiver as receiving
 from calrelay.service.hooks.bursts import Bursts, Named
 from calrelay.service.hooks.receiver import MOST_BYTES, Receiver
-from calrelay.simulators.tripleseat_webhooks import sign
+from calrelay.simulators.tripleseat.webhooks import sign
 from calrelay.vendors.timetap.hooks import TimeTapHook
 from calrelay.vendors.tripleseat.hooks import TripleseatHook
 
