@@ -3,30 +3,12 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import structlog
 
 from calrelay import log
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    """Take back what a test configured and registered."""
-    root, level = logging.getLogger(), logging.getLogger().level
-    levels = {name: logging.getLogger(name).level for name in log._NOISY}
-    yield
-    for handler in log._installed:
-        root.removeHandler(handler)
-    log._installed.clear()
-    log._secrets.clear()
-    root.setLevel(level)
-    for name, old in levels.items():
-        logging.getLogger(name).setLevel(old)
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:

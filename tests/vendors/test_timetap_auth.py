@@ -3,13 +3,12 @@
 import asyncio
 import io
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
-import structlog
 
 from calrelay import log
 from calrelay.errors import AuthFailed, RateLimited, VendorError, VendorUnavailable
@@ -30,18 +29,11 @@ async def account() -> AsyncIterator[TimeTapAccount]:
 
 
 @pytest.fixture
-def lines() -> Iterator[io.StringIO]:
+def lines() -> io.StringIO:
     """Everything that is logged, at the lowest level."""
-    stream, level, noisy = io.StringIO(), logging.getLogger().level, {name: logging.getLogger(name).level for name in log._NOISY}
+    stream = io.StringIO()
     log.configure(format="json", level="debug", stream=stream)
-    yield stream
-    for handler in log._installed:
-        logging.getLogger().removeHandler(handler)
-    log._installed.clear()
-    logging.getLogger().setLevel(level)
-    for name, old in noisy.items():
-        logging.getLogger(name).setLevel(old)
-    structlog.reset_defaults()
+    return stream
 
 
 class Together(httpx.AsyncBaseTransport):
