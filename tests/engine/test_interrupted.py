@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from calrelay.domain.event import SourceId
 from calrelay.domain.link import CalendarId, State
 from calrelay.domain.policy import Match, Route
 from calrelay.engine import decisions
@@ -162,3 +163,49 @@ async def test_what_was_answered_with_a_page_may_have_been_applied_and_is_asked_
     bench.source.put(with_status(an_event(1), "LOST"))
     report = await bench.sync()
     assert (report.deleted, bench.target.live) == (1, {})
+
+
+# --- an event that is ignored while a request for it is open ---
+
+
+async def ignored_in_flight(bench: Bench, number: int, *, applied: Applied) -> None:
+    """Break off whatever is to be sent, and have the operator ignore the event, and look after it again."""
+    bench.target.fail_next(VendorUnavailable("no answer"), applied=applied, call=Call.UPSERT, times=20)
+    bench.target.fail_next(VendorUnavailable("no answer"), applied=applied, call=Call.DELETE, times=20)
+    await bench.sync()
+    bench.target._failing.clear()
+    assert bench.ledger.links("venue", [SourceId(str(number))])[SourceId(str(number))].state is State.SENDING
+    for _ in range(2):
+        decisions.ignore(bench.ledger, f"ms-{number}", clock=lambda: bench.now)
+    assert (await bench.sync()).sent == 0
+    decisions.unignore(bench.ledger, f"ms-{number}", clock=lambda: bench.now)
+
+
+@pytest.mark.parametrize("applied", Applied)
+async def test_a_create_that_was_in_flight_when_its_event_was_ignored_is_deleted_once_the_booking_is_cancelled(applied: Applied) -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(an_event(31))
+    await ignored_in_flight(bench, 31, applied=applied)
+    bench.source.put(with_status(an_event(31), "LOST"))
+    assert (await bench.sync()).deleted == (applied is Applied.ALL)
+    assert "ms-31" not in bench.target.live
+
+
+@pytest.mark.parametrize("applied", Applied)
+async def test_a_change_that_was_in_flight_when_its_event_was_ignored_is_taken_back_with_the_booking_s(applied: Applied) -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(moved(an_event(5), HOUR))
+    await ignored_in_flight(bench, 5, applied=applied)
+    bench.source.put(an_event(5))
+    await bench.sync()
+    assert bench.target.held("ms-5").start == an_event(5).start
+
+
+@pytest.mark.parametrize("applied", Applied)
+async def test_a_delete_that_was_in_flight_when_its_event_was_ignored_loses_no_booking_that_returns(applied: Applied) -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(with_status(an_event(5), "LOST"))
+    await ignored_in_flight(bench, 5, applied=applied)
+    bench.source.put(an_event(5))
+    await bench.sync()
+    assert [external_id for external_id in bench.target.live if external_id.split(".")[0] == "ms-5"]

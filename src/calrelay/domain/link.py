@@ -34,16 +34,17 @@ class Wait(StrEnum):
 
 
 # What may follow what. A pass re-plans everything that is not SENDING, IGNORED or RELEASED, so these may move freely among themselves;
-# SENDING is entered from READY only (committed before the request) and left by its answer or by asking the target.
+# SENDING is entered from READY only (committed before the request) and left by its answer or by asking the target; an event that is ignored
+# meanwhile comes back to it.
 _PLANNED = frozenset({State.SETTLED, State.READY, State.WAITING, State.HELD, State.QUARANTINED})
 FOLLOWS: Mapping[State, frozenset[State]] = {
     State.SETTLED: _PLANNED | {State.IGNORED, State.RELEASED},
     State.READY: _PLANNED | {State.SENDING, State.IGNORED, State.RELEASED},
-    State.SENDING: frozenset({State.SENDING, State.SETTLED, State.READY, State.QUARANTINED}),
+    State.SENDING: frozenset({State.SENDING, State.SETTLED, State.READY, State.QUARANTINED, State.IGNORED}),
     State.WAITING: _PLANNED | {State.IGNORED, State.RELEASED},
     State.HELD: _PLANNED | {State.IGNORED, State.RELEASED},
     State.QUARANTINED: _PLANNED | {State.IGNORED, State.RELEASED},
-    State.IGNORED: _PLANNED | {State.IGNORED, State.RELEASED},  # the operator resumes it, or its source row changed
+    State.IGNORED: _PLANNED | {State.SENDING, State.IGNORED, State.RELEASED},  # the operator resumes it, or its source row changed
     State.RELEASED: frozenset({State.RELEASED, State.READY}),  # only `adopt` takes a released event up again
 }
 

@@ -12,6 +12,8 @@ from calrelay.errors import ConfigError
 from calrelay.ports import Clock, Happening, Hold, Ledger
 
 REJECTED = "rejected: the target keeps what it has"
+IGNORED = "ignored by the operator"
+IGNORED_IN_FLIGHT = "ignored by the operator; what was being sent before may have arrived"
 
 
 def approve(ledger: Ledger, name: str, *, clock: Clock) -> list[Hold]:
@@ -76,7 +78,7 @@ def drop(ledger: Ledger, pipelines: Iterable[str], external_id: str, *, clock: C
 def ignore(ledger: Ledger, external_id: str, *, clock: Clock) -> list[Link]:
     """Leave an event alone for good: whatever its source says, the target keeps what it has. Raises ConfigError when it is not known."""
     ignored = [
-        dataclasses.replace(link, state=State.IGNORED, until_changed=False, reason="ignored by the operator", hold=None)
+        dataclasses.replace(link, state=State.IGNORED, until_changed=False, reason=_why_ignored(link), hold=None)
         for link in find_links(ledger, external_id)
     ]
     ledger.store(ignored, [_happening(link, "ignored", "", clock()) for link in ignored])
@@ -86,16 +88,33 @@ def ignore(ledger: Ledger, external_id: str, *, clock: Clock) -> list[Link]:
     return ignored
 
 
+def _why_ignored(link: Link) -> str:
+    """Keep in mind that a process died with the event in a request: what the ledger says of the target may be wrong (rule 19)."""
+    was_in_flight = link.state is State.SENDING or (link.state is State.IGNORED and link.reason == IGNORED_IN_FLIGHT)
+    return IGNORED_IN_FLIGHT if was_in_flight else IGNORED
+
+
 def unignore(ledger: Ledger, external_id: str, *, clock: Clock) -> list[Link]:
     """Look after an ignored event again; the next pass that sees it plans it as any other. Raises ConfigError when it is not ignored.
 
-    It also takes back `quarantine drop`, and a `reject` that left an event alone until its row changes.
+    It also takes back `quarantine drop`, and a `reject` that left an event alone until its row changes. What was in flight when it was
+    ignored is in flight again, so that the target is asked for it first.
     """
     ignored = [link for link in find_links(ledger, external_id) if link.state is State.IGNORED]
     if not ignored:
         raise ConfigError(f"event {external_id} is not ignored", remedy=f"`calrelay show {external_id}` tells how it stands")
     # No hash: whatever its row says now is compared with what the target holds.
-    back = [dataclasses.replace(link, state=State.SETTLED, until_changed=False, source_hash="", reason="", remedy="") for link in ignored]
+    back = [
+        dataclasses.replace(
+            link,
+            state=State.SENDING if link.reason == IGNORED_IN_FLIGHT else State.SETTLED,
+            until_changed=False,
+            source_hash="",
+            reason="",
+            remedy="",
+        )
+        for link in ignored
+    ]
     ledger.store(back, [_happening(link, "no longer ignored", "", clock()) for link in back])
     return back
 
