@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from calrelay.domain.entry import Entry
@@ -266,18 +266,28 @@ DELETED_AS_APPROVED = "deleted as approved"  # somebody decided it: not counted 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class HoldItem:
-    """One parked action: which link, what would be done, and the digest that an approval covers."""
+    """One parked action: which link, what would be done, and the digest that a decision covers.
+
+    `start` is as wanted, else as the target holds it, `zone` its place's where the source showed the event, `shift` by how much it moves.
+    """
 
     source_id: SourceId
     external_id: ExternalId
     action: str
     digest: str
+    start: datetime | None = None
+    zone: str | None = None
+    shift: timedelta | None = None
+    shown_at: datetime | None = None  # when an operator last had it listed as it is
     approved_at: datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """Actions that wait for a decision, and the words for them."""
+    """Actions that wait for a decision, and the words for them.
+
+    `live` is the pipeline's live links before the plan, where the words tell a share of them, `shown_at` when an operator had it listed.
+    """
 
     id: str
     pipeline: str
@@ -287,6 +297,13 @@ class Hold:
     people: int
     earliest: datetime | None
     items: tuple[HoldItem, ...]
+    live: int | None = None
+    shown_at: datetime | None = None
+
+    @property
+    def zone(self) -> str | None:
+        """The zone of its earliest event, where it is known."""
+        return next((item.zone for item in self.items if item.start == self.earliest), None)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -384,11 +401,17 @@ class Ledger(Protocol):
     def save_holds(self, pipeline: str, holds: Sequence[Hold]) -> None:
         """Replace the open holds of a pipeline by these: holds not named are closed, items not named dissolve.
 
-        What the operator decided since the holds were read is kept: an item given undecided keeps the decision on the same digest.
+        What the operator saw and decided since the holds were read is kept: an item given undecided keeps the decision on the same digest.
         """
 
-    def approve(self, which: str, at: datetime) -> list[Hold]:
-        """Approve every item of a hold, by its id, or of all open holds of a pipeline; returns those holds, none when there is no such."""
+    def note_shown(self, shown: Sequence[Hold], at: datetime) -> None:
+        """Remember that an operator had these items listed; those that stand otherwise by now were not shown as they are."""
+
+    def approve(self, shown: Sequence[Hold], at: datetime) -> list[Hold]:
+        """Approve these items, where they are still held exactly as given (rule 15); returns the holds that are open, as they are now.
+
+        What has come into a hold since it was read stays undecided.
+        """
 
     def memo(self, key: str) -> tuple[str, datetime] | None:
         """Return a remembered small fact (a calendar's id, a site's zone) and when it was noted."""

@@ -320,31 +320,51 @@ class LedgerContract:
         ledger.save_holds("venue", [])
         assert ledger.holds() == []
 
-    def test_an_approval_by_hold_or_pipeline_marks_every_item(self, ledger: OperatorsLedger) -> None:
+    def test_an_approval_marks_the_items_of_the_holds_it_names(self, ledger: OperatorsLedger) -> None:
         ledger.save_holds("venue", [a_hold("a", an_item(1), an_item(2)), a_hold("b", an_item(3))])
-        assert ledger.approve("nobody's", NOON) == []
+        assert ledger.approve([a_hold("gone")], NOON) == []
         approved = a_hold("a", an_item(1, approved_at=NOON), an_item(2, approved_at=NOON))
-        assert ledger.approve("a", NOON) == [approved]
+        assert ledger.approve([a_hold("a", an_item(1), an_item(2))], NOON) == [approved]
         assert ledger.holds("venue") == [approved, a_hold("b", an_item(3))]
-        assert len(ledger.approve("venue", NOON + HOUR)) == 2
+        assert len(ledger.approve(ledger.holds("venue"), NOON + HOUR)) == 2
         assert {item.approved_at for hold in ledger.holds() for item in hold.items} == {NOON + HOUR}
+
+    def test_an_approval_leaves_alone_what_came_or_changed_since_the_hold_was_read(self, ledger: OperatorsLedger) -> None:
+        read = a_hold("a", an_item(1), an_item(2))
+        ledger.save_holds("venue", [a_hold("a", an_item(1), an_item(2, digest="delete|other"), an_item(3))])
+        [now] = ledger.approve([read], NOON)
+        assert [item.approved_at for item in now.items] == [NOON, None, None]
+        assert ledger.history("venue", ExternalId("ts-3")) == []
+
+    def test_what_was_shown_stays_known_while_passes_save_the_hold_anew(self, ledger: OperatorsLedger) -> None:
+        ledger.save_holds("venue", [a_hold("a", an_item(1), an_item(2))])
+        ledger.note_shown(ledger.holds("venue"), NOON)
+        ledger.save_holds("venue", [a_hold("a", an_item(1), an_item(2, digest="delete|other"), an_item(3))])
+        [hold] = ledger.holds("venue")
+        assert (hold.shown_at, [item.shown_at for item in hold.items]) == (NOON, [NOON, None, None])
+
+    def test_a_hold_keeps_what_it_tells_of_its_events(self, ledger: OperatorsLedger) -> None:
+        item = an_item(start=NOON, zone="America/New_York", shift=-HOUR, shown_at=NOON)
+        ledger.save_holds("venue", [a_hold("a", item, live=120, shown_at=NOON, earliest=NOON)])
+        [hold] = ledger.holds("venue")
+        assert (hold.items, hold.live, hold.shown_at, hold.zone) == ((item,), 120, NOON, "America/New_York")
 
     def test_an_approval_stands_in_the_history_of_each_event(self, ledger: OperatorsLedger) -> None:
         ledger.save_holds("venue", [a_hold("a")])
-        ledger.approve("a", NOON)
+        ledger.approve([a_hold("a")], NOON)
         assert [line.what for line in ledger.history("venue", ExternalId("ts-1"))] == ["approved"]
 
     def test_a_decision_made_while_a_pass_is_at_work_survives_it(self, ledger: OperatorsLedger) -> None:
         """The pass read the holds before the operator decided, and saves them after."""
         ledger.save_holds("venue", [a_hold("a", an_item(1), an_item(2))])
         before = ledger.holds("venue")
-        ledger.approve("a", NOON)
+        ledger.approve(before, NOON)
         ledger.save_holds("venue", before)
         assert [item.approved_at for item in ledger.holds("venue")[0].items] == [NOON, NOON]
 
     def test_a_changed_item_is_undecided_again(self, ledger: OperatorsLedger) -> None:
         ledger.save_holds("venue", [a_hold("a")])
-        ledger.approve("a", NOON)
+        ledger.approve([a_hold("a")], NOON)
         ledger.save_holds("venue", [a_hold("a", an_item(digest="delete|other"))])
         assert ledger.holds("venue")[0].items[0].approved_at is None
 

@@ -39,7 +39,7 @@ async def test_switching_them_on_is_one_hold_that_changes_custom_data_alone() ->
     held = await studio.sync()
     assert [(group.kind, len(group.actions)) for group in held.parked] == [(HoldKind.MAPPING, 12)]
     assert studio.bench.target.upserts == []
-    studio.bench.ledger.approve("venue", studio.bench.now)
+    studio.bench.ledger.approve(studio.bench.ledger.holds("venue"), studio.bench.now)
     assert (await studio.sync()).updated == 12
     assert {put.fields for batch in studio.bench.target.upserts for put in batch} == {frozenset({Field.CUSTOM_DATA})}
     assert studio.custom(3) == {"guest_count": "40", "next_message": "2026-11-23T10:00-05:00 email", "invitation_status": "sent"}

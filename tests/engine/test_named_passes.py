@@ -124,7 +124,7 @@ async def test_what_is_held_stays_held_and_goes_once_it_is_approved() -> None:
     bench.source.put(moved(an_event(1), HOUR))
     for _ in range(2):
         assert ((await look(bench, 1)).held, bench.target.sent[20:]) == (1, [])
-    bench.ledger.approve("venue", bench.now)
+    bench.ledger.approve(bench.ledger.holds("venue"), bench.now)
     assert (await look(bench, 1)).updated == 1
 
 

@@ -144,7 +144,7 @@ async def test_what_was_approved_and_waits_in_the_queue_stays_approved() -> None
     bench = await a_bench_behind()
     bench.limits = Limits(creates=Limit(count=5))
     assert (await bench.sync()).held == len(CAUGHT_UP)
-    bench.ledger.approve("venue", bench.now)
+    bench.ledger.approve(bench.ledger.holds("venue"), bench.now)
     report = await catch_up(bench, Meanwhile(bench, QUICK, comes(an_event(SOONEST))))
     assert (report.created, report.held, bench.ledger.holds("venue")) == (len(CAUGHT_UP) + 1, 0, [])
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from calrelay.domain.event import SourceId
 from calrelay.domain.link import ExternalId, Link, State, TargetId, external_id_parts
 from calrelay.errors import StateError
-from calrelay.ports import DELETED, Claim, Happening, Hold, PassRecord, PipelineRecord
+from calrelay.ports import DELETED, Claim, Happening, Hold, HoldItem, PassRecord, PipelineRecord
 from calrelay.state.claims import claim_after
 from calrelay.state.holds import with_decisions
 
@@ -160,9 +160,24 @@ class MemoryLedger:
     def save_holds(self, pipeline: str, holds: Sequence[Hold]) -> None:
         self._holds[pipeline] = with_decisions(holds, self._holds[pipeline])
 
-    def approve(self, which: str, at: datetime) -> list[Hold]:
-        named = self.hold(which)
-        return [self._approved(hold, at) for hold in ([named] if named else self.holds(which))]
+    def note_shown(self, shown: Sequence[Hold], at: datetime) -> None:
+        for hold in shown:
+            self._mark(hold, "shown_at", at)
+            self._holds[hold.pipeline] = [
+                dataclasses.replace(one, shown_at=at) if one.id == hold.id else one for one in self._holds[hold.pipeline]
+            ]
+
+    def approve(self, shown: Sequence[Hold], at: datetime) -> list[Hold]:
+        for hold in shown:
+            self._mark(hold, "approved_at", at)
+        found = [now for hold in shown if (now := self.hold(hold.id))]
+        self._history.extend(
+            Happening(at=at, pipeline=hold.pipeline, external_id=i.external_id, what="approved", detail=f"{i.action}, hold {hold.id}")
+            for hold in found
+            for i in hold.items
+            if i.approved_at == at
+        )
+        return found
 
     def memo(self, key: str) -> tuple[str, datetime] | None:
         return self._memos.get(key)
@@ -179,15 +194,20 @@ class MemoryLedger:
     def _of(self, pipeline: str) -> list[Link]:
         return [link for link in self._links.values() if link.pipeline == pipeline]
 
-    def _approved(self, hold: Hold, at: datetime) -> Hold:
-        items = tuple(dataclasses.replace(item, approved_at=at) for item in hold.items)
-        approved = dataclasses.replace(hold, items=items)
-        self._holds[hold.pipeline] = [approved if one.id == hold.id else one for one in self._holds[hold.pipeline]]
-        self._history.extend(
-            Happening(at=at, pipeline=hold.pipeline, external_id=i.external_id, what="approved", detail=f"{i.action}, hold {hold.id}")
-            for i in items
-        )
-        return approved
+    def _mark(self, given: Hold, what: str, at: datetime) -> None:
+        same = {(item.source_id, item.digest) for item in given.items}
+        self._holds[given.pipeline] = [
+            dataclasses.replace(
+                one, items=tuple(_marked(item, what, at) if (item.source_id, item.digest) in same else item for item in one.items)
+            )
+            if one.id == given.id
+            else one
+            for one in self._holds[given.pipeline]
+        ]
+
+
+def _marked(item: HoldItem, what: str, at: datetime) -> HoldItem:
+    return dataclasses.replace(item, shown_at=at) if what == "shown_at" else dataclasses.replace(item, approved_at=at)
 
 
 def _soonest(link: Link) -> tuple[datetime, SourceId]:

@@ -69,7 +69,7 @@ class Studio:
         await self.sync()
         self.wanted = frozenset(Extra)
         await self.sync()
-        self.bench.ledger.approve("venue", self.bench.now)
+        self.bench.ledger.approve(self.bench.ledger.holds("venue"), self.bench.now)
         await self.sync()
         self.forget()
 

@@ -102,10 +102,11 @@ class Earlier:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Parked:
-    """Actions of one kind that wait for a decision."""
+    """Actions of one kind that wait for a decision; `live` is the live links before the plan, for a kind that tells its share of them."""
 
     kind: HoldKind
     actions: tuple[Action, ...]
+    live: int | None = None
 
     @property
     def people(self) -> int:
@@ -158,16 +159,21 @@ def guard(
     stopped = {id(action) for group in parked.values() for action in group}
     return Verdict(
         passed=tuple(action for action in actions if id(action) not in stopped),
-        parked=tuple(Parked(kind=kind, actions=tuple(group)) for kind, group in parked.items() if group),
+        parked=tuple(
+            Parked(kind=kind, actions=tuple(group), live=live() if kind is HoldKind.SAME_SHIFT else None)
+            for kind, group in parked.items()
+            if group
+        ),
     )
 
 
 def joined(groups: Iterable[Parked]) -> tuple[Parked, ...]:
     """Return one group of each kind."""
-    by_kind: dict[HoldKind, tuple[Action, ...]] = {}
+    by_kind: dict[HoldKind, Parked] = {}
     for group in groups:
-        by_kind[group.kind] = (*by_kind.get(group.kind, ()), *group.actions)
-    return tuple(Parked(kind=kind, actions=actions) for kind, actions in by_kind.items())
+        known = by_kind.get(group.kind)
+        by_kind[group.kind] = dataclasses.replace(known, actions=(*known.actions, *group.actions)) if known else group
+    return tuple(by_kind.values())
 
 
 def _parked_already(action: Action, standing: Mapping[SourceId, HoldKind], *, guard_creates: bool) -> HoldKind | None:

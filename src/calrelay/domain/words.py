@@ -52,6 +52,12 @@ def shift_in_words(shift: timedelta) -> str:
     return f"{words} {'later' if shift > timedelta() else 'earlier'}"
 
 
+def signed_shift(shift: timedelta) -> str:
+    """Show a shift as clocks do, to the minute: `+1:00`, `-0:30`."""
+    minutes = round(abs(shift).total_seconds() / 60)
+    return f"{'-' if shift < timedelta() else '+'}{minutes // 60}:{minutes % 60:02}"
+
+
 def iso(instant: datetime | None) -> str | None:
     """Return an instant as JSON has it."""
     return instant.astimezone(UTC).isoformat() if instant else None

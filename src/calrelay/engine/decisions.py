@@ -1,14 +1,14 @@
 """The operator's hand: decide over holds, quarantine, single events and whole pipelines. Everything takes effect in the next pass."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import NoReturn
 
+from calrelay.domain.event import SourceId
 from calrelay.domain.guard import HoldKind
 from calrelay.domain.link import ExternalId, Link, MessageMode, State, external_id_parts
-from calrelay.engine.holds import without
-from calrelay.errors import ConfigError
+from calrelay.engine.holds import as_shown, without
+from calrelay.errors import ConfigError, GuardRefused
 from calrelay.ports import Clock, Happening, Hold, Ledger
 
 REJECTED = "rejected: the target keeps what it has"
@@ -17,25 +17,34 @@ IGNORED_IN_FLIGHT = "ignored by the operator; what was being sent before may hav
 
 
 def approve(ledger: Ledger, name: str, *, clock: Clock) -> list[Hold]:
-    """Approve a hold, or all holds of a pipeline, item by item as they are now. Raises ConfigError when there is none."""
-    return ledger.approve(name, clock()) or _no_hold(name)
+    """Approve a hold, or all holds of a pipeline, item by item as they were shown; return them as they are now.
+
+    What came, or changed, after a hold was listed stays undecided (rule 15). Raises ConfigError when there is no such hold, and
+    GuardRefused when nothing of it was shown as it is now.
+    """
+    return ledger.approve(_as_shown(ledger, name), clock())
 
 
 def reject(ledger: Ledger, name: str, *, clock: Clock) -> list[Hold]:
-    """Reject a hold, or all holds of a pipeline: the target keeps what it has.
+    """Reject a hold, or all holds of a pipeline, as they were shown: the target keeps what it has. Return what was rejected.
 
     Events that a changed filter or route affects are released for good (rule 13); all others are left alone until their source row changes
-    again. Raises ConfigError when there is no such hold.
+    again. Raises ConfigError when there is no such hold, and GuardRefused when nothing of it was shown as it is now.
     """
-    rejected = [hold for hold in ledger.holds() if name in (hold.id, hold.pipeline)] or _no_hold(name)
+    rejected = _as_shown(ledger, name)
     for hold in rejected:
         links = ledger.links(hold.pipeline, [item.source_id for item in hold.items])
         settled = [_rejected(link, hold.kind) for link in links.values() if not link.is_hands_off and link.state is not State.SENDING]
         ledger.store(settled, [_happening(link, "rejected", hold.kind.value, clock()) for link in settled])
-    gone = {hold.id for hold in rejected}
-    for pipeline in {hold.pipeline for hold in rejected}:
-        ledger.save_holds(pipeline, [hold for hold in ledger.holds(pipeline) if hold.id not in gone])
+    for hold in rejected:
+        _leave_out(ledger, hold.pipeline, {item.source_id for item in hold.items}, of=hold.id)
     return rejected
+
+
+def _leave_out(ledger: Ledger, pipeline: str, gone: Collection[SourceId], *, of: str | None = None) -> None:
+    """Take events out of the holds of a pipeline, or out of one of them; a hold without any is closed."""
+    left = [without(hold, gone) if of in (None, hold.id) else hold for hold in ledger.holds(pipeline)]
+    ledger.save_holds(pipeline, [hold for hold in left if hold.items])
 
 
 def _rejected(link: Link, kind: HoldKind) -> Link:
@@ -51,8 +60,19 @@ def _rejected(link: Link, kind: HoldKind) -> Link:
     )
 
 
-def _no_hold(name: str) -> NoReturn:
-    raise ConfigError(f"no hold {name}, and no pipeline of that name with holds", remedy="`calrelay holds` lists what waits for a decision")
+def _as_shown(ledger: Ledger, name: str) -> list[Hold]:
+    """Return a hold, or all holds of a pipeline, as the operator saw them."""
+    found = [hold for hold in ledger.holds() if name in (hold.id, hold.pipeline)]
+    if not found:
+        raise ConfigError(
+            f"no hold {name}, and no pipeline of that name with holds", remedy="`calrelay holds` lists what waits for a decision"
+        )
+    shown = [seen for hold in found if (seen := as_shown(hold)).items]
+    if not shown:
+        raise GuardRefused(
+            f"all that {name} holds came, or changed, after it was listed; nothing was decided", remedy="look at it with `calrelay holds`"
+        )
+    return shown
 
 
 def retry(ledger: Ledger, pipelines: Iterable[str], external_ids: Sequence[str], *, clock: Clock) -> list[Link]:
@@ -83,8 +103,7 @@ def ignore(ledger: Ledger, external_id: str, *, clock: Clock) -> list[Link]:
     ]
     ledger.store(ignored, [_happening(link, "ignored", "", clock()) for link in ignored])
     for link in ignored:
-        left = [without(hold, {link.source_id}) for hold in ledger.holds(link.pipeline)]
-        ledger.save_holds(link.pipeline, [hold for hold in left if hold.items])
+        _leave_out(ledger, link.pipeline, {link.source_id})
     return ignored
 
 

@@ -1,12 +1,14 @@
 """Holds between passes: what is parked stays as it was shown, dissolves when the source changes its mind, and is approved by item."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from calrelay.domain.event import SourceId
-from calrelay.domain.guard import Approval, HoldKind, Parked, digest_of
+from calrelay.domain.guard import Approval, HoldKind, Parked, digest_of, shift_of, start_of
 from calrelay.domain.plan import Action, Create, Delete, Update
+from calrelay.domain.words import counted, signed_shift
 from calrelay.ports import Hold, HoldItem
 
 APPROVAL_LASTS = timedelta(hours=24)
@@ -15,6 +17,13 @@ APPROVAL_LASTS = timedelta(hours=24)
 def is_approved(item: HoldItem, now: datetime) -> bool:
     """Say whether an item is approved at this moment."""
     return item.approved_at is not None and now - item.approved_at <= APPROVAL_LASTS
+
+
+def as_shown(hold: Hold) -> Hold:
+    """Return the hold as the operator saw it: without what came, or changed, after it was listed. One never listed is as it is."""
+    if hold.shown_at is None:
+        return hold
+    return dataclasses.replace(hold, items=tuple(item for item in hold.items if item.shown_at is not None))
 
 
 def approval_of(holds: Iterable[Hold], now: datetime) -> Approval:
@@ -45,7 +54,7 @@ def merge(
             for item in (older.items if older else ())
             if item.source_id not in planned or (item.approved_at is not None and going.get(item.source_id) == item.digest)
         ]
-        items = [*silent, *(_item(action, older) for action in (group.actions if group else ()))]
+        items = [*silent, *(_item(action) for action in (group.actions if group else ()))]
         if items:
             merged.append(_hold(pipeline, kind, older, group, items, now))
     return merged
@@ -64,27 +73,35 @@ def action_word(action: Action) -> str:
             return "move to another calendar"
 
 
-def _item(action: Action, older: Hold | None) -> HoldItem:
-    digest = digest_of(action)
-    for item in older.items if older else ():
-        if item.source_id == action.link.source_id and item.digest == digest:
-            return item
-    return HoldItem(source_id=action.link.source_id, external_id=action.link.external_id, action=action_word(action), digest=digest)
+def _item(action: Action) -> HoldItem:
+    """Return an action as a hold has it. What was seen and decided of the same digest stays known: the ledger keeps it."""
+    return HoldItem(
+        source_id=action.link.source_id,
+        external_id=action.link.external_id,
+        action=action_word(action),
+        digest=digest_of(action),
+        start=start_of(action),
+        zone=action.event.zone if action.event else None,
+        shift=shift_of(action),
+    )
 
 
 def _hold(pipeline: str, kind: HoldKind, older: Hold | None, group: Parked | None, items: Sequence[HoldItem], now: datetime) -> Hold:
     people, earliest = _reach_of(older, group, items)
     created_at = older.created_at if older else now
     identity = older.id if older else f"{pipeline}-{kind.value.replace(' ', '-')}-{now:%m%d%H%M}"
+    live = (group.live if group else None) or (older.live if older else None)
     return Hold(
         id=identity,
         pipeline=pipeline,
         kind=kind,
         created_at=created_at,
-        words=words_of(kind, items),
+        words=words_of(kind, items, live),
         people=people,
         earliest=earliest,
         items=tuple(items),
+        live=live,
+        shown_at=older.shown_at if older else None,
     )
 
 
@@ -108,7 +125,7 @@ _WHY: Mapping[HoldKind, str] = {
     HoldKind.DELETES: "more events to delete (the last 24 hours counted too) than this pipeline's `deletes` guard lets through",
     HoldKind.ABSENCES: "more events missing from the source than the `deletes` guard lets through; they were not asked for one by one yet",
     HoldKind.EMPTY_READ: "the source showed none of the events we expect there",
-    HoldKind.SAME_SHIFT: "many bookings moved by the same amount of time, which is what a wrong time zone looks like",
+    HoldKind.SAME_SHIFT: "which is what a wrong time zone looks like",
     HoldKind.MAPPING: "a new template, option or release maps the same bookings differently",
     HoldKind.FILTER: "the filter in the config no longer matches these events",
     HoldKind.ROUTE: "a route in the config sends these events to another calendar",
@@ -116,19 +133,27 @@ _WHY: Mapping[HoldKind, str] = {
 }
 
 
-def words_of(kind: HoldKind, items: Sequence[HoldItem]) -> str:
+def words_of(kind: HoldKind, items: Sequence[HoldItem], live: int | None = None) -> str:
     """Say in a sentence what waits and why; until somebody decides, the target keeps what it has."""
-    counted: dict[str, int] = {}
-    for item in items:
-        counted[item.action] = counted.get(item.action, 0) + 1
-    what = ", ".join(f"{number} to {word}" for word, number in counted.items())
-    return f"{what}: {_WHY[kind]}"
+    what = ", ".join(f"{number} to {word}" for word, number in Counter(item.action for item in items).items())
+    moved = f"{_moved(items, live)}, " if kind is HoldKind.SAME_SHIFT else ""
+    return f"{what}: {moved}{_WHY[kind]}"
+
+
+def _moved(items: Sequence[HoldItem], live: int | None) -> str:
+    """Say how many events move by how much: `30 of 120 events moved by +1:00`."""
+    shifts = Counter(item.shift for item in items if item.shift is not None).most_common()
+    if not shifts:
+        return "many events moved by the same amount of time"
+    (first, number), *others = shifts
+    among = f"{number} of {counted(live, 'event')}" if live else counted(number, "event")
+    return ", ".join([f"{among} moved by {signed_shift(first)}", *(f"{more} by {signed_shift(shift)}" for shift, more in others)])
 
 
 def without(hold: Hold, source_ids: Collection[SourceId]) -> Hold:
     """Return the hold without these items."""
     items = tuple(item for item in hold.items if item.source_id not in source_ids)
-    return hold if len(items) == len(hold.items) else dataclasses.replace(hold, items=items, words=words_of(hold.kind, items))
+    return hold if len(items) == len(hold.items) else dataclasses.replace(hold, items=items, words=words_of(hold.kind, items, hold.live))
 
 
 def standing_in(holds: Iterable[Hold]) -> dict[SourceId, HoldKind]:

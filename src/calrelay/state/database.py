@@ -23,6 +23,7 @@ from calrelay.state.failures import damaged, explain
 from calrelay.state.fence import Fence
 from calrelay.state.heartbeat import Heartbeat
 from calrelay.state.ownership import give_to_owner
+from calrelay.state.json_columns import AS_JSON
 from calrelay.state.tables import HEAD
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ class Database:
         self.lease = lease
         self.fence = Fence()
         self._engine = engine
+        self._engines: dict[
+            tuple[str, ...] | str, Engine
+        ] = {}  # the same one, for each way to begin: made once, used for every transaction
         self._heartbeat = Heartbeat(engine, self.fence, length=lease)
 
     def __enter__(self) -> Self:
@@ -164,9 +168,15 @@ class Database:
     @contextlib.contextmanager
     def _transaction(self, *begin: str, isolation: str = "READ COMMITTED") -> Iterator[Connection]:
         """Open a transaction; `begin` is how on SQLite, where it depends on what is to come, `isolation` is the server's."""
-        options = {"isolation_level": isolation} if self.is_on_server else {"begin": begin}
-        with self.told(), self._engine.execution_options(**options).begin() as connection:
+        with self.told(), self._beginning(begin, isolation).begin() as connection:
             yield connection
+
+    def _beginning(self, begin: tuple[str, ...], isolation: str) -> Engine:
+        key = isolation if self.is_on_server else begin
+        if key not in self._engines:
+            options = {"isolation_level": isolation} if self.is_on_server else {"begin": begin}
+            self._engines[key] = self._engine.execution_options(**options)
+        return self._engines[key]
 
     @contextlib.contextmanager
     def told(self) -> Iterator[None]:
@@ -215,7 +225,7 @@ def open_database(
 
 def open_in_memory() -> Database:
     """Open an empty database that nobody else sees and that is gone when it is closed."""
-    engine = create_engine("sqlite://", poolclass=StaticPool, hide_parameters=True)
+    engine = create_engine("sqlite://", poolclass=StaticPool, hide_parameters=True, **AS_JSON)
     _prepare_sqlite(engine, Access.WRITE)
     database = Database(engine, where="in memory")
     with database.writing() as connection:
@@ -243,7 +253,7 @@ def _open_file(path: Path, access: Access, patience: timedelta) -> Database:
     if access is Access.WRITE:
         _make_private(path)
     address = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"uri": "true", "mode": "rw"})
-    engine = create_engine(address, connect_args={"timeout": patience.total_seconds()}, hide_parameters=True)
+    engine = create_engine(address, connect_args={"timeout": patience.total_seconds()}, hide_parameters=True, **AS_JSON)
     _prepare_sqlite(engine, access)
     return Database(engine, where=str(path), path=path, access=access)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, select, update
 
 from calrelay.domain.event import SourceId
 from calrelay.ports import Hold, HoldItem
@@ -38,7 +38,7 @@ def with_id(connection: Connection, hold_id: str) -> Hold | None:
 
 
 def replace(connection: Connection, pipeline: str, holds: Sequence[Hold]) -> None:
-    """Make these the open holds of a pipeline, keeping what was decided about the same digests in the meantime."""
+    """Make these the open holds of a pipeline, keeping what was seen and decided of the same digests in the meantime."""
     before = of_pipeline(connection, pipeline)
     after = with_decisions(holds, before)
     if after == before:
@@ -53,9 +53,17 @@ def replace(connection: Connection, pipeline: str, holds: Sequence[Hold]) -> Non
 
 
 def with_decisions(holds: Sequence[Hold], before: Sequence[Hold]) -> list[Hold]:
-    """Return the holds with the decisions that `before` knows about items they call undecided. Pure."""
-    decided = {_key(item): item for hold in before for item in hold.items if item.approved_at is not None}
-    return [dataclasses.replace(hold, items=tuple(_decided(item, decided.get(_key(item))) for item in hold.items)) for hold in holds]
+    """Return the holds with what `before` knows of the same items: that they were shown, and approved. Pure."""
+    known = {_key(item): item for hold in before for item in hold.items if item.shown_at or item.approved_at}
+    shown = {hold.id: hold.shown_at for hold in before}
+    return [
+        dataclasses.replace(
+            hold,
+            shown_at=shown.get(hold.id) or hold.shown_at,
+            items=tuple(_decided(item, known.get(_key(item))) for item in hold.items),
+        )
+        for hold in holds
+    ]
 
 
 def close(connection: Connection, pipeline: str) -> None:
@@ -63,9 +71,22 @@ def close(connection: Connection, pipeline: str) -> None:
     connection.execute(delete(_HOLD).where(_HOLD.c.pipeline == pipeline))
 
 
-def approve(connection: Connection, hold_ids: Sequence[str], at: datetime) -> None:
-    """Mark every item of these holds as approved at this moment."""
-    connection.execute(update(_ITEM).where(_ITEM.c.hold_id.in_(hold_ids)).values(approved_at=at))
+def note_shown(connection: Connection, hold: Hold, at: datetime) -> None:
+    """Note that a hold was listed, and which items of it."""
+    connection.execute(update(_HOLD).where(_HOLD.c.id == hold.id).values(shown_at=at))
+    _mark(connection, "shown_at", hold, at)
+
+
+def approve(connection: Connection, hold: Hold, at: datetime) -> None:
+    """Mark as approved those items of a hold that are still exactly as given here."""
+    _mark(connection, "approved_at", hold, at)
+
+
+def _mark(connection: Connection, column: str, hold: Hold, at: datetime) -> None:
+    same = (_ITEM.c.hold_id == bindparam("of"), _ITEM.c.source_id == bindparam("id"), _ITEM.c.digest == bindparam("as_given"))
+    items = [{"of": hold.id, "id": item.source_id, "as_given": item.digest} for item in hold.items]
+    if items:
+        connection.execute(update(_ITEM).where(*same).values({column: at}), items)
 
 
 def _key(item: HoldItem) -> _Key:
@@ -73,6 +94,6 @@ def _key(item: HoldItem) -> _Key:
 
 
 def _decided(item: HoldItem, known: HoldItem | None) -> HoldItem:
-    if known is None or item.approved_at is not None:
+    if known is None:
         return item
-    return dataclasses.replace(item, approved_at=known.approved_at)
+    return dataclasses.replace(item, shown_at=item.shown_at or known.shown_at, approved_at=item.approved_at or known.approved_at)

@@ -255,15 +255,23 @@ class SqlLedger:
         with self._writing(pipeline) as connection:
             holds.replace(connection, pipeline, holds_now)
 
-    def approve(self, which: str, at: datetime) -> list[Hold]:
-        """Approve every item of a hold, by its id, or of all open holds of a pipeline; returns those holds, none when there is no such."""
-        known = self.hold(which)
-        with self._writing(known.pipeline if known else which) as connection:
-            found = holds.with_id(connection, which)
-            chosen = [found] if found else holds.of_pipeline(connection, which)
-            holds.approve(connection, [hold.id for hold in chosen], at)
-            history.append(connection, _approvals(chosen, at))
-            return [hold for one in chosen if (hold := holds.with_id(connection, one.id))]
+    def note_shown(self, shown: Sequence[Hold], at: datetime) -> None:
+        """Remember that an operator had these items listed; those that stand otherwise by now were not shown as they are."""
+        with self._writing(*{hold.pipeline for hold in shown}) as connection:
+            for hold in shown:
+                holds.note_shown(connection, hold, at)
+
+    def approve(self, shown: Sequence[Hold], at: datetime) -> list[Hold]:
+        """Approve these items, where they are still held exactly as given (rule 15); returns the holds that are open, as they are now.
+
+        What has come into a hold since it was read stays undecided.
+        """
+        with self._writing(*{hold.pipeline for hold in shown}) as connection:
+            for hold in shown:
+                holds.approve(connection, hold, at)
+            found = [now for hold in shown if (now := holds.with_id(connection, hold.id))]
+            history.append(connection, _approvals(found, at))
+            return found
 
     # --- memos ---
 
@@ -342,9 +350,10 @@ def _claim_values(target: str, base_id: ExternalId, claim: Claim) -> Values:
     return {"target": target, "base_id": base_id, "pipeline": claim.pipeline, "generation": claim.generation, "is_free": claim.is_free}
 
 
-def _approvals(chosen: Iterable[Hold], at: datetime) -> list[Happening]:
+def _approvals(holds_now: Iterable[Hold], at: datetime) -> list[Happening]:
     return [
         Happening(at=at, pipeline=hold.pipeline, external_id=item.external_id, what="approved", detail=f"{item.action}, hold {hold.id}")
-        for hold in chosen
+        for hold in holds_now
         for item in hold.items
+        if item.approved_at == at
     ]

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from calrelay.errors import StateError
 from calrelay.ports import PipelineRecord
@@ -13,6 +13,7 @@ from calrelay.state.rows import table_of
 from calrelay.state.tables import ClaimRow, HistoryRow, HoldRow, LinkRow, PassRow, PipelineRow
 
 _PIPELINE = table_of(PipelineRow)
+_BY_NAME = select(_PIPELINE).where(_PIPELINE.c.name == bindparam("of"))
 _CLAIM = table_of(ClaimRow)
 _BELONGING = tuple(table_of(row) for row in (LinkRow, HistoryRow, PassRow))
 _NAMING = (*_BELONGING, _CLAIM, table_of(HoldRow))
@@ -20,7 +21,7 @@ _NAMING = (*_BELONGING, _CLAIM, table_of(HoldRow))
 
 def record_of(connection: Connection, name: str) -> PipelineRecord:
     """Return the record of a pipeline; a new one's when there is none."""
-    row = connection.execute(select(_PIPELINE).where(_PIPELINE.c.name == name)).one_or_none()
+    row = connection.execute(_BY_NAME, {"of": name}).one_or_none()
     if row is None:
         return PipelineRecord(name=name)
     return PipelineRecord(

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Row, Table
@@ -91,6 +92,8 @@ def values_of_hold(hold: Hold) -> Values:
         "words": hold.words,
         "people": hold.people,
         "earliest": hold.earliest,
+        "live": hold.live,
+        "shown_at": hold.shown_at,
     }
 
 
@@ -104,6 +107,10 @@ def values_of_item(hold_id: str, position: int, item: HoldItem) -> Values:
         "action": item.action,
         "digest": item.digest,
         "approved_at": item.approved_at,
+        "start": item.start,
+        "zone": item.zone,
+        "shift_seconds": None if item.shift is None else round(item.shift.total_seconds()),
+        "shown_at": item.shown_at,
     }
 
 
@@ -118,6 +125,8 @@ def hold_of(row: Row[Any], items: Sequence[Row[Any]]) -> Hold:
         people=row.people,
         earliest=row.earliest,
         items=tuple(_item_of(item) for item in items),
+        live=row.live,
+        shown_at=row.shown_at,
     )
 
 
@@ -242,5 +251,9 @@ def _item_of(row: Row[Any]) -> HoldItem:
         external_id=ExternalId(row.external_id),
         action=row.action,
         digest=row.digest,
+        start=row.start,
+        zone=row.zone,
+        shift=None if row.shift_seconds is None else timedelta(seconds=row.shift_seconds),
+        shown_at=row.shown_at,
         approved_at=row.approved_at,
     )

@@ -9,7 +9,11 @@ from calrelay.errors import StateError
 from calrelay.state.tables import HEAD, MetaRow
 from calrelay.state.tables import Table as Base
 
-REVISIONS = ("0001", HEAD)  # all revisions, oldest first, so that a newer database is known without loading alembic; a test compares
+REVISIONS = (
+    "0001",
+    "0002",
+    HEAD,
+)  # all revisions, oldest first, so that a newer database is known without loading alembic; a test compares
 
 # alembic's own table, under a name of ours: on PostgreSQL others may live in the same database.
 STAMP = Table(

@@ -6,6 +6,7 @@ from urllib.parse import unquote
 from sqlalchemy import URL, ColumnElement, Engine, create_engine, func, make_url
 
 from calrelay.errors import StateError
+from calrelay.state.json_columns import AS_JSON
 
 STATEMENT = timedelta(seconds=120)  # for one statement; renaming a pipeline of a million links takes a fraction of it
 # A process that was stopped inside a transaction holds rows that others wait for: the server ends it for them.
@@ -56,6 +57,7 @@ def engine_for(url: URL, where: str, patience: timedelta, *, is_read_only: bool)
             url.set(drivername="postgresql+psycopg"),
             connect_args={key: value for key, value in arguments.items() if key not in url.query},
             hide_parameters=True,
+            **AS_JSON,
             pool_pre_ping=True,
             pool_size=2,  # one for the work, one for the heartbeat
         )

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from sqlalchemy import JSON, ForeignKey, Index, MetaData
 from sqlmodel import Field, SQLModel
 
-HEAD = "0002"  # the newest revision under migrations/versions; a test compares
+HEAD = "0003"  # the newest revision under migrations/versions; a test compares
 
 # Without names of our own, SQLite leaves constraints nameless and a later migration could not drop them.
 _NAMES = {
@@ -131,10 +131,12 @@ class HoldRow(Table, table=True):
     words: str
     people: int
     earliest: datetime | None
+    live: int | None
+    shown_at: datetime | None
 
 
 class HoldItemRow(Table, table=True):
-    """One parked action of a hold, and what the operator said to it; `position` keeps the order it was shown in."""
+    """One parked action of a hold, when an operator saw it, and what was said to it; `position` keeps the order it was shown in."""
 
     __tablename__ = "hold_item"
 
@@ -145,6 +147,10 @@ class HoldItemRow(Table, table=True):
     action: str
     digest: str
     approved_at: datetime | None
+    start: datetime | None
+    zone: str | None
+    shift_seconds: int | None
+    shown_at: datetime | None
 
 
 class PassRow(Table, table=True):

@@ -50,7 +50,8 @@ WRITES: dict[str, Callable[[SqlLedger], object]] = {
     "save_holds": lambda ledger: ledger.save_holds("venue", [a_hold()]),
     "save_memo": lambda ledger: ledger.save_memo("calendar:reminders:Main Hall", "1000030001", NOON),
     "record_pass": lambda ledger: ledger.record_pass(a_pass()),
-    "approve": lambda ledger: ledger.approve("venue", NOON),
+    "approve": lambda ledger: ledger.approve([a_hold()], NOON),
+    "note_shown": lambda ledger: ledger.note_shown([a_hold()], NOON),
     "forget_pipeline": lambda ledger: ledger.forget_pipeline("venue"),
     "rename_pipeline": lambda ledger: ledger.rename_pipeline("venue", "terrace"),
 }
@@ -104,7 +105,7 @@ def test_every_taking_raises_the_epoch_and_nothing_lowers_it(database: Database)
 def test_what_an_operator_decides_during_a_pass_needs_no_lease(place: Place, database: Database) -> None:
     with place.open() as other, PipelineLock(database, "venue", command="run"):
         SqlLedger(database).save_holds("venue", [a_hold()])
-        assert SqlLedger(other).approve("venue", NOON)
+        assert SqlLedger(other).approve([a_hold()], NOON)
         SqlLedger(database).save_holds("venue", [a_hold()])
     assert [item.approved_at for hold in SqlLedger(database).holds("venue") for item in hold.items] == [NOON] * len(a_hold().items)
 

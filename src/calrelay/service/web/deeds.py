@@ -103,12 +103,13 @@ async def at_rest(daemon: Daemon, pipeline: str) -> AsyncIterator[None]:
 
 
 def _hold_as_seen(daemon: Daemon, form: Form) -> Hold:
-    """Return the hold, if it still is what the operator was shown (rule 15)."""
+    """Return the hold, if it still is what the operator was shown (rule 15); a decision covers just that."""
     hold = daemon.relay.ledger.hold(_wanted(form, "hold"))
     if hold is None:
         raise ConfigError("this hold is not open any more", remedy="somebody decided it, or the source changed its mind; nothing was done")
     if form.get("seen") != seen(hold):
         raise ConfigError("this hold has changed since it was shown; nothing was done", remedy=_LOOK_AGAIN)
+    daemon.relay.ledger.note_shown([hold], daemon.clock())
     return hold
 
 
