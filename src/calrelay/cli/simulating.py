@@ -56,7 +56,12 @@ def _draft(urls: Mapping[str, str]) -> Draft:
             "client_secret": tripleseat.client_secret,
             "auth": "client_credentials",
         },
-        "studio": {"vendor": "timetap", "api_key": timetap.api_key, "private_key": timetap.private_key},
+        "studio": {
+            "vendor": "timetap",
+            "api_key": timetap.api_key,
+            "private_key": timetap.private_key,
+            "requests_per_second": 20.0,  # nobody is waited for politely here
+        },
         "reminders": {"vendor": "apptoto", "username": apptoto.username, "api_key": apptoto.api_key},
     }
     for table in accounts.values():
