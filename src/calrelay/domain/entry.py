@@ -13,6 +13,7 @@ from calrelay.domain.link import CalendarId, Field, Imprint
 from calrelay.domain.people import Participant
 
 _to_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode  # json.dumps would make one for each value
+_FIELDS: Final = tuple(Field)
 _TEXTS_KEPT: Final = 4096  # places, zones and times are the same for many events
 
 
@@ -30,25 +31,18 @@ class Entry:
     participants: tuple[Participant, ...]
     custom_data: Mapping[str, str]
 
-    def value(self, field: Field) -> object:
-        """Return one field in a form that hashes the same for the same meaning."""
-        match field:
-            case Field.TITLE:
-                return self.title
-            case Field.START:
-                return self.start.isoformat()
-            case Field.END:
-                return self.end.isoformat()
-            case Field.TIME_ZONE:
-                return self.zone
-            case Field.LOCATION:
-                return self.location
-            case Field.CONTENT:
-                return self.content
-            case Field.PARTICIPANTS:
-                return sorted([p.name, p.email or "", p.phone or ""] for p in self.participants)
-            case Field.CUSTOM_DATA:
-                return dict(self.custom_data)
+    def values(self) -> tuple[object, ...]:
+        """Return the fields, in the order of `Field`, in a form that hashes the same for the same meaning."""
+        return (
+            self.title,
+            self.start.isoformat(),
+            self.end.isoformat(),
+            self.zone,
+            self.location,
+            self.content,
+            sorted([p.name, p.email or "", p.phone or ""] for p in self.participants),
+            dict(self.custom_data),
+        )
 
 
 class Hasher:
@@ -94,5 +88,5 @@ class Hasher:
             calendar=entry.calendar,
             start=entry.start.astimezone(UTC),
             end=entry.end.astimezone(UTC),
-            hashes={field: self.of(entry.value(field)) for field in Field},
+            hashes=dict(zip(_FIELDS, map(self.of, entry.values()), strict=True)),
         )

@@ -90,13 +90,16 @@ class Applier:
         Returns what is left, with nothing in flight, where `until` came true after a batch.
         """
         batches = deque(_groups(queue, self._target.batch_size))
+        noted: deque[Sequence[Upsert]] = deque()  # of these, the next: on the disk as SENDING already
         failures: list[BaseException] = []
 
         async def send_in_turn() -> None:
-            while batches:
+            while noted or batches:
                 try:
                     self._check_standing()
-                    await self._send(batches.popleft())
+                    if not noted:
+                        self._note_next(batches, noted)
+                    await self._send(noted.popleft())
                 except BaseException as error:
                     failures.append(error)
                     raise
@@ -104,9 +107,16 @@ class Applier:
                     return
 
         await asyncio.gather(*(send_in_turn() for _ in range(self._target.max_in_flight)), return_exceptions=True)
+        self._store([dataclasses.replace(a.link, state=State.READY) for batch in noted for a in batch])  # not sent after all
         if failures:
             raise failures[0]
-        return [action for batch in batches for action in batch]
+        return [action for batch in (*noted, *batches) for action in batch]
+
+    def _note_next(self, batches: deque[Sequence[Upsert]], noted: deque[Sequence[Upsert]]) -> None:
+        """Commit the next batches as SENDING, as many as may be under way: each commit waits for the disk (rule 19)."""
+        taken = [batches.popleft() for _ in range(min(len(batches), self._target.max_in_flight))]
+        self._store([dataclasses.replace(a.link, state=State.SENDING, hold=None) for batch in taken for a in batch])
+        noted.extend(taken)
 
     # --- what comes in meanwhile ---
 
@@ -171,8 +181,7 @@ class Applier:
     # --- creates and updates ---
 
     async def _send(self, batch: Sequence[Upsert], *, halvings: int = 0) -> None:
-        """Send one batch; halve it while it is refused, or while nobody answers (rule 20)."""
-        self._store([dataclasses.replace(a.link, state=State.SENDING, hold=None) for a in batch])
+        """Send one batch, whose links are stored as SENDING; halve it while it is refused, or while nobody answers (rule 20)."""
         try:
             holdings = await self._target.upsert([_put(a) for a in batch])
         except NotFound:  # the address is wrong, not the events

@@ -24,6 +24,9 @@ class Answer:
     status: int
     headers: Mapping[str, str] = field(repr=False)  # case-insensitive
     body: bytes = field(repr=False)
+    _plain: list[object] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )  # the body as plain values, once it was read so
 
     @property
     def date(self) -> datetime | None:
@@ -57,8 +60,14 @@ class Answer:
 
     def json(self) -> object:
         """Return the body as plain JSON values, or raise ResponseInvalid as `parse` does."""
-        value: object = self._read(from_json)
-        return value
+        if not self._plain:
+            self._plain.append(self._read(from_json))
+        return self._plain[0]
+
+    def parse_plain(self, shape: type[Model]) -> Model:
+        """Return the body as a wire model that looks at plain values first; as `parse`, but what `json` has read is not read again."""
+        value = self.json()
+        return self._read(lambda _: shape.model_validate(value))
 
     def _read(self, read: Callable[[bytes], Shape]) -> Shape:
         body = self.body.removeprefix(_BOM)

@@ -22,8 +22,8 @@ from calrelay.state import schema, server
 from calrelay.state.failures import damaged, explain
 from calrelay.state.fence import Fence
 from calrelay.state.heartbeat import Heartbeat
-from calrelay.state.ownership import give_to_owner
 from calrelay.state.json_columns import AS_JSON
+from calrelay.state.ownership import give_to_owner
 from calrelay.state.tables import HEAD
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Database:
         self._engine = engine
         self._engines: dict[
             tuple[str, ...] | str, Engine
-        ] = {}  # the same one, for each way to begin: made once, used for every transaction
+        ] = {}  # it again, for each way to begin
         self._heartbeat = Heartbeat(engine, self.fence, length=lease)
 
     def __enter__(self) -> Self:

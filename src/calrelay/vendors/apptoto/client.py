@@ -208,12 +208,12 @@ class ApptotoClient:
         """
         self._latest = self._writes
         answer = await self._writes.request("PUT", "/events", endpoint="events", idempotent=True, json=body, retry_invalid=True)
-        return answer.parse(Written).root
+        return answer.parse_plain(Written).root
 
     async def list_events(self, query: EventQuery, page: int = 1) -> Sequence[EventRow]:
         """Return a page, oldest start first. There is no total: the list ends with an empty page, not with a short one (Apptoto: 4)."""
         answer = await self._get("/events", "events", query.params(page), retry_invalid=True)
-        return answer.parse(EventList).root
+        return answer.parse_plain(EventList).root
 
     async def event(self, *, external_id: str | None = None, event_id: str | None = None) -> EventRow | None:
         """Return one event by our id or by Apptoto's, a deleted one flagged; None when there is none.

@@ -1,7 +1,8 @@
 """What an entry is in Apptoto's words, field by field, and what Apptoto's events say in ours. Pure: no requests, no clock."""
 
+import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -28,11 +29,8 @@ def from_canonical(put: Put, names: TimeZoneNames) -> dict[str, object]:
     The calendar is named in updates as well, as the table of fields demands, though it cannot be changed. `all_day` and `show_as` are
     never sent: what an all-day event does to its messages is not documented.
     """
-    row: dict[str, object] = {"external_id": put.external_id, "calendar_id": _number(put.calendar)}
-    for field in Field:
-        if field in put.fields:
-            row |= _sent(field, put.entry, names)
-    return row
+    sent = {key: value for field, key, value in _sent(put.entry, names) if field in put.fields and value is not None}
+    return {"external_id": put.external_id, "calendar_id": _number(put.calendar), **sent}
 
 
 def zone_name(zone: str, names: TimeZoneNames) -> str | None:
@@ -66,26 +64,18 @@ def to_holding(row: EventRow) -> Holding:
     )
 
 
-def _sent(field: Field, entry: Entry, names: TimeZoneNames) -> Mapping[str, object]:
-    match field:
-        case Field.TITLE:
-            return {"title": entry.title}
-        case Field.START:
-            return {"start_time": _time(entry.start)}
-        case Field.END:
-            return {"end_time": _time(entry.end)}
-        case Field.TIME_ZONE:
-            name = zone_name(entry.zone, names)
-            return {} if name is None else {"time_zone": name}
-        case Field.LOCATION:
-            return {"location": entry.location}
-        case Field.CONTENT:
-            return {"content": entry.content}
-        case Field.PARTICIPANTS:
-            # Whole, and sent even when empty: without the key Apptoto looks for people in the texts (Apptoto: 7, extraction hazard).
-            return {"participants": [_person(p) for p in entry.participants]}
-        case Field.CUSTOM_DATA:
-            return {"custom_data": {_key(name): str(value) for name, value in entry.custom_data.items()}}
+def _sent(entry: Entry, names: TimeZoneNames) -> tuple[tuple[Field, str, object], ...]:
+    return (
+        (Field.TITLE, "title", entry.title),
+        (Field.START, "start_time", _time(entry.start)),
+        (Field.END, "end_time", _time(entry.end)),
+        (Field.TIME_ZONE, "time_zone", zone_name(entry.zone, names)),
+        (Field.LOCATION, "location", entry.location),
+        (Field.CONTENT, "content", entry.content),
+        # Whole, and sent even when empty: without the key Apptoto looks for people in the texts (Apptoto: 7, extraction hazard).
+        (Field.PARTICIPANTS, "participants", [_person(p) for p in entry.participants]),
+        (Field.CUSTOM_DATA, "custom_data", {_key(name): str(value) for name, value in entry.custom_data.items()}),
+    )
 
 
 def _number(calendar: CalendarId) -> int | str:
@@ -105,6 +95,7 @@ def _person(participant: Participant) -> dict[str, str]:
     return {key: value for key, value in parts.items() if value is not None}
 
 
+@functools.lru_cache(maxsize=256)  # the config's names, a handful
 def _key(name: str) -> str:
     """Return a key that a template can name: {{ event.custom.guest_count }} (Apptoto: 3.2, custom_data)."""
     return _NO_WORD.sub("_", name.strip()).strip("_").lower()

@@ -29,6 +29,7 @@ _PHONE_TYPES: Final = ("mobile", "main", "work", "home")  # in this order (rule 
 _NO_TELEPHONES: Final = frozenset({"fax", "pager", "skype"})
 _LONGEST: Final = timedelta(hours=24)  # Tripleseat: Time and zones; longer business is one booking with several events
 _TOLERANCE: Final = timedelta(minutes=1)  # the wall clock has no seconds
+_USUAL_YEARS: Final = range(2000, 2101)
 _NAMES_KEPT: Final = 1024  # a venue has few rooms, locations and types of event
 _READINGS_KEPT: Final = 8192  # events start and end at few times of day, and every pass reads the same ones again
 
@@ -200,10 +201,15 @@ def _told_place(row: EventRow, context: Context, log: _Log) -> _Place | None:
         if not name:
             continue
         try:
-            return _Place(zone=resolve_zone(name), told_by=f"{told_by} (“{name}”)")
+            return _named_place(told_by, name)
         except MappingError:
             log.notes.append(f"{told_by} names no time zone this release knows")
     return None
+
+
+@lru_cache(maxsize=_NAMES_KEPT)
+def _named_place(told_by: str, name: str) -> _Place:
+    return _Place(zone=resolve_zone(name), told_by=f"{told_by} (“{name}”)")
 
 
 def _is_zone(name: str | None) -> bool:
@@ -215,6 +221,10 @@ def _is_zone(name: str | None) -> bool:
 
 def _instant(row: EventRow, edge: str, place: _Place, log: _Log) -> datetime:
     """Read the start or the end: UTC field, offset field, wall clock (rule 5), or the wall clock first where the config overrules."""
+    agreed = None if place.overrules else _agreed(row, edge, place.zone)
+    if agreed is not None:
+        log.because("{}: {}, from {}", edge, agreed.isoformat(), f"event_{edge}_utc")
+        return agreed
     readings = list(_readings(row, edge, place, log))
     if not readings:
         raise MappingError(
@@ -225,6 +235,30 @@ def _instant(row: EventRow, edge: str, place: _Place, log: _Log) -> datetime:
     log.because("{}: {}, from {}", edge, chosen.instant.isoformat(), chosen.field)
     _doubt(edge, chosen, readings[1:], place, log)
     return chosen.instant
+
+
+def _agreed(row: EventRow, edge: str, zone: Zone) -> datetime | None:
+    """Return the instant that all three fields name, each in its usual form; None where they have to be read one by one.
+
+    That is nearly every row, and to look whether the wall clock is what clocks show then costs a tenth of reading it.
+    """
+    utc, iso, wall = (row.event_start_utc, row.event_start_iso8601, row.event_start) if edge == "start" else _end_texts(row)
+    if not (utc and iso and wall and utc[7:8] == iso[7:8] == "-" and ":" in utc and ":" in iso):
+        return None
+    try:
+        instant, again = datetime.fromisoformat(utc), datetime.fromisoformat(iso)
+    except ValueError:
+        return None
+    if instant.tzinfo is None or again.tzinfo is None or instant != again or instant.year not in _USUAL_YEARS:
+        return None
+    shown = with_offset(instant, zone)
+    half = "PM" if shown.hour >= 12 else "AM"
+    usual = f"{shown.month}/{shown.day}/{shown.year} {shown.hour % 12 or 12}:{shown.minute:02} {half}"
+    return instant.astimezone(UTC) if wall == usual else None
+
+
+def _end_texts(row: EventRow) -> tuple[str | None, str | None, str | None]:
+    return row.event_end_utc, row.event_end_iso8601, row.event_end
 
 
 def _readings(row: EventRow, edge: str, place: _Place, log: _Log) -> Iterator[_Reading]:
