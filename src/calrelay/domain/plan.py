@@ -135,7 +135,7 @@ def _plan_live(event: Event, link: Link, source_hash: str, policy: Policy, hashe
         case Standing.UNKNOWN if is_over:  # updated but never deleted
             return Unchanged(link=_seen(link, source_hash, policy, reason), reason=reason)
         case Standing.WANTED if is_over:
-            return _delete(event, link, source_hash, policy, PAST)
+            return _delete(event, link, source_hash, policy, PAST, fields=_TIMES)
         case Standing.WANTED | Standing.UNKNOWN:
             return _update(event, link, source_hash, policy, hasher, may_move=standing is Standing.WANTED)
 
@@ -229,8 +229,18 @@ def _update(event: Event, link: Link, source_hash: str, policy: Policy, hasher: 
             return Unchanged(link=_seen(wanting, source_hash, policy, ""))
 
 
-def _delete(event: Event, link: Link, source_hash: str, policy: Policy, reason: str, *, by_source: bool = False) -> Delete:
-    cause = Cause.SOURCE if by_source else _cause(link, source_hash, policy, frozenset(), nobody=Cause.FILTER)
+def _delete(
+    event: Event,
+    link: Link,
+    source_hash: str,
+    policy: Policy,
+    reason: str,
+    *,
+    by_source: bool = False,
+    fields: frozenset[Field] = frozenset(),
+) -> Delete:
+    """Take it out; `fields` are those that moved it to where it is not wanted."""
+    cause = Cause.SOURCE if by_source else _cause(link, source_hash, policy, fields, nobody=Cause.FILTER)
     return Delete(link=_wanting(link, None, source_hash, policy, reason), event=event, reason=reason, cause=cause)
 
 

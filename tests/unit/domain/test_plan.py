@@ -189,6 +189,14 @@ def test_new_zone_rules_that_move_an_event_are_named() -> None:
     assert decision.cause is Cause.ZONE_DATA
 
 
+def test_new_zone_rules_that_move_an_event_into_the_past_are_named() -> None:
+    event = an_event()
+    link = a_settled_link(event, a_policy(basis=Basis(zone_data="2025b", mapping="1", config="1")))
+    decision = decide(moved(event, -HOUR), link, now=event.end - HOUR - NOW)
+    assert isinstance(decision, Delete)
+    assert decision.cause is Cause.ZONE_DATA
+
+
 def test_an_event_that_returns_after_a_delete_is_created_again() -> None:
     event = an_event()
     gone = dataclasses.replace(a_settled_link(event), accepted=None, wanted=None, generation=2, source_hash="")
@@ -211,6 +219,13 @@ def test_what_the_target_refused_is_tried_again_when_the_row_changes() -> None:
     refused = dataclasses.replace(a_settled_link(event), accepted=None, state=State.QUARANTINED, attempts=1)
     assert isinstance(decide(event, refused), Unchanged)
     assert isinstance(decide(moved(event, HOUR), refused), Create)
+
+
+@pytest.mark.parametrize("changed", [{"zone_data": "2026g"}, {"mapping": "2"}, {"config": "2"}])
+def test_what_the_target_refused_is_tried_again_when_a_release_or_the_config_changes(changed: dict[str, str]) -> None:
+    event = an_event()
+    refused = dataclasses.replace(a_settled_link(event), accepted=None, state=State.QUARANTINED, attempts=1)
+    assert isinstance(decide(event, refused, a_policy(basis=dataclasses.replace(a_policy().basis, **changed))), Create)
 
 
 def test_an_absent_event_is_deleted_unless_it_is_over() -> None:
