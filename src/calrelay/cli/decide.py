@@ -1,6 +1,7 @@
 """How the operator's decisions are typed: `holds`, `approve`, `reject`, `quarantine`, `pause`, `resume`, `ignore`, `retag`.
 
-What they do is in `decisions`, which is loaded when one of them runs. None of them asks a vendor or needs a secret.
+What they do is in `decisions` and `holds`, which are loaded when one of them runs. Only `holds HOLD` asks a vendor and
+needs secrets.
 """
 
 from typing import Annotated
@@ -24,20 +25,25 @@ EventOrPipeline = Annotated[
 quarantine = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Events that cannot be mapped, or that the target refuses.")
 
 
-def holds(ctx: typer.Context, as_json: AsJson = False) -> int:
+def holds(
+    ctx: typer.Context,
+    hold: Annotated[str | None, typer.Argument(metavar="HOLD", help="A hold's id: asks the source for its events' titles.")] = None,
+    as_json: AsJson = False,
+) -> int:
     """List what is parked until you decide.
 
-    For each hold: what would happen, to how many people, the earliest start, and the events. The target keeps what it has until then.
+    For each hold: what would happen, to how many people, the earliest start, and the events, each at the clock of its place. The target
+    keeps what it has until then. With a HOLD all of its events, and what the source calls the soonest of them now.
     """
-    from calrelay.cli import decisions  # noqa: PLC0415 - heavy
+    from calrelay.cli import holds as listing  # noqa: PLC0415 - heavy
 
-    return decisions.holds(session_of(ctx), Output(as_json))
+    return listing.holds(session_of(ctx), Output(as_json), hold)
 
 
 def approve(ctx: typer.Context, name: HoldOrPipeline, as_json: AsJson = False) -> int:
-    """Let a hold through, event by event as it is shown now; the next pass applies it.
+    """Let a hold through, event by event as it was listed; the next pass applies it.
 
-    What has changed by then is held anew. An approval expires after 24 hours.
+    What came or changed after that stays held, and so does what has changed by the next pass. An approval expires after 24 hours.
     """
     from calrelay.cli import decisions  # noqa: PLC0415 - heavy
 
@@ -45,7 +51,7 @@ def approve(ctx: typer.Context, name: HoldOrPipeline, as_json: AsJson = False) -
 
 
 def reject(ctx: typer.Context, hold: HoldName, as_json: AsJson = False) -> int:
-    """Turn a hold down: the target keeps what it has.
+    """Turn a hold down, as it was listed: the target keeps what it has.
 
     Events that a changed filter or route affects are let go for good, all others until their row changes again at the source.
     """

@@ -1,61 +1,48 @@
 """Carries the operator's decisions to the state and tells what they will mean; the next pass acts on them."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from calrelay.cli.holds import holds_document, no_hold
 from calrelay.cli.output import Block, Output, Table
 from calrelay.cli.session import Session
 from calrelay.config.load import Config
-from calrelay.domain.event import SourceId
 from calrelay.domain.link import Link, MessageMode, State
-from calrelay.domain.words import ago, counted, in_place, iso
+from calrelay.domain.words import ago, counted, iso
 from calrelay.engine import decisions as engine
 from calrelay.engine.holds import is_approved
-from calrelay.errors import ConfigError
-from calrelay.ports import Hold, HoldItem, Ledger
+from calrelay.ports import Hold, Ledger
 from calrelay.state.database import Access
 from calrelay.state.locks import PipelineLock
 from calrelay.state.opening import State as OpenState
 
 ITEMS_SHOWN = 20
-Starts = Mapping[tuple[str, SourceId], datetime]  # by pipeline and event
 PATIENCE = timedelta(seconds=15)  # how long a decision waits for a pass to end
-
-
-def holds(session: Session, output: Output) -> int:
-    """List the open holds."""
-    with session.state(Access.READ) as (_, state):
-        found = state.ledger.holds()
-        starts = starts_of(state.ledger, found)
-    now = session.now()
-    blocks: list[Block] = [block for hold in found for block in describe_hold(hold, starts, now)]
-    output.answer(holds_document(found, starts), blocks or ["Nothing is held."])
-    return 0
 
 
 def approve(session: Session, output: Output, name: str) -> int:
     """Approve a hold, or all holds of a pipeline."""
     with session.state(Access.WRITE) as (_, state):
         approved = engine.approve(state.ledger, name, clock=session.now)
-        starts = starts_of(state.ledger, approved)
-    lines = [f"approved {hold.id}: {hold.words}; {counted(hold.people, 'person', 'people')} touched" for hold in approved]
-    output.answer(holds_document(approved, starts), [*lines, *_next_pass(sorted({hold.pipeline for hold in approved}))])
+    lines = [line for hold in approved for line in _approved(hold, session.now())]
+    output.answer(holds_document(approved), [*lines, *_next_pass(sorted({hold.pipeline for hold in approved}))])
     return 0
 
 
 def reject(session: Session, output: Output, hold_id: str) -> int:
     """Reject one hold."""
     with session.state(Access.WRITE) as (_, state):
-        pipelines = [hold.pipeline for hold in state.ledger.holds() if hold.id == hold_id]
-        if not pipelines:
-            raise ConfigError(f"no hold {hold_id}", remedy="`calrelay holds` lists what waits for a decision, with ids")
-        starts = starts_of(state.ledger, [hold for hold in state.ledger.holds() if hold.id == hold_id])
-        with at_rest(state, pipelines, "reject"):
+        before = [hold for hold in state.ledger.holds() if hold.id == hold_id]
+        if not before:
+            raise no_hold(hold_id)
+        with at_rest(state, [hold.pipeline for hold in before], "reject"):
             rejected = engine.reject(state.ledger, hold_id, clock=session.now)
-    lines = [f"rejected {hold.id}: the target keeps what it has of {counted(len(hold.items), 'event')}" for hold in rejected]
-    output.answer(holds_document(rejected, starts), list(lines))
+            left = [hold for hold in state.ledger.holds() if hold.id == hold_id]
+    lines: list[Block] = [f"rejected {hold.id}: the target keeps what it has of {counted(len(hold.items), 'event')}" for hold in rejected]
+    lines += [_came_since(hold, len(hold.items)) for hold in left]
+    output.answer(holds_document(rejected), lines)
     return 0
 
 
@@ -131,65 +118,9 @@ def at_rest(state: OpenState, pipelines: Iterable[str], command: str) -> Iterato
         yield
 
 
-def starts_of(ledger: Ledger, found: Sequence[Hold]) -> Starts:
-    """Return when the events of holds start, by pipeline and source id: as wanted, else as the target holds them."""
-    starts: dict[tuple[str, SourceId], datetime] = {}
-    for hold in found:
-        for source_id, link in ledger.links(hold.pipeline, [item.source_id for item in hold.items]).items():
-            if held := link.wanted or link.accepted:
-                starts[hold.pipeline, source_id] = held.start
-    return starts
-
-
-def describe_hold(hold: Hold, starts: Starts, now: datetime) -> list[Block]:
-    """Tell what waits, whom it touches, and how to decide."""
-    approved = sum(is_approved(item, now) for item in hold.items)
-    open_ones = f"; {len(hold.items) - approved} are still open" if approved else ""
-    facts = [
-        ("pipeline", hold.pipeline),
-        ("held", ago(hold.created_at, now)),
-        ("people", f"{hold.people} touched"),
-        ("earliest", in_place(hold.earliest, None) if hold.earliest else "not known"),
-        ("meanwhile", "the target keeps what it has"),
-        (
-            "decide",
-            f"`calrelay approve {hold.id}` or `calrelay reject {hold.id}`{open_ones}"
-            if approved < len(hold.items)
-            else "approved; the next pass applies it",
-        ),
-    ]
-    return [f"{hold.id}: {hold.words}", Table(rows=facts, indent=2), _items(hold, starts, now), ""]
-
-
-def holds_document(found: Sequence[Hold], starts: Starts) -> dict[str, Any]:
-    """Return holds as `holds.json` has them."""
-    return {"holds": [_hold_to_json(hold, starts) for hold in found]}
-
-
 def links_document(found: Sequence[Link]) -> dict[str, Any]:
     """Return events as `events.json` has them."""
     return {"events": [_link_to_json(link) for link in found]}
-
-
-def _hold_to_json(hold: Hold, starts: Starts) -> dict[str, Any]:
-    return {
-        "id": hold.id,
-        "pipeline": hold.pipeline,
-        "kind": hold.kind.value,
-        "words": hold.words,
-        "created_at": iso(hold.created_at),
-        "people": hold.people,
-        "earliest": iso(hold.earliest),
-        "items": [
-            {
-                "external_id": item.external_id,
-                "action": item.action,
-                "start": iso(starts.get((hold.pipeline, item.source_id))),
-                "approved_at": iso(item.approved_at),
-            }
-            for item in hold.items
-        ],
-    }
 
 
 def _link_to_json(link: Link) -> dict[str, Any]:
@@ -204,31 +135,24 @@ def _link_to_json(link: Link) -> dict[str, Any]:
     }
 
 
-def _items(hold: Hold, starts: Starts, now: datetime) -> Table:
-    """List the first items, soonest first."""
-
-    def start_of(item: HoldItem) -> datetime | None:
-        return starts.get((hold.pipeline, item.source_id))
-
-    items = sorted(hold.items, key=lambda item: (start_of(item) or now, item.external_id))
-    rows: list[tuple[str, str, str, str]] = [
-        (
-            in_place(start, None) if (start := start_of(item)) else "?",
-            item.external_id,
-            item.action,
-            "approved" if is_approved(item, now) else "",
-        )
-        for item in items[:ITEMS_SHOWN]
-    ]
-    if (more := len(items) - ITEMS_SHOWN) > 0:
-        rows.append((f"and {more} more", "", "", ""))
-    return Table(rows=rows, indent=4)
-
-
 def _why(link: Link, now: datetime) -> Iterator[tuple[str, str, str, str]]:
     yield link.external_id, link.pipeline, ago(link.since, now), link.reason
     if link.remedy:
         yield "", "", "", f"→ {link.remedy}"
+
+
+def _approved(hold: Hold, now: datetime) -> Iterator[Block]:
+    """Say what was approved, and what was not because nobody was shown it."""
+    open_ones = [item for item in hold.items if not is_approved(item, now)]
+    if not open_ones:
+        yield f"approved {hold.id}: {hold.words}; {counted(hold.people, 'person', 'people')} touched"
+        return
+    yield f"approved {hold.id}: {len(hold.items) - len(open_ones)} of its {counted(len(hold.items), 'event')}, those that were listed"
+    yield _came_since(hold, len(open_ones))
+
+
+def _came_since(hold: Hold, number: int) -> str:
+    return f"  {number} came, or changed, after it was listed, and {'waits' if number == 1 else 'wait'} for you: `calrelay holds {hold.id}`"
 
 
 def _answer(output: Output, links: Sequence[Link], done: str, *, is_due: bool = False) -> int:

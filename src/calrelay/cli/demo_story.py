@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from datetime import date
 
-from calrelay.cli import checking, consent, decisions, loading, passes, standing
+from calrelay.cli import checking, consent, holds, loading, passes, standing
 from calrelay.cli.demo_changes import Change, Sources
 from calrelay.cli.demo_serve import serve
 from calrelay.cli.demo_stage import STUDIO, VENUE, Stage, set_stage
@@ -161,7 +161,7 @@ async def _have_accidents(voice: Voice, stage: Stage, sources: Sources) -> None:
     synced = await voice.run("accidents", "calrelay sync", _sync)
     voice.say("", f"Apptoto held {held} events before, and holds {len(stage.held_by_target())} now, at their old times.")
     _tell_messages(voice, stage, synced)
-    await voice.run("accidents", "calrelay holds", decisions.holds)
+    await voice.run("accidents", "calrelay holds", holds.holds)
     await voice.run("accidents", "calrelay status", standing.status)
 
 

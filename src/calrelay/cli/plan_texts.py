@@ -10,12 +10,15 @@ from calrelay.cli.overlap_texts import overlap_words
 from calrelay.cli.pass_texts import next_commands, problems, skips
 from calrelay.domain.guard import Parked, people_of, shift_of, start_of
 from calrelay.domain.link import CalendarId, Field
+from calrelay.domain.people import Participant
 from calrelay.domain.plan import Action, Create, Delete, Update
 from calrelay.domain.words import counted, in_place, shift_in_words
+from calrelay.engine.holds import words_of_parked
 from calrelay.engine.report import PassReport
 
 Calendars = Mapping[CalendarId, str]
 NAMES_SHOWN = 3
+GONE = "(not at the source any more)"
 _TIMES = frozenset({Field.START, Field.END, Field.TIME_ZONE})
 _HEADINGS = {Create: "Create", Update: "Update", Delete: "Delete"}
 
@@ -41,7 +44,8 @@ def _describe_plan(report: PassReport, calendars: Calendars) -> list[Block]:
     for group in report.parked:
         blocks += [
             "",
-            f"  Held ({len(group.actions)}): {group.kind.value}; would wait for `calrelay approve {report.pipeline}`",
+            f"  Held ({len(group.actions)}): {words_of_parked(group)}",
+            f"    would wait for `calrelay approve {report.pipeline}`",
             _held(group, calendars),
         ]
     return [*blocks, *_people(report), *_overlap(report)]
@@ -81,7 +85,13 @@ def _held(group: Parked, calendars: Calendars) -> Table:
 
 
 def _row(action: Action, calendars: Calendars) -> tuple[str, str, str, str, str]:
-    return _when(action), action.link.external_id, _title(action), _detail(action, calendars), _names(action)
+    return (
+        _when(action),
+        action.link.external_id,
+        _title(action),
+        _detail(action, calendars),
+        names_of(action.event.participants if action.event else ()),
+    )
 
 
 def _when(action: Action) -> str:
@@ -92,7 +102,7 @@ def _when(action: Action) -> str:
 def _title(action: Action) -> str:
     if isinstance(action, Create | Update):
         return action.entry.title
-    return action.event.title if action.event else "(not at the source any more)"
+    return action.event.title if action.event else GONE
 
 
 def _detail(action: Action, calendars: Calendars) -> str:
@@ -110,8 +120,9 @@ def _detail(action: Action, calendars: Calendars) -> str:
             return f"moves to calendar {calendars.get(successor.calendar, successor.calendar)}" if successor else ""
 
 
-def _names(action: Action) -> str:
-    people = [p for p in action.event.participants if p.is_reachable] if action.event else []
+def names_of(participants: Sequence[Participant]) -> str:
+    """Name the first people who can be reached, and count the others."""
+    people = [person for person in participants if person.is_reachable]
     shown = ", ".join(person.name or "(no name)" for person in people[:NAMES_SHOWN])
     return shown + (f" and {len(people) - NAMES_SHOWN} more" if len(people) > NAMES_SHOWN else "")
 

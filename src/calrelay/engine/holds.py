@@ -26,6 +26,11 @@ def as_shown(hold: Hold) -> Hold:
     return dataclasses.replace(hold, items=tuple(item for item in hold.items if item.shown_at is not None))
 
 
+def soonest(hold: Hold) -> list[HoldItem]:
+    """Return the items of a hold by start; those whose start is not known come first."""
+    return sorted(hold.items, key=lambda item: (item.start.timestamp() if item.start else 0.0, item.external_id))
+
+
 def approval_of(holds: Iterable[Hold], now: datetime) -> Approval:
     """Return what is approved at this moment; an approval expires after 24 hours (rule 15)."""
     return Approval(digests={item.source_id: item.digest for hold in holds for item in hold.items if is_approved(item, now)})
@@ -138,6 +143,11 @@ def words_of(kind: HoldKind, items: Sequence[HoldItem], live: int | None = None)
     what = ", ".join(f"{number} to {word}" for word, number in Counter(item.action for item in items).items())
     moved = f"{_moved(items, live)}, " if kind is HoldKind.SAME_SHIFT else ""
     return f"{what}: {moved}{_WHY[kind]}"
+
+
+def words_of_parked(group: Parked) -> str:
+    """Say what would wait, and why, of a plan that has not become a hold."""
+    return words_of(group.kind, [_item(action) for action in group.actions], group.live)
 
 
 def _moved(items: Sequence[HoldItem], live: int | None) -> str:

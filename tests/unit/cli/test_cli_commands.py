@@ -1,16 +1,19 @@
 """Whole commands against the simulators: what is printed, the documents, the exit codes."""
 
 import contextlib
+import dataclasses
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from calrelay.domain.event import SourceId
 from calrelay.domain.link import ExternalId, State
 from calrelay.engine.report import PassReport
 from calrelay.engine.sync import run_pass
 from calrelay.errors import ExitCode
+from calrelay.ports import HoldItem
 from calrelay.simulators.faults import Fault, Kind
 from calrelay.state.database import Database, open_database
 from calrelay.state.ledger import SqlLedger
@@ -269,6 +272,42 @@ def test_holds_tell_when_each_event_is_soonest_first(house: House) -> None:
     assert min(starts.values()) == hold["earliest"]
     listed = [line.split("ts-")[1].split()[0] for line in house.type("holds").out.splitlines() if " ts-" in line]
     assert [f"ts-{number}" for number in listed] == sorted(starts, key=lambda one: (starts[one], one))[:20]
+
+
+def test_a_hold_by_its_id_tells_titles_and_people_and_times_at_the_place(house: House) -> None:
+    hold_deletes(house)
+    hold = house.ask("holds")["holds"][0]
+    said = house.type("holds", hold["id"])
+    event = house.world.tripleseat.events.get(int(hold["items"][0]["external_id"].removeprefix("ts-"))).row
+    row = next(line for line in said.out.splitlines() if hold["items"][0]["external_id"] in line)
+    assert (said.code, event["name"] in row, " UTC" in row) == (0, True, False)
+    assert event["contact"]["first_name"] in row
+    assert not any(digits in said.out for digits in ("555-01", "+1"))
+    assert {item["title"] is None for item in house.ask("holds", hold["id"])["holds"][0]["items"]} == {False}
+    assert {item["title"] for item in house.ask("holds")["holds"][0]["items"]} == {None}
+
+
+def test_a_hold_is_told_from_the_state_when_its_source_is_down(house: House) -> None:
+    hold_deletes(house)
+    hold = house.ask("holds")["holds"][0]
+    house.world.tripleseat.faults.add(Fault(kind=Kind.STATUS, status=403, times=None))
+    said = house.type("holds", hold["id"])
+    assert (said.code, hold["items"][0]["external_id"] in said.out) == (ExitCode.VENDOR, True)
+    assert "titles could not be asked for" in said.err
+
+
+def test_approve_says_what_came_after_the_list_and_leaves_it(house: House) -> None:
+    hold_deletes(house)
+    hold = house.ask("holds")["holds"][0]
+    with state_of(house) as database:
+        ledger = SqlLedger(database)
+        [before] = ledger.holds("venue")
+        late = HoldItem(source_id=SourceId("1"), external_id=ExternalId("ts-1"), action="delete", digest="delete|1")
+        ledger.save_holds("venue", [dataclasses.replace(before, items=(*before.items, late))])
+    said = house.type("approve", hold["id"])
+    assert f"{len(hold['items'])} of its {len(hold['items']) + 1} events" in said.out
+    assert f"1 came, or changed, after it was listed, and waits for you: `calrelay holds {hold['id']}`" in said.out
+    assert "new" in next(line for line in house.type("holds").out.splitlines() if "ts-1 " in line)
 
 
 def test_what_is_approved_says_so_in_status_and_asks_for_nothing(house: House) -> None:

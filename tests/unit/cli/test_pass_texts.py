@@ -120,7 +120,7 @@ async def test_a_plan_groups_what_it_would_hold_and_counts_its_people_apart() ->
     bench.limits = Limits(first_load=10_000, creates=Limit(count=1))
     bench.source.put(*(an_event(i) for i in range(11, 14)))
     text = plan_text(await a_plan(bench))
-    assert "Held (3): creates" in text
+    assert "Held (3): 3 to create: more new events at once" in text
     assert "calrelay approve venue" in text
     assert "0 people could be messaged, and 3 by what is held" in text
     assert "Create (" not in text

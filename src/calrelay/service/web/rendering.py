@@ -12,7 +12,8 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from calrelay.domain.words import ago, counted, in_place, iso, on_this_machine, span_in_words
+from calrelay.domain.words import ago, counted, in_place, iso, on_this_machine, shift_in_words, span_in_words
+from calrelay.engine.holds import soonest
 from calrelay.service.web.access import FORM_TOKEN
 from calrelay.service.web.views import actions_of, is_approved, seen
 
@@ -63,7 +64,9 @@ def _environment() -> Environment:
         "ahead": _ahead,
         "when": on_this_machine,
         "iso": iso,
-        "in_utc": lambda instant: in_place(instant, None),
+        "in_place": in_place,
+        "shift": shift_in_words,
+        "soonest": soonest,
         "span": span_in_words,
         "counted": counted,
         "codes": _codes,

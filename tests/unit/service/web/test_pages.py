@@ -9,11 +9,12 @@ from structlog.testing import capture_logs
 
 from calrelay.domain.guard import Limit, Limits
 from calrelay.domain.link import ExternalId, State
+from calrelay.domain.words import in_place
 from calrelay.engine.order import Reach
 from calrelay.errors import StateError, VendorUnavailable
 from calrelay.service.daemon import Daemon
 from calrelay.service.web.gate import LARGEST_FORM
-from tests.fakes.memory_source import an_event
+from tests.fakes.memory_source import an_event, with_status
 from tests.fakes.memory_target import Poison
 from tests.unit.service.stand import Stand
 from tests.unit.service.web.conftest import BASE, TOKEN, Browser, a_browser, form_token, forms
@@ -245,6 +246,18 @@ async def test_a_hold_is_shown_whole_with_what_a_decision_needs(careful: Stand) 
         ):
             assert shown in page
         assert (await browser.http.get("/holds/nobody-knows-it")).status_code == 404
+
+
+async def test_a_holds_events_are_told_on_the_clock_of_their_place(careful: Stand) -> None:
+    async with a_browser(careful) as browser:
+        browser.stand.source.put(with_status(an_event(2), "LOST"), with_status(an_event(1), "LOST"))
+        await a_pass(browser)
+        (hold,) = browser.daemon.relay.ledger.holds()
+        page = await browser.read(f"/holds/{hold.id}")
+        first = in_place(an_event(1).start, an_event(1).zone)
+        assert f"Earliest start</dt><dd>{first}</dd>" in page
+        assert f'href="/events/ms-1">ms-1</a> <span>{first}</span> <span>delete</span>' in page
+        assert " UTC" not in first
 
 
 async def test_a_hold_that_grew_since_it_was_shown_is_not_approved(careful: Stand) -> None:
