@@ -9,6 +9,7 @@ import pytest
 from calrelay.domain.link import CalendarId, ExternalId, State
 from calrelay.domain.policy import CalendarRef, Route
 from calrelay.engine import decisions
+from calrelay.engine.latecomers import SETTLED_AFTER
 from calrelay.engine.order import Order
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import Outcome, PassReport
@@ -206,6 +207,21 @@ async def test_a_vendor_that_goes_away_in_the_middle_stops_it_and_it_can_be_run_
     assert bench.target.live == {}
 
 
+async def test_nothing_is_deleted_while_a_request_that_a_kill_cut_off_may_bring_it_back() -> None:
+    bench = await a_loaded_bench(3)
+    bench.source.put(an_event(4))
+    bench.target.fail_next(VendorUnavailable("timeout"), call=Call.UPSERT, times=9)
+    await bench.sync()
+    bench.target._failing.clear()
+    (put,) = bench.target.upserts[-1]
+    report = await delete_all(bench.pipeline)
+    assert (report.deleted, report.outcome, report.exit_code) == (0, Outcome.REFUSED, ExitCode.GUARD)
+    bench.target.place("ms-4", put.entry)
+    bench.now += SETTLED_AFTER
+    report = await delete_all(bench.pipeline)
+    assert (report.deleted, report.exit_code, bench.target.live) == (4, 0, {})
+
+
 async def test_nothing_is_deleted_at_another_account_than_the_events_are_at() -> None:
     bench = await a_loaded_bench(3)
     elsewhere = dataclasses.replace(bench.pipeline, target=MemoryTarget(account="another"))
@@ -249,6 +265,21 @@ async def test_a_name_with_events_of_its_own_is_not_taken() -> None:
 async def test_an_unknown_name_is_not_renamed() -> None:
     with pytest.raises(ConfigError, match="nowhere"):
         rename(whole(a_bench()), "nowhere", "hall", clock=lambda: a_bench().now)
+
+
+async def test_a_request_that_comes_late_is_noticed_under_the_new_name_too() -> None:
+    bench = await a_loaded_bench(30)
+    bench.source.put(moved(an_event(1), HOUR))
+    bench.target.fail_next(VendorUnavailable("timeout"), call=Call.UPSERT, times=9)
+    await bench.sync()
+    bench.target._failing.clear()
+    bench.source.put(with_status(an_event(1), "LOST"))
+    assert (await bench.sync()).deleted == 1
+    rename(whole(bench), "venue", "hall", clock=lambda: bench.now)
+    bench.target.change("ms-1", is_deleted=False)
+    bench.now += SETTLED_AFTER
+    assert (await run(another(bench))).deleted == 1
+    assert "ms-1" not in bench.target.live
 
 
 async def test_a_load_that_was_stopped_resumes_under_the_new_name() -> None:

@@ -63,6 +63,11 @@ def remember(pipeline: Pipeline, unanswered: Iterable[Link]) -> None:
         _keep(pipeline, [*(one for one in _kept(pipeline) if one.external_id not in ids), *fresh])
 
 
+def open_until(pipeline: Pipeline) -> datetime | None:
+    """Return until when a create or change whose answer nobody saw may still be carried out; None when there is none."""
+    return max((one.since + SETTLED_AFTER for one in _kept(pipeline) if not one.was_delete), default=None)
+
+
 async def look_for_latecomers(pipeline: Pipeline) -> None:
     """Look at those that are due; what has come late is noted in their links, and the pass acts on it. Without any there is no request.
 

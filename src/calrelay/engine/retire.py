@@ -12,10 +12,11 @@ from calrelay.domain.plan import Cause, Delete
 from calrelay.domain.window import Span
 from calrelay.engine.apply import Applier
 from calrelay.engine.heirs import MEMO_RETIRED, RETIRED
+from calrelay.engine.latecomers import look_for_latecomers, open_until
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import Outcome, PassReport, requests_since
 from calrelay.engine.unanswered import resolve_unanswered
-from calrelay.errors import CalrelayError, ConfigError, ExitCode
+from calrelay.errors import CalrelayError, ConfigError, ExitCode, GuardRefused
 from calrelay.ports import Clock, Flaw, Happening, Ledger
 
 _HANDS_OFF = frozenset({State.IGNORED, State.RELEASED})
@@ -81,10 +82,12 @@ async def delete_all(pipeline: Pipeline) -> PassReport:
     deleted stays linked, so that it can be run again; no pass runs any more from the first delete on. The caller holds the lock.
     """
     before = pipeline.request_counts()
-    _note_retired(pipeline.ledger, pipeline.name, pipeline.clock)
     report = PassReport(pipeline=pipeline.name, command="retire", started_at=pipeline.clock())
     try:
+        await look_for_latecomers(pipeline)
         await resolve_unanswered(pipeline)
+        _refuse_while_open(pipeline)
+        _note_retired(pipeline.ledger, pipeline.name, pipeline.clock)
         deletes = [_delete(link) for link in (await doomed(pipeline)).links]
         report.actions = list(deletes)
         approval = Approval(digests={delete.link.source_id: digest_of(delete) for delete in deletes})
@@ -92,12 +95,22 @@ async def delete_all(pipeline: Pipeline) -> PassReport:
     except CalrelayError as error:
         if error.exit_code in (ExitCode.STATE, ExitCode.BUG):
             raise
-        report.fail(error)
+        report.fail(error, Outcome.REFUSED if isinstance(error, GuardRefused) else Outcome.FAILED)
     report.requests = requests_since(before, pipeline.request_counts())
     if report.problems:
         report.worsen(Outcome.PARTIAL)
     pipeline.ledger.record_pass(report.to_record())
     return report
+
+
+def _refuse_while_open(pipeline: Pipeline) -> None:
+    """Refuse to delete what a request may yet bring back: after this no pass looks any more."""
+    if until := open_until(pipeline):
+        raise GuardRefused(
+            f"requests of pipeline {pipeline.name} that a kill cut off may still be carried out by account {pipeline.target.account}; "
+            "nothing was deleted",
+            remedy=f"run it again after {until:%H:%M:%S} UTC",
+        )
 
 
 def end(ledger: WholeLedger, pipeline: str, *, clock: Clock) -> int:
@@ -123,7 +136,7 @@ def rename(ledger: WholeLedger, old: str, new: str, *, clock: Clock) -> int:
     if not ledger.count_live(new):
         ledger.forget_pipeline(new)
     ledger.rename_pipeline(old, new)
-    for prefix in ("backfill:{}:", "far:{}", "retired:{}"):
+    for prefix in ("backfill:{}:", "far:{}", "late:{}", "overlap:{}", "retired:{}"):
         _rename_memos(ledger, prefix.format(old), prefix.format(new), clock)
     return ledger.count_live(new)
 
