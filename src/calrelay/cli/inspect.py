@@ -23,7 +23,8 @@ def show(ctx: typer.Context, external_id: EventId, as_json: AsJson = False) -> i
     """Tell everything known of one event.
 
     The source's row as it is now, how its time zone was found, what the target should hold and holds, the state and reason, the history,
-    and when it is tried again. Asks both vendors, writes nothing. Also tells of events that no pass has taken up yet.
+    and when it is tried again. Asks both vendors, writes nothing. Also tells of events that no pass has taken up yet. Where a vendor does
+    not answer, it tells what is left, says so, and exits with 3.
     """
     from calrelay.cli import story  # noqa: PLC0415 - heavy
 

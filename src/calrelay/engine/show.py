@@ -1,8 +1,10 @@
 """`show`: everything known of one event — the source row now, how it was mapped, what we remember, what the target holds."""
 
+import asyncio
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from calrelay.domain.entry import Entry
 from calrelay.domain.event import Event, Unmappable
@@ -13,6 +15,8 @@ from calrelay.engine.decisions import find_links
 from calrelay.engine.pipeline import Pipeline
 from calrelay.errors import CalrelayError, MappingError
 from calrelay.ports import Happening, Holding
+
+Answer = TypeVar("Answer")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,23 +38,38 @@ class Story:
     history: Sequence[Happening] = ()
     at: datetime | None = None
 
+    @property
+    def errors(self) -> list[CalrelayError]:
+        """What kept it from being told whole."""
+        return [error for error in (self.source_error, self.target_error) if error]
+
 
 async def tell(pipeline: Pipeline, link: Link) -> Story:
-    """Ask both ends about one linked event and explain what the next pass would do. Writes nothing."""
+    """Ask both ends about one linked event and explain what the next pass would do. Writes nothing.
+
+    An end that cannot be asked leaves its error in the story; the rest is told all the same.
+    """
     story = Story(pipeline=pipeline.name, link=link, history=pipeline.ledger.history(pipeline.name, link.base_id), at=pipeline.clock())
-    story = await _ask_target(pipeline, link, story)
-    try:
-        policy = await pipeline.policy(remember=False)
-        row = await pipeline.source.find(link.source_id)
-    except CalrelayError as error:
-        return dataclasses.replace(story, source_error=error)
+    row, holding, policy = await asyncio.gather(  # at once: an end that is down takes its time
+        _answer_or_error(pipeline.source.find(link.source_id)),
+        _answer_or_error(pipeline.target.find(link.external_id)),
+        _answer_or_error(pipeline.policy(remember=False)),
+    )
+    match holding:
+        case CalrelayError():
+            story = dataclasses.replace(story, target_error=holding)
+        case _:
+            story = dataclasses.replace(story, holding=holding)
     match row:
+        case CalrelayError():
+            return dataclasses.replace(story, source_error=row)
         case None:
             return dataclasses.replace(story, is_gone=True, decision=plan_gone(link, now=pipeline.clock()))
         case Unmappable():
             return dataclasses.replace(story, unmappable=row.error)
         case Event():
-            return _explain(pipeline, policy, link, row, story)
+            story = dataclasses.replace(story, event=row)
+            return _without_policy(story, policy) if isinstance(policy, CalrelayError) else _explain(pipeline, policy, link, row, story)
 
 
 def known_links(pipelines: Sequence[Pipeline], external_id: str) -> list[tuple[Pipeline, Link]]:
@@ -62,7 +81,7 @@ def known_links(pipelines: Sequence[Pipeline], external_id: str) -> list[tuple[P
 
 def _explain(pipeline: Pipeline, policy: Policy, link: Link, event: Event, story: Story) -> Story:
     standing, reason = policy.judge(event)
-    story = dataclasses.replace(story, event=event, standing=standing, standing_reason=reason)
+    story = dataclasses.replace(story, standing=standing, standing_reason=reason)
     try:
         entry = policy.entry_of(event, link.mode, backfilled=link.backfilled)
         decision = plan(event, link, policy=policy, hasher=pipeline.hasher, now=pipeline.clock())
@@ -71,8 +90,13 @@ def _explain(pipeline: Pipeline, policy: Policy, link: Link, event: Event, story
     return dataclasses.replace(story, entry=entry, decision=decision)
 
 
-async def _ask_target(pipeline: Pipeline, link: Link, story: Story) -> Story:
+def _without_policy(story: Story, error: CalrelayError) -> Story:
+    """Return a story without a decision: the target's calendars, which it rests on, could not be looked up."""
+    return dataclasses.replace(story, target_error=story.target_error or error)
+
+
+async def _answer_or_error(asked: Awaitable[Answer]) -> Answer | CalrelayError:
     try:
-        return dataclasses.replace(story, holding=await pipeline.target.find(link.external_id))
+        return await asked
     except CalrelayError as error:
-        return dataclasses.replace(story, target_error=error)
+        return error

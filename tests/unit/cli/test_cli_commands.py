@@ -18,6 +18,7 @@ from calrelay.simulators.faults import Fault, Kind
 from calrelay.state.database import Database, open_database
 from calrelay.state.ledger import SqlLedger
 from calrelay.state.locks import PipelineLock
+from tests.fakes.links import a_new_link
 from tests.unit.cli.house import House
 from tests.unit.cli.schemas import assert_fits
 
@@ -237,6 +238,32 @@ def test_show_tells_what_one_end_knows_when_the_other_is_down(house: House) -> N
     assert_fits(document, "show")
     assert document["stories"][0]["target_error"]["kind"] == "AuthFailed"
     assert document["stories"][0]["source"] is not None
+
+
+def test_show_tells_the_story_out_of_the_ledger_when_both_ends_are_down(house: House) -> None:
+    house.load("venue")
+    external_id = settled(house)[0]
+    for end in (house.world.apptoto, house.world.tripleseat):
+        end.faults.add(Fault(kind=Kind.STATUS, status=403, times=None))
+    said = house.type("show", external_id)
+    assert said.code == ExitCode.VENDOR
+    assert "created" in said.out.partition("History")[2]
+    assert "Next: nothing is owed" in said.out
+    assert "This is not the whole story" in said.err
+    assert (house.type("show", external_id, "--json").code, house.type("status").code) == (ExitCode.VENDOR, 0)
+
+
+def test_show_tells_the_source_when_the_targets_calendars_cannot_be_looked_up(house: House) -> None:
+    """Before a first pass the calendar is not known by its id."""
+    external_id = house.ask("plan", "studio")["passes"][0]["actions"][0]["external_id"]
+    house.load("venue")
+    with state_of(house) as database:
+        SqlLedger(database).store(
+            [a_new_link(pipeline="studio", target="reminders", source_id=SourceId(external_id[3:]), base_id=external_id)]
+        )
+    house.world.apptoto.faults.add(Fault(kind=Kind.STATUS, status=403, times=None))
+    story = house.ask("show", external_id)["stories"][0]
+    assert (story["source"]["source_id"], story["decision"], story["target_error"]["kind"]) == (external_id[3:], None, "AuthFailed")
 
 
 def test_an_id_of_no_pipeline_is_refused(house: House) -> None:
