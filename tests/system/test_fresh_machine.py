@@ -42,7 +42,7 @@ def test_make_demo_works_in_a_fresh_clone(tmp_path: Path, home: Path) -> None:
 def test_the_wheel_carries_everything_it_needs(tmp_path: Path, home: Path) -> None:
     """Migrations, zone table and templates are data files: an editable install would never miss them."""
     source = tmp_path / "source"
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".venv", ".git", "*.db*", ".mypy_cache", ".hypothesis"))
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".venv", ".venvs", ".git", "*.db*", ".mypy_cache", ".hypothesis"))
     run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, source, cwd=tmp_path, home=home)
     venv.create(tmp_path / "fresh", with_pip=True)
     python = tmp_path / "fresh" / "bin" / "python"
