@@ -24,8 +24,9 @@ test: $(VENV)/.test lint ## lint, types, walls and every test that needs neither
 test-system: $(VENV)/.system ## what needs root or Debian packages
 	$(BIN)/pytest -m system tests/system
 
-soak: $(VENV)/.test ## the daemon for SOAK seconds against vendors that misbehave, killed on the way; then EXAMPLES random lives; SEED=… repeats
+soak: $(VENV)/.test ## the daemon, then three workers, each for SOAK seconds of trouble; then EXAMPLES random lives; SEED=… repeats
 	$(BIN)/python -m tests.soak --seconds $(SOAK) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.soak_cluster --seconds $(SOAK) $(if $(SEED),--seed $(SEED))
 	$(if $(filter 0,$(EXAMPLES)),,CALRELAY_SOAK_EXAMPLES=$(EXAMPLES) $(BIN)/pytest -n auto --timeout 0 tests/properties)
 
 soak-cluster: $(VENV)/.test ## three workers on a PostgreSQL for SOAK seconds, killed, suspended and ended, the server restarted; SEED=… repeats
