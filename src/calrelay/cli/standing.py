@@ -15,7 +15,7 @@ from calrelay.config.tenants import tenant_of
 from calrelay.domain.link import State
 from calrelay.domain.words import ago, counted, iso
 from calrelay.domain.zones import ZONE_DATA_VERSION, zone_data_is_old
-from calrelay.engine.holds import is_approved
+from calrelay.engine.holds import how_to_decide, is_approved
 from calrelay.ports import Hold, PassRecord
 from calrelay.service.loaded import view_daemon
 from calrelay.service.standing import Budget, Standing, requests_by_account, standings_of
@@ -135,7 +135,7 @@ def _held(standing: Standing) -> list[tuple[str, str]]:
 def _told(hold: Hold, now: datetime) -> tuple[str, str]:
     if all(is_approved(item, now) for item in hold.items):
         return f"{hold.words}; approved, goes with the next pass", ""
-    return hold.words, f"calrelay approve {hold.id}, or calrelay reject {hold.id}"
+    return hold.words, how_to_decide(hold.id)
 
 
 def _counted(standing: Standing) -> list[tuple[str, str]]:

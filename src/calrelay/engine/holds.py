@@ -19,6 +19,11 @@ def is_approved(item: HoldItem, now: datetime) -> bool:
     return item.approved_at is not None and now - item.approved_at <= APPROVAL_LASTS
 
 
+def how_to_decide(hold_id: str) -> str:
+    """Return the commands that show a hold and decide over it."""
+    return f"calrelay holds {hold_id}, then calrelay approve {hold_id} or calrelay reject {hold_id}"
+
+
 def as_shown(hold: Hold) -> Hold:
     """Return the hold as the operator saw it: without what came, or changed, after it was listed. One never listed is as it is."""
     if hold.shown_at is None:

@@ -95,13 +95,14 @@ def _before(action: Action, survey: Survey) -> Link:
 
 def _parked(action: Action, group: Parked, survey: Survey, hold_ids: dict[SourceId, str], now: datetime) -> Link:
     before = _before(action, survey)
+    hold_id = hold_ids.get(before.source_id)
     return dataclasses.replace(
         before,
         state=State.HELD,
         wanted=action.link.wanted,
         reason=group.kind.value,
-        remedy=f"calrelay holds, then calrelay approve {hold_ids.get(before.source_id, '')}".strip(),
-        hold=hold_ids.get(before.source_id),
+        remedy=holding.how_to_decide(hold_id) if hold_id else "calrelay holds",
+        hold=hold_id,
         since=before.since if before.state is State.HELD else now,
     )
 

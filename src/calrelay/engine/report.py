@@ -10,8 +10,10 @@ from typing import Any
 from calrelay.domain.guard import Parked, people_of
 from calrelay.domain.plan import Action, Create, Delete, Update
 from calrelay.engine.overlap import Overlapping
-from calrelay.errors import CalrelayError, ExitCode
-from calrelay.ports import PassRecord
+from calrelay.errors import CalrelayError, ExitCode, ResponseInvalid
+from calrelay.ports import Flaw, PassRecord
+
+FLAWS_NAMED = 3
 
 
 class Outcome(StrEnum):
@@ -183,3 +185,25 @@ def action_to_json(action: Action, hold: str | None = None) -> dict[str, Any]:
 def requests_since(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
     """Return how many requests each account made between two counts."""
     return {account: after[account] - before.get(account, 0) for account in after}
+
+
+def problems_of_flaws(flaws: Sequence[Flaw]) -> list[Problem]:
+    """Tell why a read is not complete: what comes of the same trouble, and asks for the same remedy, is one problem."""
+    alike: dict[object, list[Flaw]] = {}
+    for flaw in flaws:
+        error = flaw.error
+        alike.setdefault((error.kind, error.account, error.remedy) if error else flaw.what, []).append(flaw)
+    return [_problem_of(group) for group in alike.values()]
+
+
+def _problem_of(group: Sequence[Flaw]) -> Problem:
+    error = group[0].error
+    parts = list(dict.fromkeys(flaw.what for flaw in group))
+    more = [f"and {len(parts) - FLAWS_NAMED} more alike"] if len(parts) > FLAWS_NAMED else []
+    what = ", ".join([*parts[:FLAWS_NAMED], *more])
+    return Problem(
+        kind=error.kind if error else ResponseInvalid.__name__,
+        message=f"{what}: {error.message}" if error else what,
+        remedy=(error.remedy if error else "") or "nothing was deleted; the next pass reads again",
+        exit_code=ExitCode.VENDOR,
+    )

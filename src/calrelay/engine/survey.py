@@ -131,8 +131,6 @@ class Surveyor:
                     self._remember(decision.link, link)
 
     def _take_event(self, event: Event, link: Link | None, claims: dict[ExternalId, Claim]) -> None:
-        for note in event.notes:
-            self._report.notes[note] += 1
         if self.overlap is not None:
             self.overlap.note(event, link)
         try:
@@ -152,6 +150,8 @@ class Surveyor:
         except MappingError as error:
             self._quarantine(event.source_id, link, error, claims)
             return
+        if not isinstance(decision, Skipped):  # why it is skipped says all there is to say
+            self._report.notes.update(event.notes)
         if decision is not None:
             self.add(decision, link)
         if isinstance(decision, Skipped) and decision.link is None and self._is_in_the_dark and event.end > self._now:

@@ -22,7 +22,7 @@ from calrelay.engine.orphans import adopt_orphans, adopt_unlisted, forget_lost
 from calrelay.engine.overlap import remember_overlap
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.record import close_done, count_dry_run, record_plan, remember_pipeline
-from calrelay.engine.report import Outcome, PassReport, Problem, requests_since
+from calrelay.engine.report import Outcome, PassReport, problems_of_flaws, requests_since
 from calrelay.engine.survey import Surveyor
 from calrelay.engine.unanswered import resolve_unanswered
 from calrelay.engine.vigil import Vigil
@@ -229,11 +229,7 @@ class _Pass:
 
     def _tell_flaws(self, surveyor: Surveyor) -> None:
         """Report an incomplete read: what was sound goes on, nothing is concluded to be gone, exit code 3 (rule 1)."""
-        for flaw in surveyor.survey.flaws:
-            remedy = flaw.error.remedy if flaw.error and flaw.error.remedy else "nothing was deleted; the next pass reads again"
-            message = flaw.what if flaw.error is None else f"{flaw.what}: {flaw.error.message}"
-            kind = flaw.error.kind if flaw.error else "ResponseInvalid"
-            self._report.problems.append(Problem(kind=kind, message=message, remedy=remedy, exit_code=ExitCode.VENDOR))
+        self._report.problems += problems_of_flaws(surveyor.survey.flaws)
         if surveyor.survey.flaws:
             self._report.is_complete = False
             self._report.worsen(Outcome.PARTIAL if self._report.read else Outcome.FAILED)

@@ -1,5 +1,6 @@
 """What the daemon's log says of passes: one line each with counts, one when something begins, one when it ends. No names, no titles."""
 
+from calrelay.engine.holds import how_to_decide
 from calrelay.engine.order import Reach
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport, Problem
@@ -16,7 +17,7 @@ class PassLog:
 
     def __init__(self) -> None:
         self._health: dict[str, Health] = {}
-        self._held: dict[str, int] = {}
+        self._held: dict[str, dict[str, int]] = {}  # by pipeline and hold
         self._said: dict[tuple[str, str, str], None] = {}
 
     def note(self, pipeline: Pipeline, reach: Reach, report: PassReport, health: Health) -> None:
@@ -32,7 +33,7 @@ class PassLog:
             seconds=round(report.seconds, 3),
         )
         self._tell_health(pipeline.name, report, health)
-        self._tell_holds(pipeline.name, report)
+        self._tell_holds(pipeline, report)
         for problem in report.problems:
             if problem.exit_code == ExitCode.ATTENTION:
                 self._tell_once(pipeline.name, problem)
@@ -60,10 +61,13 @@ class PassLog:
             case Health.REFUSED:
                 _log.warning("waiting for a decision", pipeline=pipeline, **why)
 
-    def _tell_holds(self, pipeline: str, report: PassReport) -> None:
-        before, self._held[pipeline] = self._held.get(pipeline, 0), report.held
-        if report.held > before:
-            _log.warning("held", pipeline=pipeline, held=report.held, remedy=f"calrelay holds, then calrelay approve {pipeline} or reject")
+    def _tell_holds(self, pipeline: Pipeline, report: PassReport) -> None:
+        holds = pipeline.ledger.holds(pipeline.name) if report.held else []
+        before = self._held.get(pipeline.name, {})
+        self._held[pipeline.name] = {hold.id: len(hold.items) for hold in holds}
+        for hold in holds:
+            if (number := len(hold.items)) > before.get(hold.id, 0):
+                _log.warning("held", pipeline=pipeline.name, hold=hold.id, held=number, why=hold.words, remedy=how_to_decide(hold.id))
 
     def _tell_once(self, pipeline: str, problem: Problem) -> None:
         key = (pipeline, problem.external_id, problem.message)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from calrelay.domain.words import counted, span_in_words
+from calrelay.engine.holds import how_to_decide
 from calrelay.engine.report import PassReport, Problem
 from calrelay.errors import AuthFailed, ExitCode
 from calrelay.ports import Hold, PipelineRecord
@@ -101,7 +102,7 @@ def _held(sight: Sight) -> Iterator[Trouble]:
                 pipeline=sight.record.name,
                 kind=Kind.HELD,
                 summary=hold.words,
-                remedy=f"calrelay holds, then calrelay approve {hold.id} or calrelay reject {hold.id}",
+                remedy=how_to_decide(hold.id),
                 count=len(hold.items),
                 which=hold.id,
             )

@@ -11,6 +11,7 @@ from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport, Problem
 from calrelay.service.pass_log import PassLog
 from calrelay.service.rhythm import Health, health_of
+from tests.fakes.links import a_hold, an_item
 from tests.fakes.pipelines import a_bench
 from tests.unit.service.passes_made import a_refusal, a_report, an_outage
 
@@ -54,8 +55,20 @@ def test_a_first_load_that_waits_is_told_once(pipeline: Pipeline) -> None:
 
 
 def test_a_hold_is_told_when_it_grows(pipeline: Pipeline) -> None:
-    lines = lines_of(pipeline, a_report(held=3), a_report(held=3), a_report(held=5), a_report(held=0), a_report(held=1))
+    log = PassLog()
+    with capture_logs() as lines:
+        for number in (3, 3, 5, 0, 1):
+            pipeline.ledger.save_holds("venue", [a_hold("venue-deletes-1", *(an_item(i) for i in range(number)))] if number else [])
+            log.note(pipeline, Reach.COMPLETE, a_report(held=number), Health.WELL)
     assert [line["held"] for line in lines if line["event"] == "held"] == [3, 5, 1]
+
+
+def test_each_hold_is_told_by_its_id_with_the_commands_that_decide_over_it(pipeline: Pipeline) -> None:
+    pipeline.ledger.save_holds("venue", [a_hold("venue-creates-2", an_item(2)), a_hold("venue-deletes-1", an_item(1))])
+    told = [line for line in lines_of(pipeline, a_report(held=2)) if line["event"] == "held"]
+    assert [line["hold"] for line in told] == ["venue-creates-2", "venue-deletes-1"]
+    decide = "calrelay holds venue-deletes-1, then calrelay approve venue-deletes-1 or calrelay reject venue-deletes-1"
+    assert (told[1]["remedy"], told[1]["why"]) == (decide, a_hold().words)
 
 
 def test_a_quarantined_event_is_told_once_by_its_id(pipeline: Pipeline) -> None:
