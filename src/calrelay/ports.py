@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Protocol
 
 from calrelay.domain.entry import Entry
@@ -20,9 +21,10 @@ from calrelay.errors import VendorError
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Rows that were read soundly; de-duplicated by id over the whole read."""
+    """Rows that were read soundly; de-duplicated by id over the whole read. `unchanged` are those that `Scope.recall` knew."""
 
     rows: Sequence[Row]
+    unchanged: Collection[SourceId] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +35,21 @@ class Flaw:
     error: VendorError | None = None
 
 
+Recall = Callable[[Mapping[SourceId, bytes]], Mapping[SourceId, str]]
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What to read: events that start in `span`; with `changed_since` only those changed after it, where the source can tell."""
+    """What to read: events that start in `span`; with `changed_since` only those changed after it, where the source can tell.
+
+    `recall` takes a page's rows as they came, whole and in the same bytes each time, and returns a hash of each one that has to be mapped,
+    to go with its event. Those it leaves out are known, and are not mapped again. A source need not ask, and asks only about rows from
+    which alone the event follows, together with its `mapping_version` and the account's config.
+    """
 
     span: Span
     changed_since: datetime | None = None
+    recall: Recall | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,6 +332,9 @@ class PassRecord:
     problems: Sequence[Mapping[str, str]]
 
 
+NO_ROWS: Mapping[SourceId, str] = MappingProxyType({})
+
+
 class Ledger(Protocol):
     """The table of links and what belongs to it: ids, times, hashes and reasons, no people.
 
@@ -356,6 +370,9 @@ class Ledger(Protocol):
     def live_links(self, pipeline: str, *, ending_after: datetime) -> Iterator[Link]:
         """Yield the links whose accepted entry ends after this instant, soonest start first, a batch in memory at a time."""
 
+    def live_starts(self, pipeline: str, *, ending_after: datetime) -> Iterator[tuple[SourceId, datetime, State]]:
+        """Yield id, accepted start and state of the same links, soonest start first. Nothing may be written before it is at its end."""
+
     def link_by_external_id(self, external_id: ExternalId) -> list[Link]:
         """Return the links with this external id of any generation, one per pipeline that has or had it."""
 
@@ -374,10 +391,22 @@ class Ledger(Protocol):
         A claim follows its link: generation as the link's, free when nothing is accepted and nothing is under way.
         """
 
-    def settle(self, pipeline: str, taken: Mapping[SourceId, TargetId], happenings: Iterable[Happening]) -> None:
+    def settle(
+        self, pipeline: str, taken: Mapping[SourceId, TargetId], happenings: Iterable[Happening], rows: Mapping[SourceId, str] = NO_ROWS
+    ) -> None:
         """Note that the target accepted all that was wanted of these links, under the target's own ids, in one transaction.
 
-        The links are stored as SENDING; no more is written of them than what the answer changes.
+        The links are stored as SENDING; no more is written of them than what the answer changes. `rows` are the hashes of the rows they
+        were made of, for `known_rows`.
+        """
+
+    def known_rows(self, pipeline: str, source_ids: Collection[SourceId]) -> dict[SourceId, str]:
+        """Return the noted hashes of these events' rows. To store a link forgets its row's, so a known one says that nothing is owed."""
+
+    def note_rows(self, pipeline: str, rows: Mapping[SourceId, tuple[str, str]]) -> None:
+        """Note for settled links the hashes of their rows, as the second of each pair; the first is the link's source hash.
+
+        A link that is not settled, or rests on another source hash by now, is passed over. A power cut may undo it.
         """
 
     def claims(self, target: str, base_ids: Collection[ExternalId]) -> dict[ExternalId, Claim]:

@@ -134,6 +134,34 @@ class LedgerContract:
         assert list(ledger.all_links("venue")) == [settled, other]
         assert len(ledger.history("venue", sent.base_id)) == 1
 
+    def test_a_row_is_known_from_its_settling_until_its_link_is_stored(self, ledger: OperatorsLedger) -> None:
+        sent = a_new_link(1, state=State.SENDING)
+        ledger.store([sent, a_new_link(2, state=State.SENDING)])
+        ids = {SourceId("1"): TargetId("9001"), SourceId("2"): TargetId("9002")}
+        ledger.settle("venue", ids, [], {SourceId("1"): "as it came"})
+        assert ledger.known_rows("venue", [*ids, SourceId("3")]) == {SourceId("1"): "as it came"}
+        assert ledger.known_rows("terrace", ids) == {}
+        ledger.store(ledger.links("venue", [SourceId("1")]).values())
+        assert ledger.known_rows("venue", ids) == {}
+
+    def test_a_row_is_noted_of_a_settled_link_that_rests_on_the_same_source(self, ledger: OperatorsLedger) -> None:
+        ledger.store([a_link(1), a_link(2, source_hash="another"), a_link(3, state=State.READY), a_link(4, state=State.IGNORED)])
+        ids = [SourceId(str(number)) for number in range(1, 6)]
+        ledger.note_rows("venue", dict.fromkeys(ids, ("c0ffee", "as it came")))
+        assert ledger.known_rows("venue", ids) == {SourceId("1"): "as it came"}
+        ledger.note_rows("venue", {SourceId("1"): ("c0ffee", "as it came later")})
+        assert ledger.known_rows("venue", ids) == {SourceId("1"): "as it came later"}
+        ledger.settle("venue", {}, [])
+        assert ledger.known_rows("venue", []) == {}
+
+    def test_a_pipeline_that_is_renamed_still_knows_its_rows(self, ledger: OperatorsLedger) -> None:
+        ledger.store([a_link(1)])
+        ledger.note_rows("venue", {SourceId("1"): ("c0ffee", "as it came")})
+        ledger.rename_pipeline("venue", "terrace")
+        assert ledger.known_rows("terrace", [SourceId("1")]) == {SourceId("1"): "as it came"}
+        ledger.forget_pipeline("terrace")
+        assert ledger.known_rows("terrace", [SourceId("1")]) == {}
+
     def test_links_of_other_pipelines_are_not_seen(self, ledger: OperatorsLedger) -> None:
         ledger.store([a_link(), a_link(pipeline="terrace", base_id=ExternalId("t-1"))])
         assert ledger.links("venue", [SourceId("1")]) == {SourceId("1"): a_link()}
@@ -165,6 +193,11 @@ class LedgerContract:
             ]
         )
         assert numbers(ledger.live_links("venue", ending_after=NOON)) == ["3", "5", "1"]
+        assert list(ledger.live_starts("venue", ending_after=NOON)) == [
+            (SourceId("3"), NOON - HOUR, State.SETTLED),
+            (SourceId("5"), NOON + HOUR, State.RELEASED),
+            (SourceId("1"), NOON + 2 * HOUR, State.SETTLED),
+        ]
 
     def test_live_links_may_be_stored_while_they_are_read(self, ledger: OperatorsLedger) -> None:
         ledger.store(a_link(n) for n in range(1, 1201))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from calrelay.domain.event import SourceId
 from calrelay.domain.link import ExternalId, Link, State, TargetId, external_id_parts
 from calrelay.errors import StateError
-from calrelay.ports import DELETED, Claim, Happening, Hold, HoldItem, PassRecord, PipelineRecord
+from calrelay.ports import DELETED, NO_ROWS, Claim, Happening, Hold, HoldItem, PassRecord, PipelineRecord
 from calrelay.state.claims import claim_after
 from calrelay.state.holds import with_decisions
 
@@ -26,6 +26,7 @@ class MemoryLedger:
         self._passes: list[PassRecord] = []
         self._holds: dict[str, list[Hold]] = defaultdict(list)
         self._memos: dict[str, tuple[str, datetime]] = {}
+        self._rows: dict[tuple[str, SourceId], str] = {}
 
     def hash_key(self) -> bytes:
         return b"a key for tests, of 32 bytes....."[:32]
@@ -53,6 +54,7 @@ class MemoryLedger:
 
     def forget_pipeline(self, name: str) -> None:
         self._links = {key: link for key, link in self._links.items() if link.pipeline != name}
+        self._rows = {key: row for key, row in self._rows.items() if key[0] != name}
         self._claims = {
             key: dataclasses.replace(claim, is_free=claim.is_free or claim.pipeline == name) for key, claim in self._claims.items()
         }
@@ -70,6 +72,8 @@ class MemoryLedger:
         for link in mine:
             del self._links[old, link.source_id]
             self._links[new, link.source_id] = dataclasses.replace(link, pipeline=new)
+            if (old, link.source_id) in self._rows:
+                self._rows[new, link.source_id] = self._rows.pop((old, link.source_id))
         self._claims = {k: dataclasses.replace(c, pipeline=new) if c.pipeline == old else c for k, c in self._claims.items()}
         self._history = [dataclasses.replace(line, pipeline=new) if line.pipeline == old else line for line in self._history]
         self._passes = [dataclasses.replace(record, pipeline=new) if record.pipeline == old else record for record in self._passes]
@@ -89,6 +93,11 @@ class MemoryLedger:
             link = self._links.get((pipeline, known.source_id))
             if link is not None and _ends_after(link, ending_after):
                 yield link
+
+    def live_starts(self, pipeline: str, *, ending_after: datetime) -> Iterator[tuple[SourceId, datetime, State]]:
+        for link in self.live_links(pipeline, ending_after=ending_after):
+            if link.accepted is not None:
+                yield link.source_id, link.accepted.start, link.state
 
     def all_links(self, pipeline: str) -> Iterator[Link]:
         return iter(sorted(self._of(pipeline), key=lambda link: link.source_id))
@@ -114,18 +123,31 @@ class MemoryLedger:
         claims, stored = dict(self._claims), dict(self._links)
         for link in links:
             stored[link.pipeline, link.source_id] = link
+            self._rows.pop((link.pipeline, link.source_id), None)
             if after := claim_after(claims.get((link.target, link.base_id)), link):
                 claims[link.target, link.base_id] = after
         self._claims, self._links = claims, stored
         self._history.extend(happenings)
 
-    def settle(self, pipeline: str, taken: Mapping[SourceId, TargetId], happenings: Iterable[Happening]) -> None:
+    def settle(
+        self, pipeline: str, taken: Mapping[SourceId, TargetId], happenings: Iterable[Happening], rows: Mapping[SourceId, str] = NO_ROWS
+    ) -> None:
         sent = [(self._links[pipeline, source_id], target_id) for source_id, target_id in taken.items()]
         settled = [
             dataclasses.replace(link, state=State.SETTLED, accepted=link.wanted, target_id=target_id, attempts=0, hold=None)
             for link, target_id in sent
         ]
         self.store(settled, happenings)
+        self._rows |= {(pipeline, source_id): rows[source_id] for source_id in taken if source_id in rows}
+
+    def known_rows(self, pipeline: str, source_ids: Collection[SourceId]) -> dict[SourceId, str]:
+        return {source_id: self._rows[pipeline, source_id] for source_id in source_ids if (pipeline, source_id) in self._rows}
+
+    def note_rows(self, pipeline: str, rows: Mapping[SourceId, tuple[str, str]]) -> None:
+        for source_id, (known, row_hash) in rows.items():
+            link = self._links.get((pipeline, source_id))
+            if link is not None and link.state is State.SETTLED and link.source_hash == known:
+                self._rows[pipeline, source_id] = row_hash
 
     def claims(self, target: str, base_ids: Collection[ExternalId]) -> dict[ExternalId, Claim]:
         return {base_id: self._claims[target, base_id] for base_id in base_ids if (target, base_id) in self._claims}

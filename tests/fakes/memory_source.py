@@ -71,6 +71,7 @@ class MemorySource:
         self.hidden: set[SourceId] = set()  # not listed, though there when asked for
         self.changed: set[SourceId] = set()  # what a read of changes shows
         self.requests = 0
+        self.mapped = 0  # events that were read and not known already
         self.page_size = 50
         self.flaw: Flaw | None = None
         self.lost_pages = 0  # that many pages at the end are not read soundly
@@ -101,11 +102,26 @@ class MemorySource:
         pages = [rows[i : i + self.page_size] for i in range(0, len(rows), self.page_size)]
         self.requests += max(1, len(pages))
         for page in pages[: len(pages) - self.lost_pages]:
-            yield Page(rows=page)
+            yield self._told(page, scope)
         if self.lost_pages:
             yield Flaw(what="the last page was a login page", error=VendorUnavailable("no answer", account=self.account))
         if self.flaw:
             yield self.flaw
+
+    def _told(self, page: Sequence[Row], scope: Scope) -> Page:
+        """Leave out what the engine knows already, as a vendor does whose rows tell everything."""
+        if scope.recall is None:
+            return Page(rows=page)
+        events = {row.source_id: row for row in page if isinstance(row, Event)}
+        hashes = scope.recall({source_id: repr(event).encode() for source_id, event in events.items()})
+        self.mapped += len(hashes)
+        unchanged = events.keys() - hashes.keys()
+        rows = [
+            dataclasses.replace(row, row_hash=hashes[row.source_id]) if isinstance(row, Event) else row
+            for row in page
+            if row.source_id not in unchanged
+        ]
+        return Page(rows=rows, unchanged=unchanged)
 
     def _is_in(self, row: Row, scope: Scope) -> bool:
         if scope.changed_since is not None:

@@ -1,6 +1,6 @@
 """What Tripleseat's source asks for, and when it calls a read whole."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -8,8 +8,9 @@ import pytest
 
 from calrelay.domain.event import Event, Lifecycle, SourceId, Unmappable
 from calrelay.domain.people import Role
+from calrelay.domain.window import Span
 from calrelay.errors import VendorError
-from calrelay.ports import Source
+from calrelay.ports import Page, Scope, Source
 from calrelay.simulators.faults import Fault, Kind
 from calrelay.simulators.people import Person
 from calrelay.simulators.tripleseat.places import HARBOUR_HOUSE, MEWS_HOUSE
@@ -183,6 +184,41 @@ async def test_wrapped_rows_are_read_alike(bench: TripleseatAccount) -> None:
     source_id = bench.add(NOW + DAY)
     bench.sim.settings.wrap_rows = True
     assert (await read(bench)).ids == [source_id]
+
+
+# --- rows that are known ---
+
+
+async def test_known_rows_are_named_and_not_mapped(bench: TripleseatAccount) -> None:
+    first, second = bench.add(NOW + DAY), bench.add(NOW + 2 * DAY)
+    told: dict[SourceId, bytes] = {}
+
+    def recall(rows: Mapping[SourceId, bytes]) -> dict[SourceId, str]:
+        changed = {source_id: f"hash of {source_id}" for source_id, row in rows.items() if told.get(source_id) != row}
+        told.update(rows)
+        return changed
+
+    async def pages() -> list[Page]:
+        scope = Scope(span=Span(begin=NOW - DAY, end=NOW + 9 * DAY), recall=recall)
+        return [page async for page in bench.source.read(scope) if isinstance(page, Page)]
+
+    [page] = await pages()
+    assert [row.row_hash for row in page.rows if isinstance(row, Event)] == [f"hash of {first}", f"hash of {second}"]
+    [page] = await pages()
+    assert (page.rows, set(page.unchanged)) == ([], {first, second})
+    bench.sim.events.patch(int(second), {"name": "Supper"})
+    [page] = await pages()
+    assert ([row.source_id for row in page.rows], set(page.unchanged)) == ([second], {first})
+
+
+@pytest.mark.parametrize("variant", [Variant.NO_CONTACT_ARRAYS, Variant.NO_ZONE])
+async def test_a_row_that_tells_too_little_is_never_taken_for_known(bench: TripleseatAccount, variant: Variant) -> None:
+    """What it lacks is asked for elsewhere, and may have changed there."""
+    source_id = bench.add(NOW + DAY)
+    bench.vary(source_id, variant)
+    scope = Scope(span=Span(begin=NOW - DAY, end=NOW + 9 * DAY), recall=lambda _rows: {})
+    [page] = [page async for page in bench.source.read(scope) if isinstance(page, Page)]
+    assert ([row.source_id for row in page.rows], list(page.unchanged)) == ([source_id], [])
 
 
 # --- zones ---

@@ -4,12 +4,12 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
 from calrelay.domain.event import Event
-from calrelay.domain.link import CalendarId, Field, Imprint
+from calrelay.domain.link import Basis, CalendarId, Field, Imprint
 from calrelay.domain.people import Participant
 
 _to_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode  # json.dumps would make one for each value
@@ -81,6 +81,18 @@ class Hasher:
                 event.exempt,
             ]
         )
+
+    def of_rows(self, basis: Basis) -> Callable[[bytes], str]:
+        """Return what hashes a vendor's row together with the basis that an event made of it rests on."""
+        keyed = self._keyed.copy()
+        keyed.update(_to_json([basis.zone_data, basis.mapping, basis.config]).encode())
+
+        def of_row(row: bytes) -> str:
+            hashed = keyed.copy()
+            hashed.update(row)
+            return hashed.hexdigest()
+
+        return of_row
 
     def of_entry(self, entry: Entry) -> Imprint:
         """Return the imprint of an entry."""

@@ -30,6 +30,7 @@ class Event:
     name to case-folded names and ids. `group` ties the events of one booking together. `exempt` says why a row is nobody's booking
     (time off, a hold), or is empty. `own` is what the source's own messages depend on, where it sends some. `notes` and `reasoning` explain
     the mapping to people; like `own` they do not count as content. Reasoning is there where one event was asked for, not on pages.
+    `row_hash` is the hash of the row it came from, where that row alone tells everything, and empty elsewhere.
     """
 
     source_id: SourceId
@@ -49,6 +50,12 @@ class Event:
     own: OwnMessages | None = None
     notes: tuple[str, ...] = ()
     reasoning: tuple[str, ...] = dataclasses.field(default=(), compare=False)
+    row_hash: str = dataclasses.field(default="", compare=False)
+
+    @property
+    def known_by(self) -> str:
+        """The hash by which its row may be passed over when it comes again; none where there is something to be told every time."""
+        return "" if self.notes else self.row_hash
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.survey import Surveyor
 
 FAR_FINDS = 20  # linked events outside the window that one pass asks for: care goes beyond discovery (rule 17), a few requests at a time
+_HANDS_OFF = frozenset({State.IGNORED, State.RELEASED})
 MEMO_FAR = "far:{pipeline}"
 
 
@@ -35,17 +36,22 @@ class GuardTerms:
 
 def absences(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datetime, *, remember: bool) -> Absences:
     """Compare the live links with what was seen; only whoever knows that the read was complete may ask this."""
-    expected, missing, far = 0, [], []
-    for link in pipeline.ledger.live_links(pipeline.name, ending_after=now):
-        if link.outlives_its_row:
+    expected, missing, far, unclear = 0, [], [], []
+    for source_id, start, state in pipeline.ledger.live_starts(pipeline.name, ending_after=now):
+        if source_id in surveyor.survey.seen and state not in _HANDS_OFF:
+            expected += start in span
+        else:
+            unclear.append(source_id)
+    found = pipeline.ledger.links(pipeline.name, unclear)
+    for link in (found[source_id] for source_id in unclear if source_id in found):
+        if link.outlives_its_row or link.accepted is None:
             continue
-        if link.accepted is None or link.accepted.start not in span:
-            if link.source_id not in surveyor.survey.seen:
-                far.append(link)
-            continue
-        expected += 1
-        if link.source_id not in surveyor.survey.seen:
-            missing.append(link)
+        is_seen = link.source_id in surveyor.survey.seen
+        if link.accepted.start in span:
+            expected += 1
+            missing += [] if is_seen else [link]
+        else:
+            far += [] if is_seen else [link]
     return Absences(expected=expected, missing=missing, far=_next_far(pipeline, far, remember=remember))
 
 

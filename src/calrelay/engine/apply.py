@@ -213,6 +213,7 @@ class Applier:
     async def _record(self, batch: Sequence[Upsert], answered: Sequence[Answered]) -> None:
         """Record the answers in one transaction; events left out of an answer are sent alone, and left out again they are refused."""
         taken: dict[SourceId, TargetId] = {}
+        rows: dict[SourceId, str] = {}
         happenings, silent = [], []
         for answer in answered:
             if answer.holding is None:
@@ -220,12 +221,14 @@ class Applier:
                 continue
             link = answer.action.link
             taken[link.source_id] = answer.holding.target_id
+            if row_hash := answer.action.event.known_by:
+                rows[link.source_id] = row_hash
             happenings.append(self._happening(link, *_told(answer.action)))
             self._report.problems.extend(answer.problems)
             self._count(answer.action)
             self._sound_calendars.add(answer.action.entry.calendar)
         if taken:
-            self._ledger.settle(self._pipeline.name, taken, happenings)
+            self._ledger.settle(self._pipeline.name, taken, happenings, rows)
         self._tell_progress()
         if silent and len(batch) == 1:
             self._quarantine(

@@ -52,7 +52,8 @@ class EnrichedSource:
 
     async def read(self, scope: Scope) -> AsyncIterator[Page | Flaw]:
         """Yield the source's pages, each event with its extra fields; see `ports.Source`."""
-        async with aclosing(self._source.read(scope)) as parts:  # type: ignore[type-var] # sources are async generators
+        # What is added comes from elsewhere, so that no row tells by itself whether its event is as it was.
+        async with aclosing(self._source.read(dataclasses.replace(scope, recall=None))) as parts:  # type: ignore[type-var] # sources are async generators
             async for part in parts:
                 yield Page(rows=[self._enriched(row) for row in part.rows]) if isinstance(part, Page) else part
 

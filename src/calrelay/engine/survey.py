@@ -17,7 +17,7 @@ from calrelay.engine.overlap import OverlapCount
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport, Problem
 from calrelay.errors import MappingError, VendorError
-from calrelay.ports import Claim, Flaw, Holding, Page
+from calrelay.ports import Claim, Flaw, Holding, Page, Recall
 
 FINDS_AT_ONCE = 5
 _HANDS_OFF = frozenset({State.IGNORED, State.RELEASED})
@@ -47,12 +47,24 @@ class Surveyor:
         self._report = report
         self._now = pipeline.clock()
         self.overlap = self._overlap_count()
+        self._hash_row = pipeline.hasher.of_rows(policy.basis)
+        self._sound_rows: dict[SourceId, tuple[str, str]] = {}  # of the page in hand: nothing is owed for them
         self.holdings: Holdings | None = None  # set where links may have to be adopted
         self.survey = Survey()
 
     def _overlap_count(self) -> OverlapCount | None:
         listener = self._pipeline.listener
         return OverlapCount(self._policy, listener.rules, account=listener.account, now=self._now) if listener else None
+
+    @property
+    def recall(self) -> Recall | None:
+        """What a source may ask of its rows; None where each row is to be looked at: loads, adoptions, and messages that are counted."""
+        return None if self._order.is_load or self._order.adopts_only or self.overlap is not None else self._recall
+
+    def _recall(self, rows: Mapping[SourceId, bytes]) -> dict[SourceId, str]:
+        known = self._pipeline.ledger.known_rows(self._policy.pipeline, rows.keys())
+        hashes = {source_id: self._hash_row(row) for source_id, row in rows.items()}
+        return {source_id: row_hash for source_id, row_hash in hashes.items() if known.get(source_id) != row_hash}
 
     def take_page(self, page: Page, span: Span) -> None:
         """Plan a page's rows; rows outside the span count only where they are linked (rule 17)."""
@@ -61,6 +73,18 @@ class Surveyor:
         cared_for = frozenset() if self._order.is_load else links.keys()  # a load leaves other days to the chunk they belong to
         rows = [row for row in rows if row.source_id in cared_for or _starts_in(row, span)]
         self.take_rows(rows, links)
+        for source_id in page.unchanged:
+            self._pass_over(source_id)
+        if self._sound_rows and not self._order.is_dry_run:
+            self._pipeline.ledger.note_rows(self._policy.pipeline, self._sound_rows)
+        self._sound_rows = {}
+
+    def _pass_over(self, source_id: SourceId) -> None:
+        """Count a row that came as it was when nothing was owed for it, by the same rules: it would be found unchanged."""
+        if source_id not in self.survey.seen:
+            self.survey.seen.add(source_id)
+            self._report.read += 1
+            self._report.unchanged += 1
 
     def take_rows(self, rows: Sequence[Row], links: dict[SourceId, Link]) -> None:
         """Plan rows whose links are at hand."""
@@ -114,7 +138,7 @@ class Surveyor:
                 group.create_task(ask(source_id))
         return gone
 
-    def add(self, decision: Decision, link: Link | None) -> None:
+    def add(self, decision: Decision, link: Link | None, *, row_hash: str = "") -> None:
         """File a decision: actions wait for the guard, changed links for the ledger, the rest is counted."""
         match decision:
             case Create() | Update() | Delete():
@@ -122,6 +146,8 @@ class Surveyor:
                 if link is not None:
                     self.survey.links[link.source_id] = link
             case Unchanged():
+                if decision.link is link and link.state is State.SETTLED and link.accepted and row_hash:
+                    self._sound_rows[link.source_id] = (link.source_hash, row_hash)
                 if decision.link.state is not State.QUARANTINED:
                     self._report.unchanged += 1
                 self._remember(decision.link, link)
@@ -153,7 +179,7 @@ class Surveyor:
         if not isinstance(decision, Skipped):  # why it is skipped says all there is to say
             self._report.notes.update(event.notes)
         if decision is not None:
-            self.add(decision, link)
+            self.add(decision, link, row_hash=event.known_by)
         if isinstance(decision, Skipped) and decision.link is None and self._is_in_the_dark and event.end > self._now:
             self.survey.unwanted.append(event)
 

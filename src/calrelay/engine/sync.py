@@ -1,5 +1,6 @@
 """One pass of one pipeline: fetch → map → plan → guard → apply → record. Every command and the daemon walk this road."""
 
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Sequence
@@ -173,7 +174,7 @@ class _Pass:
             surveyor.holdings = self._holdings or await look_at_target(self._pipeline, self._span)
         if self._order.adopts_only and surveyor.holdings is not None:
             await ask_for_unlisted(self._pipeline, surveyor.holdings)
-        async for page in self._pipeline.source.read(self._scope()):
+        async for page in self._pipeline.source.read(dataclasses.replace(self._scope(), recall=surveyor.recall)):
             if isinstance(page, Flaw):
                 surveyor.survey.flaws.append(page)
             else:

@@ -65,9 +65,7 @@ class Database:
         self.lease = lease
         self.fence = Fence()
         self._engine = engine
-        self._engines: dict[
-            tuple[str, ...] | str, Engine
-        ] = {}  # it again, for each way to begin
+        self._engines: dict[tuple[str, ...] | str, Engine] = {}  # it again, for each way to begin
         self._heartbeat = Heartbeat(engine, self.fence, length=lease)
 
     def __enter__(self) -> Self:

@@ -11,12 +11,12 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, delete
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.link import ExternalId, Link, State, TargetId, external_id_parts
-from calrelay.ports import Claim, Happening, Hold, PassRecord, PipelineRecord
+from calrelay.ports import NO_ROWS, Claim, Happening, Hold, PassRecord, PipelineRecord
 from calrelay.state import history, holds, pipelines
 from calrelay.state.bulk import execute_many
 from calrelay.state.claims import claim_after
 from calrelay.state.database import Access, Database, Durability
-from calrelay.state.rows import Values, links_of, pass_of, table_of, values_of_link, values_of_pass
+from calrelay.state.rows import Values, links_of, pass_of, state_of, table_of, values_of_link, values_of_pass
 from calrelay.state.tables import ClaimRow, LinkRow, MemoRow, MetaRow, PassRow
 
 BATCH = 500  # ids in one statement, rows in memory at a time
@@ -41,7 +41,21 @@ _SETTLE = (  # what was sent is in the row already: copying it there costs a ten
         accepted_hashes=_LINK.c.wanted_hashes,
         attempts=0,
         hold=None,
+        row_hash=bindparam("row"),
     )
+)
+_NOTE_ROW = (
+    update(_LINK)
+    .where(
+        _LINK.c.pipeline == bindparam("of"),
+        _LINK.c.source_id == bindparam("id"),
+        _LINK.c.source_hash == bindparam("as_mapped"),
+        _LINK.c.state == State.SETTLED.value,
+    )
+    .values(row_hash=bindparam("row"))
+)
+_ROWS_BY_ID = select(_LINK.c.source_id, _LINK.c.row_hash).where(
+    _LINK.c.pipeline == bindparam("of"), _LINK.c.source_id.in_(bindparam("ids", expanding=True)), _LINK.c.row_hash.is_not(None)
 )
 
 T = TypeVar("T")
@@ -128,6 +142,14 @@ class SqlLedger:
                 if link is not None and link.accepted is not None and link.accepted.end > ending_after:
                     yield link
 
+    def live_starts(self, pipeline: str, *, ending_after: datetime) -> Iterator[tuple[SourceId, datetime, State]]:
+        """Yield id, accepted start and state of the same links, soonest start first. Nothing may be written before it is at its end."""
+        query = select(_LINK.c.source_id, _LINK.c.accepted_start, _LINK.c.state)
+        live = query.where(_LINK.c.pipeline == pipeline, _LINK.c.accepted_end > ending_after)
+        with self._database.reading() as connection:
+            for source_id, start, state in connection.execute(live.order_by(_LINK.c.accepted_start, _LINK.c.source_id)):
+                yield source_id, start, state_of(state)
+
     def all_links(self, pipeline: str) -> Iterator[Link]:
         """Yield every link of a pipeline by source id, a batch in memory at a time."""
         last = ""
@@ -180,15 +202,34 @@ class SqlLedger:
                 self._let_claims_follow(connection, links)
             history.append(connection, happenings)
 
-    def settle(self, pipeline: str, taken: Mapping[SourceId, TargetId], happenings: Iterable[Happening]) -> None:
+    def settle(
+        self, pipeline: str, taken: Mapping[SourceId, TargetId], happenings: Iterable[Happening], rows: Mapping[SourceId, str] = NO_ROWS
+    ) -> None:
         """Note that the target accepted all that was wanted of these links, which are stored as SENDING; see `ports.Ledger`."""
         happenings = list(happenings)
-        values = [{"of": pipeline, "id": source_id, "as_id": target_id} for source_id, target_id in taken.items()]
+        values = [
+            {"of": pipeline, "id": source_id, "as_id": target_id, "row": rows.get(source_id)} for source_id, target_id in taken.items()
+        ]
         # An answer lost in a power cut leaves its links SENDING: the target is asked again.
         durability = Durability.WITH_THE_NEXT
         with self._database.writing(*self._bound, pipeline, durability=durability) as connection:
             execute_many(connection, _SETTLE, values)
             history.append(connection, happenings)
+
+    def known_rows(self, pipeline: str, source_ids: Collection[SourceId]) -> dict[SourceId, str]:
+        """Return what the rows of these events hashed to, where nobody has touched the link since; see `ports.Ledger`."""
+        with self._database.reading() as connection:
+            return {
+                source_id: row_hash
+                for chunk in _batches(source_ids)
+                for source_id, row_hash in connection.execute(_ROWS_BY_ID, {"of": pipeline, "ids": chunk})
+            }
+
+    def note_rows(self, pipeline: str, rows: Mapping[SourceId, tuple[str, str]]) -> None:
+        """Note of settled links what their rows hash to, as long as they still rest on the source hash given first; see `ports.Ledger`."""
+        values = [{"of": pipeline, "id": source_id, "as_mapped": known, "row": row} for source_id, (known, row) in rows.items()]
+        with self._database.writing(*self._bound, pipeline, durability=Durability.WITH_THE_NEXT) as connection:
+            execute_many(connection, _NOTE_ROW, values)
 
     def claims(self, target: str, base_ids: Collection[ExternalId]) -> dict[ExternalId, Claim]:
         """Return who claims these external ids at this target account."""

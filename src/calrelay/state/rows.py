@@ -65,6 +65,11 @@ def links_of(rows: Iterable[Row[Any]]) -> list[Link]:
         ) from error
 
 
+def state_of(value: str) -> State:
+    """Return a state. Raises KeyError for one this program never wrote."""
+    return _STATES[value]
+
+
 def values_of_happening(happening: Happening, base_id: ExternalId) -> Values:
     """Return a history line as a row's values."""
     return {
@@ -200,6 +205,7 @@ def _link_of(row: Row[Any]) -> Link:
         until_changed,
         attempts,
         since,
+        _row_hash,
     ) = tuple(row)
     wanted = _imprint_of(wanted_calendar, wanted_start, wanted_end, wanted_hashes)
     is_same = (accepted_calendar, accepted_start, accepted_end, accepted_hashes) == (

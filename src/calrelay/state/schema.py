@@ -12,6 +12,7 @@ from calrelay.state.tables import Table as Base
 REVISIONS = (
     "0001",
     "0002",
+    "0003",
     HEAD,
 )  # all revisions, oldest first, so that a newer database is known without loading alembic; a test compares
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from sqlalchemy import JSON, ForeignKey, Index, MetaData
 from sqlmodel import Field, SQLModel
 
-HEAD = "0003"  # the newest revision under migrations/versions; a test compares
+HEAD = "0004"  # the newest revision under migrations/versions; a test compares
 
 # Without names of our own, SQLite leaves constraints nameless and a later migration could not drop them.
 _NAMES = {
@@ -67,6 +67,7 @@ class LinkRow(Table, table=True):
     until_changed: bool
     attempts: int
     since: datetime | None
+    row_hash: str | None = None  # emptied by whoever stores the link: only as long as nobody has touched it does it say anything
 
 
 class ClaimRow(Table, table=True):

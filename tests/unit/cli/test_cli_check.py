@@ -140,6 +140,17 @@ def test_a_secrets_file_that_others_may_open_is_worth_a_word(house: House) -> No
     assert any(warning.endswith(f"chmod 600 {secret}") for warning in document["warnings"])
 
 
+def test_a_pass_names_no_calendar_and_leads_to_the_command_that_does(house: House) -> None:
+    """What a pass says goes into the log, into notifications and into the state; a calendar may be called like the person it belongs to."""
+    change(house, '"Main Hall"', '"Rosalind Ferro"')
+    said = house.type("sync", "venue")
+    told = said.out + said.err
+    assert (said.code, "`calrelay check` shows which" in told) == (ExitCode.CONFIG, True)
+    assert "lacks 1 calendar that the config names" in told
+    assert not any(name in told for name in ("Rosalind", "Terrace", "Main Hall"))
+    assert b"Rosalind" not in (house.config.parent / "calrelay.db").read_bytes()
+
+
 def test_a_calendar_that_is_not_there_is_answered_with_the_names_that_are(house: House) -> None:
     change(house, '"Main Hall"', '"Mian Hall"')
     said = house.type("check")

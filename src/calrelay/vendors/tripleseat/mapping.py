@@ -90,7 +90,7 @@ class _Reading:
     flag: Resolution = Resolution.EXACT
 
 
-def to_canonical(row: EventRow, context: Context) -> Event:
+def to_canonical(row: EventRow, context: Context, *, row_hash: str = "") -> Event:
     """Return the canonical event of a row. A cancelled one needs no time that can be read: it will only ever be taken out.
 
     Raises:
@@ -115,6 +115,7 @@ def to_canonical(row: EventRow, context: Context) -> Event:
         group=_booking_id(row),
         notes=tuple(log.notes),
         reasoning=log.in_words() if context.explains else (),
+        row_hash=row_hash,
     )
 
 

@@ -14,11 +14,11 @@ from calrelay.domain.zones import Zone, resolve_zone
 from calrelay.errors import MappingError, NotFound, VendorError
 from calrelay.http.paging import Page as FetchedPage
 from calrelay.http.paging import PageFlaw, read_pages
-from calrelay.ports import Clock, Fact, Flaw, Page, Scope
+from calrelay.ports import Clock, Fact, Flaw, Page, Recall, Scope
 from calrelay.vendors.tripleseat.auth import utc_now
 from calrelay.vendors.tripleseat.client import Days, Direction, Order, Search, TripleseatClient
 from calrelay.vendors.tripleseat.mapping import MAPPING_VERSION, Context, is_deleted, lacks_channels, lacks_zone, to_canonical
-from calrelay.vendors.tripleseat.wire import EventRow, Location, Site, Unreadable
+from calrelay.vendors.tripleseat.wire import EventRow, Location, Site, Unreadable, bytes_of
 
 PAGE_CAP: Final = 2_000  # a hundred thousand events, more than any venue has; a vendor that promises more is not believed
 
@@ -114,12 +114,12 @@ class TripleseatSource:
         """
         search = self._search(scope)
         walk = _Walk()
-        async for outcome in self._walk(search, walk, known=frozenset()):
+        async for outcome in self._walk(search, walk, known=frozenset(), recall=scope.recall):
             yield outcome
         if not walk.is_doubtful:
             return
         again = _Walk()
-        async for outcome in self._walk(search, again, known=walk.ids):
+        async for outcome in self._walk(search, again, known=walk.ids, recall=scope.recall):
             yield outcome
         if again.is_doubtful and again.ids != walk.ids:
             yield Flaw(what="events moved from page to page while the list was read, twice; one may have slipped through")
@@ -146,7 +146,7 @@ class TripleseatSource:
             return dataclasses.replace(reach, order=Order.START, starting=_days(scope.span.begin, scope.span.end))
         return dataclasses.replace(reach, order=Order.UPDATED, updated=_days(scope.changed_since, self._now()))
 
-    async def _walk(self, search: Search, walk: _Walk, known: Collection[str]) -> AsyncIterator[Page | Flaw]:
+    async def _walk(self, search: Search, walk: _Walk, known: Collection[str], recall: Recall | None) -> AsyncIterator[Page | Flaw]:
         """Read all pages once, and yield the rows that are not known yet."""
 
         async def fetch(number: int) -> FetchedPage[EventRow | Unreadable]:
@@ -163,16 +163,17 @@ class TripleseatSource:
                     continue
                 walk.repeated += outcome.repeated
                 walk.ids.update(row.id for row in outcome.rows if row.id is not None)
-                for part in await self._mapped_page([row for row in outcome.rows if row.id not in known]):
+                for part in await self._mapped_page([row for row in outcome.rows if row.id not in known], recall):
                     yield part
         if walk.strays:
             walk.is_flawed = True
             yield Flaw(what=f"{walk.strays} rows have no id")
 
-    async def _mapped_page(self, rows: Sequence[EventRow | Unreadable]) -> list[Page | Flaw]:
-        """Map a page; a row for which something more would have to be asked, in vain, is left out and makes the read incomplete."""
+    async def _mapped_page(self, rows: Sequence[EventRow | Unreadable], recall: Recall | None) -> list[Page | Flaw]:
+        """Map a page, save the rows that are known; a row for which more would have to be asked, in vain, makes the read incomplete."""
         flaws: list[Flaw] = []
-        readable = await self._completed([row for row in rows if isinstance(row, EventRow)], flaws)
+        listed = [row for row in rows if isinstance(row, EventRow)]
+        readable = await self._completed(listed, flaws)
         context = dataclasses.replace(self._context, explains=False)  # nobody asked for one of them
         zoneless = {row.id for row in readable if lacks_zone(row, context)}
         if zoneless:
@@ -182,7 +183,14 @@ class TripleseatSource:
                 flaws.append(Flaw(what=f"the zones of {len(zoneless)} events could not be read from their sites", error=error))
                 readable = [row for row in readable if row.id not in zoneless]
         refused = [_refused(row) for row in rows if isinstance(row, Unreadable)]
-        return [Page(rows=[*refused, *(self._mapped(row, context) for row in readable)]), *flaws]
+        if recall is None:
+            return [Page(rows=[*refused, *(self._mapped(row, context) for row in readable)]), *flaws]
+        as_came = {id(row) for row in listed}  # the others were asked for by their id; and of the zoneless, the site tells the zone
+        as_listed = {SourceId(row.id): row for row in readable if id(row) in as_came and row.id not in zoneless}
+        hashes = recall({source_id: bytes_of(row) for source_id, row in as_listed.items()})
+        unchanged = as_listed.keys() - hashes.keys()
+        mapped = [self._mapped(row, context, hashes.get(SourceId(row.id), "")) for row in readable if row.id not in unchanged]
+        return [Page(rows=[*refused, *mapped], unchanged=unchanged), *flaws]
 
     async def _completed(self, rows: Sequence[EventRow], flaws: list[Flaw]) -> list[EventRow]:
         """Ask by id for the events whose rows do not tell how to reach people; the client bounds how many at once."""
@@ -202,9 +210,9 @@ class TripleseatSource:
         whole = dict(zip((row.id for row in lacking), await asyncio.gather(*map(complete, lacking)), strict=True))
         return [found for row in rows if (found := whole.get(row.id, row)) is not None]
 
-    def _mapped(self, row: EventRow, context: Context) -> Event | Unmappable:
+    def _mapped(self, row: EventRow, context: Context, row_hash: str = "") -> Event | Unmappable:
         """Map a row; places are filtered by us as well, so that a list and a look by id agree on what is read (rule 2)."""
-        found = _mapped(row, context)
+        found = _mapped(row, context, row_hash)
         if isinstance(found, Event) and not self._reach.covers(row):
             return dataclasses.replace(found, exempt=found.exempt or ELSEWHERE)
         return found
@@ -273,9 +281,9 @@ def _span(now: datetime) -> Span:
     return Span(begin=now, end=now)
 
 
-def _mapped(row: EventRow, context: Context) -> Event | Unmappable:
+def _mapped(row: EventRow, context: Context, row_hash: str) -> Event | Unmappable:
     try:
-        return to_canonical(row, context)
+        return to_canonical(row, context, row_hash=row_hash)
     except MappingError as error:
         return Unmappable(source_id=SourceId(row.id), error=error)
 
