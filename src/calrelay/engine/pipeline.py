@@ -11,6 +11,7 @@ from calrelay.domain.guard import Limits
 from calrelay.domain.link import CalendarId
 from calrelay.domain.policy import CalendarRef, NamedRoute, Policy, Route
 from calrelay.domain.window import Window
+from calrelay.domain.words import counted
 from calrelay.engine.listening import Listener
 from calrelay.errors import ConfigError
 from calrelay.ports import Clock, Ledger, Source, Target
@@ -96,11 +97,10 @@ class Pipeline:
     async def _look_up(self, names: Sequence[str], *, remember: bool) -> dict[str, CalendarId]:
         offered = await self.target.calendars()
         found = {name: calendar for name in names if (calendar := calendar_named(offered, name))}
-        if absent := [name for name in names if name not in found]:
-            listed = ", ".join(f'"{name}"' for name in sorted(offered)) or "none that it tells of"
+        if absent := len(names) - len(found):  # unnamed here, because this is logged and told, and a calendar may be called like its person
             raise ConfigError(
-                f'pipeline {self.name}: account {self.target.account} has no calendar named "{absent[0]}"',
-                remedy=f"create it at the target, or correct `calendar` (it has: {listed}), or give its number as `calendar_id`",
+                f"pipeline {self.name}: account {self.target.account} lacks {counted(absent, 'calendar')} that the config names",
+                remedy="`calrelay check` shows which, and what there is; create it, correct `calendar`, or give its number as `calendar_id`",
             )
         if remember:
             for name, calendar in found.items():
