@@ -68,9 +68,8 @@ def refuse_if_open(path: Path, sections: Sequence[Section]) -> None:
     """Raise ConfigError where others may open a file that holds a secret as text."""
     if any(ref.is_literal for ref in secrets_of(sections)) and others_may_open(path.stat()):
         raise ConfigError(
-            f"{path} holds a secret, and others than its owner may open it",
+            f"{path}: holds a secret, and others than its owner may open it",
             remedy=f"chmod 600 {path}",
-            problems=(f"{path.name}: holds a secret, and others than its owner may open it — chmod 600 {path}",),
         )
 
 

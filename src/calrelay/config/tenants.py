@@ -165,5 +165,6 @@ def _label(path: Path, folder: Path) -> str:
 def _refusal(error: ConfigError, path: Path, label: str) -> ConfigError:
     """Say of each problem in which of many files it is."""
     told = error.problems or (f"{error.message} — {error.remedy}" if error.remedy else error.message,)
-    problems = [f"{label}{one.removeprefix(path.name)}" if one.startswith(path.name) else f"{label}: {one}" for one in told]
+    bare = [one.removeprefix(str(path)).removeprefix(path.name) for one in told]
+    problems = [f"{label}{what}" if what != one else f"{label}: {one}" for what, one in zip(bare, told, strict=True)]
     return refused(path, problems)

@@ -140,6 +140,16 @@ def test_a_secrets_file_that_others_may_open_is_worth_a_word(house: House) -> No
     assert any(warning.endswith(f"chmod 600 {secret}") for warning in document["warnings"])
 
 
+def test_a_config_that_others_may_open_is_told_once_with_what_to_type(house: House) -> None:
+    house.config.chmod(0o644)
+    said = house.type("status")
+    assert said.err.splitlines() == [
+        f"calrelay: {house.config}: holds a secret, and others than its owner may open it",
+        f"  → chmod 600 {house.config}",
+    ]
+    assert house.type("check").out.count("holds a secret") == 1
+
+
 def test_a_pass_names_no_calendar_and_leads_to_the_command_that_does(house: House) -> None:
     """What a pass says goes into the log, into notifications and into the state; a calendar may be called like the person it belongs to."""
     change(house, '"Main Hall"', '"Rosalind Ferro"')
