@@ -101,9 +101,9 @@ def _row(standing: Standing) -> tuple[str, ...]:
 
 
 def _last_pass(standing: Standing) -> str:
-    if not standing.passes:
+    last = standing.last
+    if last is None:
         return "none yet"
-    last = standing.passes[0]
     return f"{last.command} {last.outcome}, {ago(last.started_at, standing.now)}, {elapsed(last.seconds)}"
 
 
@@ -178,7 +178,7 @@ def _standing_to_json(standing: Standing) -> dict[str, Any]:
         "states": {state.value: standing.counts.get(state, 0) for state in State},
         "holds": [hold.id for hold in standing.holds],
         "overlap": standing.overlap.to_json() if standing.overlap is not None else None,
-        "last_pass": _pass_to_json(standing.passes[0]) if standing.passes else None,
+        "last_pass": _pass_to_json(standing.last) if standing.last else None,
     }
 
 

@@ -16,6 +16,7 @@ from calrelay.engine.sync import Progress, run_pass
 from calrelay.errors import ExitCode
 
 CHUNK = timedelta(days=7)
+COMMAND = "backfill"
 MEMO_DONE = "backfill:{pipeline}:{begin}:{end}"
 
 
@@ -51,7 +52,7 @@ async def backfill(
     earlier = Earlier()
     for number, chunk in todo:
         with lock():
-            order = Order(command="backfill", span=chunk, is_load=True, mode=mode, earlier=earlier)
+            order = Order(command=COMMAND, span=chunk, is_load=True, mode=mode, earlier=earlier)
             report = await run_pass(pipeline, order, progress=progress, holdings=holdings)
             if is_sound(report):
                 pipeline.ledger.save_memo(key, chunk.end.isoformat(), pipeline.clock())
@@ -79,7 +80,7 @@ def _end_first_load(pipeline: Pipeline, span: Span) -> None:
 
 def merge_steps(pipeline: str, started_at: datetime, steps: Sequence[Step]) -> PassReport:
     """Return one report over all chunks, in the form of the JSON contract."""
-    total = PassReport(pipeline=pipeline, command="backfill", started_at=started_at)
+    total = PassReport(pipeline=pipeline, command=COMMAND, started_at=started_at)
     for report in (step.report for step in steps):
         total.read += report.read
         total.created += report.created

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from calrelay.config.load import Config
 from calrelay.config.model import Pipeline
 from calrelay.domain.link import State
+from calrelay.engine.backfill import COMMAND as LOAD
 from calrelay.engine.heirs import is_retired
 from calrelay.engine.overlap import Overlapping, remembered_overlap
 from calrelay.ports import Hold, Ledger, PassRecord, PipelineRecord
@@ -15,6 +16,9 @@ from calrelay.service.freshness import INTERVALS
 
 HOUR = timedelta(hours=1)
 _LATE = 2  # complete reads missed before a pipeline is called late
+_CHUNKS_SEEN = 110  # of a load, each of them a pass: two years of them
+_CHUNKS_APART = timedelta(minutes=10)
+_STANDING_COUNTS = frozenset({"quarantined", "held", "waiting"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,13 @@ class Standing:
     now: datetime
     overlap: Overlapping | None = None  # as the last complete pass counted it; None where the source messages nobody by itself
     is_retired: bool = False
+
+    @property
+    def last(self) -> PassRecord | None:
+        """Its last pass; what a load did chunk by chunk counts as one."""
+        if not self.passes or self.passes[0].command != LOAD:
+            return self.passes[0] if self.passes else None
+        return _joined(_chunks(self.passes))
 
     @property
     def word(self) -> str:
@@ -96,6 +107,35 @@ class Budget:
     allowed: float
 
 
+def _passes(ledger: Ledger, name: str) -> Sequence[PassRecord]:
+    """Return the last passes; after a load so many that all of its chunks are among them."""
+    last = ledger.passes(name)
+    return ledger.passes(name, _CHUNKS_SEEN) if last and last[0].command == LOAD else last
+
+
+def _chunks(passes: Sequence[PassRecord]) -> Sequence[PassRecord]:
+    """Return the passes of the load that ended last, newest first; live passes go between them."""
+    found: list[PassRecord] = []
+    for one in (one for one in passes if one.command == LOAD):
+        if found and found[-1].started_at - one.started_at - timedelta(seconds=one.seconds) > _CHUNKS_APART:
+            break
+        found.append(one)
+    return found
+
+
+def _joined(chunks: Sequence[PassRecord]) -> PassRecord:
+    """Return one record of several: their sums, and what stands after the newest."""
+    newest = chunks[0]
+    counts, requests = (sum(map(Counter, many), Counter[str]()) for many in ([c.counts for c in chunks], [c.requests for c in chunks]))
+    return dataclasses.replace(
+        newest,
+        started_at=chunks[-1].started_at,
+        seconds=sum(one.seconds for one in chunks),
+        counts={name: newest.counts[name] if name in _STANDING_COUNTS else counts[name] for name in newest.counts},
+        requests=dict(requests),
+    )
+
+
 def standing_of(table: Pipeline, ledger: Ledger, now: datetime) -> Standing:
     """Gather what the ledger knows of a pipeline."""
     return Standing(
@@ -104,7 +144,7 @@ def standing_of(table: Pipeline, ledger: Ledger, now: datetime) -> Standing:
         live=ledger.count_live(table.name),
         counts=ledger.count_states(table.name),
         holds=ledger.holds(table.name),
-        passes=ledger.passes(table.name),
+        passes=_passes(ledger, table.name),
         now=now,
         overlap=remembered_overlap(ledger, table.name, table.source),
         is_retired=is_retired(ledger, table.name),

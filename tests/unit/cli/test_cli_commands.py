@@ -206,6 +206,16 @@ def test_reports_need_no_secret(house: House, words: tuple[str, ...]) -> None:
     assert house.type(*words).code == 0
 
 
+def test_status_tells_a_load_as_one_pass_and_not_its_last_chunk(house: House) -> None:
+    load = house.ask("backfill", "venue", "--from", _day(-1), "--to", _day(200), "--messages", "no-booking")["passes"][0]
+    status = house.ask("status", "venue")
+    last = status["pipelines"][0]["last_pass"]
+    assert [last[key] for key in ("created", "unchanged", "held")] == [load[key] for key in ("created", "unchanged", "held")]
+    assert last["seconds"] == pytest.approx(load["seconds"], abs=0.05)
+    assert last["requests"]["reminders"] > 10
+    assert {one["account"]: one["requests_last_hour"] for one in status["accounts"]}["venue"] >= last["requests"]["venue"] > 20
+
+
 def test_show_tells_the_whole_story_of_an_event(house: House) -> None:
     house.load("venue")
     external_id = settled(house)[0]
