@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from calrelay.domain.event import SourceId
-from calrelay.domain.link import Basis, MessageMode, State
+from calrelay.domain.link import Basis, CalendarId, MessageMode, State
 from calrelay.domain.window import Span
 from calrelay.engine.report import PassReport
 from tests.fakes.memory_source import NOW, an_event
@@ -123,3 +123,10 @@ async def test_loads_and_adoptions_look_at_every_row() -> None:
     assert bench.source.scopes[-1].recall is None
     await mapped_in(bench, adopts_only=True)
     assert bench.source.scopes[-1].recall is None
+
+
+async def test_a_calendar_that_came_back_under_another_number_is_seen_in_rows_that_did_not_change() -> None:
+    """The config names it as before; only the look at the target tells."""
+    bench = await a_synced_bench()
+    bench.calendar = CalendarId("1000030009")
+    assert (await mapped_in(bench))[0] == 10

@@ -36,6 +36,7 @@ class Bench:
     now: datetime = NOW
     statuses: frozenset[str] = frozenset({"DEFINITE", "CLOSED"})
     rooms: frozenset[str] = frozenset()
+    calendar: CalendarId = MAIN_HALL
     routes: tuple[Route, ...] = ()
     title: str = TITLE
     basis: Basis = Basis(zone_data="2026f", mapping="1", config="1")
@@ -57,7 +58,7 @@ class Bench:
             limits=self.limits,
             window=WINDOW,
             near=timedelta(days=14),
-            calendar=CalendarRef(id=MAIN_HALL),
+            calendar=CalendarRef(id=self.calendar),
             routes=[NamedRoute(match=route.match, calendar=CalendarRef(id=route.calendar)) for route in self.routes],
             make_policy=self._policy,
             every=timedelta(minutes=5),

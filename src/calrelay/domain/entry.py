@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -82,10 +82,13 @@ class Hasher:
             ]
         )
 
-    def of_rows(self, basis: Basis) -> Callable[[bytes], str]:
-        """Return what hashes a vendor's row together with the basis that an event made of it rests on."""
+    def of_rows(self, basis: Basis, calendars: Sequence[CalendarId]) -> Callable[[bytes], str]:
+        """Return what hashes a vendor's row together with what its entry rests on besides: the basis, and the calendars in use.
+
+        The config may name calendars, and the target may give a name to another one.
+        """
         keyed = self._keyed.copy()
-        keyed.update(_to_json([basis.zone_data, basis.mapping, basis.config]).encode())
+        keyed.update(_to_json([basis.zone_data, basis.mapping, basis.config, *calendars]).encode())
 
         def of_row(row: bytes) -> str:
             hashed = keyed.copy()

@@ -47,7 +47,7 @@ class Surveyor:
         self._report = report
         self._now = pipeline.clock()
         self.overlap = self._overlap_count()
-        self._hash_row = pipeline.hasher.of_rows(policy.basis)
+        self._hash_row = pipeline.hasher.of_rows(policy.basis, [policy.calendar, *(route.calendar for route in policy.routes)])
         self._sound_rows: dict[SourceId, tuple[str, str]] = {}  # of the page in hand: nothing is owed for them
         self.holdings: Holdings | None = None  # set where links may have to be adopted
         self.survey = Survey()
