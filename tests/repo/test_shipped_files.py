@@ -1,6 +1,7 @@
 """The man page and the completions in packaging/ are written by the program. CALRELAY_WRITE=1 writes them anew when this test is run."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -42,6 +43,16 @@ def test_the_file_is_what_the_program_says(name: str) -> None:
 def test_the_manual_names_every_command() -> None:
     text = manual().replace("\\-", "-")
     assert [row.name for row in rows() if f'.SS "calrelay {row.name}"' not in text] == []
+
+
+def test_the_manual_says_what_an_options_value_is() -> None:
+    """Flags have none; choices are spelled out, numbers are N."""
+    bare = {
+        line.removeprefix(".B \\-\\-").replace("\\-", "-") for line in manual().splitlines() if re.fullmatch(r"\.B \\-\\-[\w\\-]+", line)
+    }
+    assert bare & {"port", "events", "seed", "messages", "log-level"} == set()
+    assert "apply" in bare
+    assert ".B \\-\\-messages send|auto|no\\-booking|skip" in manual().splitlines()
 
 
 @pytest.mark.skipif(shutil.which("groff") is None, reason="groff reads man pages, and is not here")

@@ -24,11 +24,12 @@ async def serve(output: Output, stage: Stage) -> None:
     config = stage.session.load()
     log.configure(format="console", level="info")
     daemon = Daemon(config, reload=stage.session.load, services=(*SERVICES, go_on))
+    page = config.web.listen.url if config.web.listen else "no page"
     output.message(
         "",
         "$ calrelay run",
         f"The daemon runs on the simulators now; every {PACE:.0f} s something changes. Ctrl-C ends it.",
-        f"  http://{config.web.listen}/  the page: what waits for you, each pipeline, what changed; log in with the token {TOKEN}",
+        f"  {page}  the page: what waits for you, each pipeline, what changed; log in with the token {TOKEN}",
         "    then approve a hold, pause a pipeline, or look up an event of those listed; /readyz and /metrics are for machines",
         f"  {stage.page}  the simulators: their knobs, and what Apptoto holds",
         f"  calrelay --config {stage.config} status  in another terminal; so do holds, plan, show and approve",

@@ -24,7 +24,12 @@ BACKFILL: Final = "calrelay-backfill@.service"
 WORKER: Final = "calrelay-worker@.service"
 USER: Final = "calrelay"
 STATE_FOLDER: Final = Path("/var/lib/calrelay")
-_HOMES: Final = ("/root/", "/home/", "/run/user/")  # ProtectHome= hides them from the service
+# What the unit hides from the service, by ProtectHome=, PrivateTmp= and PrivateDevices=, and what it is. Source: systemd.exec(5).
+_HIDDEN: Final = {
+    **dict.fromkeys(("/root", "/home", "/run/user"), "in somebody's home"),
+    **dict.fromkeys(("/tmp", "/var/tmp"), "among temporary files"),  # noqa: S108 - named, not used
+    "/dev": "among devices",
+}
 
 
 class Mode(StrEnum):
@@ -140,11 +145,16 @@ def require_reachable(program: Path) -> None:
     remedy = "install it where everybody can read: python3 -m venv /opt/calrelay, then /opt/calrelay/bin/pip install …"
     if not program.exists():
         raise ConfigError(f"there is no {program}: calrelay does not run from an environment of its own", remedy=remedy)
-    for path in (program, Path(sys.executable).resolve()):
-        if str(path).startswith(_HOMES):
-            raise ConfigError(f"{path} lies in somebody's home, which the service does not see", remedy=remedy)
+    for path in dict.fromkeys((program, program.resolve(), Path(sys.executable).resolve())):
+        if where := hidden_place(path):
+            raise ConfigError(f"{path} lies {where}, which the service does not see", remedy=remedy)
         if closed := next((folder for folder in path.parents if not folder.stat().st_mode & 0o001), None):
             raise ConfigError(f"the service's user may not enter {closed}, where {path} lies", remedy=remedy)
+
+
+def hidden_place(path: Path) -> str:
+    """Say where a path lies that the service does not see; empty for any other."""
+    return next((what for place, what in _HIDDEN.items() if path.is_relative_to(place)), "")
 
 
 def _allowed(output: Output, mode: Mode) -> Mode:

@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Iterator
+from enum import EnumType
 from typing import Any
 
 from typer.main import get_command
@@ -64,9 +65,17 @@ def _parameters(command: Any) -> Iterator[str]:
     for parameter in command.params:
         is_option = parameter.param_type_name == "option"
         words = ", ".join([*parameter.opts, *parameter.secondary_opts]) if is_option else parameter.metavar or parameter.name.upper()
-        value = f" {parameter.metavar}" if is_option and parameter.metavar else ""
+        value = f" {_metavar(parameter)}" if is_option and not parameter.is_flag else ""
         if parameter.help:
             yield from (".TP", f".B {_text(words + value)}", _text(parameter.help))
+
+
+def _metavar(option: Any) -> str:
+    """Return what stands for an option's value: its own word, its choices, or N for a number."""
+    kind = option.type_descriptor.annotation
+    if option.metavar:
+        return str(option.metavar)
+    return "|".join(kind) if isinstance(kind, EnumType) else "N" if kind is int else "TEXT"
 
 
 def _examples(examples: tuple[str, ...]) -> Iterator[str]:

@@ -25,7 +25,7 @@ def web(
     listen, place, found = config.web.listen, token_place(config), find_token(config)
     if token and found is None:
         raise ConfigError("there is no token yet", remedy="the daemon makes one when it first starts: `calrelay run`")
-    url = f"http://{listen}/" if listen else None
+    url = listen.url if listen else None
     document: dict[str, Any] = {"url": url, "token_in": place, "is_token_made": found is not None}
     rows = [
         ("page", url or "switched off: `listen` under [web] is empty"),

@@ -3,6 +3,7 @@
 import dataclasses
 import ipaddress
 import re
+import socket
 from collections.abc import Mapping
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from calrelay.domain.zones import Zone, resolve_zone
 from calrelay.errors import MappingError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_ANYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
 _HOST_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})")
 
 
@@ -31,6 +33,12 @@ class Address:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """Where a browser finds it: what listens on all addresses goes by this machine's name."""
+        host = socket.gethostname() if self.host in _ANYWHERE else self.host
+        return f"http://{Address(host=host, port=self.port)}/"
 
     @property
     def is_loopback(self) -> bool:

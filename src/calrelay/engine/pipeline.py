@@ -100,7 +100,7 @@ class Pipeline:
         if absent := len(names) - len(found):  # unnamed here, because this is logged and told, and a calendar may be called like its person
             raise ConfigError(
                 f"pipeline {self.name}: account {self.target.account} lacks {counted(absent, 'calendar')} that the config names",
-                remedy="`calrelay check` shows which, and what there is; create it, correct `calendar`, or give its number as `calendar_id`",
+                remedy="`calrelay check` shows which, and what there is; create it, or correct `calendar`, or give its `calendar_id`",
             )
         if remember:
             for name, calendar in found.items():

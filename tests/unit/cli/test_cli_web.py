@@ -51,6 +51,14 @@ def test_it_tells_where_the_page_and_its_token_are_without_showing_it(desk: Desk
     assert made not in said.out + said.err
 
 
+@pytest.mark.parametrize("listen", ["0.0.0.0:8642", "[::]:8642"])
+def test_a_page_on_all_addresses_is_told_by_the_name_of_this_machine(desk: Desk, listen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "venue-machine")
+    desk.write(f'[web]\nlisten = "{listen}"\n')
+    assert "http://venue-machine:8642/" in desk.type().out
+    assert desk.type("--json").document["url"] == "http://venue-machine:8642/"
+
+
 def test_it_shows_the_token_when_asked(desk: Desk) -> None:
     made = a_made_token(desk)
     assert made in desk.type("--token").out

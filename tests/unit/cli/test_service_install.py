@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from calrelay.cli import installing
-from calrelay.cli.installing import Mode, Wishes, installation, require_reachable, skeleton
+from calrelay.cli.installing import Mode, Wishes, hidden_place, installation, require_reachable, skeleton
 from calrelay.cli.machine import Machine
 from calrelay.cli.output import Output
 from calrelay.cli.shipped import shipped
@@ -226,13 +226,44 @@ def test_a_database_outside_the_state_folder_is_refused_before_anything_is_done(
     assert desk.machine.ran == []
 
 
-def test_a_program_in_a_home_is_refused(tmp_path: Path) -> None:
+def test_a_program_that_only_its_owner_may_reach_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installing, "hidden_place", lambda _: "")
     with pytest.raises(ConfigError, match="environment of its own"):
         require_reachable(tmp_path / "bin" / "calrelay")
     tmp_path.chmod(0o700)
     (program := tmp_path / "calrelay").touch()
-    with pytest.raises(ConfigError, match=r"may not enter|somebody's home"):
+    with pytest.raises(ConfigError, match="may not enter"):
         require_reachable(program)
+
+
+def test_a_program_where_the_unit_cannot_see_it_is_refused_with_a_place_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installing, "_HIDDEN", {str(tmp_path.resolve()): "among temporary files"})
+    (program := tmp_path / "calrelay").touch()
+    with pytest.raises(ConfigError, match="lies among temporary files, which the service does not see") as refused:
+        require_reachable(program)
+    assert "/opt/calrelay" in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("path", "where"),
+    [
+        ("/tmp/try/.venv/bin/calrelay", "among temporary files"),
+        ("/var/tmp/try/bin/calrelay", "among temporary files"),
+        ("/dev/shm/bin/calrelay", "among devices"),
+        ("/home/ana/calrelay/.venv/bin/calrelay", "in somebody's home"),
+        ("/root/.venv/bin/calrelay", "in somebody's home"),
+        ("/opt/calrelay/bin/calrelay", ""),
+        ("/tmpfiles/bin/calrelay", ""),
+        ("/homes/bin/calrelay", ""),
+    ],
+)
+def test_it_is_known_what_the_unit_hides(path: str, where: str) -> None:
+    assert hidden_place(Path(path)) == where
+
+
+def test_the_unit_hides_what_it_is_said_to_hide() -> None:
+    unit = shipped("systemd/calrelay.service")
+    assert all(setting in unit for setting in ("ProtectHome=yes", "PrivateTmp=yes", "PrivateDevices=yes"))
 
 
 @pytest.mark.parametrize("action", ["install", "uninstall"])

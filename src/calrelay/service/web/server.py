@@ -69,7 +69,7 @@ def _opened_at(daemon: Daemon, config: Config, asked: Address) -> Site:
     listening = bound(asked, key="web.listen")
     address = address_of(listening)
     pages = Pages(daemon, access_of(token, address), metrics=daemon.metrics.render)
-    _log.info("page", url=f"http://{address}/")
+    _log.info("page", url=address.url)
     return Site(asked=asked, listening=listening, pages=pages)
 
 
