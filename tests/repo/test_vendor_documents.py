@@ -16,6 +16,7 @@ from calrelay.simulators.tripleseat.rows import an_event_row
 from calrelay.vendors.registry import VENDORS
 from calrelay.vendors.timetap import mapping as timetap
 from calrelay.vendors.timetap import wire as timetap_wire
+from calrelay.vendors.timetap.context import Context
 from calrelay.vendors.tripleseat import mapping as tripleseat
 from calrelay.vendors.tripleseat import wire as tripleseat_wire
 
@@ -50,7 +51,7 @@ def an_event_of(vendor: str) -> Event:
         return tripleseat.to_canonical(row, tripleseat.Context())
     appointment = timetap_wire.parse_row(an_appointment_row(70_000_001, start, 45, "America/New_York"))
     assert isinstance(appointment, timetap_wire.AppointmentRow)
-    return timetap.to_canonical(appointment, timetap.Context())
+    return timetap.to_canonical(appointment, Context())
 
 
 SOURCES = [name for name, vendor in VENDORS.items() if vendor.filter is not None]

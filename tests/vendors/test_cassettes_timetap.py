@@ -3,7 +3,8 @@
 from typing import Any
 
 from calrelay.domain.zones import resolve_zone
-from calrelay.vendors.timetap.mapping import STATUSES, Context, to_canonical
+from calrelay.vendors.timetap.context import Context
+from calrelay.vendors.timetap.mapping import STATUSES, to_canonical
 from calrelay.vendors.timetap.wire import AppointmentRow
 from tests.vendors.cassettes_tape import Subject, playing
 from tests.vendors.cassettes_timetap import DECK

@@ -15,7 +15,9 @@ from calrelay.log import get_logger
 from calrelay.ports import Clock, Fact, Flaw, Page, Scope
 from calrelay.vendors.timetap.auth import VENDOR, utc_now
 from calrelay.vendors.timetap.client import Days, Search, TimeTapClient
-from calrelay.vendors.timetap.mapping import MAPPING_VERSION, STATUSES, Context, lacks_zone, start_day, to_canonical, zone_of
+from calrelay.vendors.timetap.context import Context
+from calrelay.vendors.timetap.mapping import MAPPING_VERSION, STATUSES, lacks_zone, to_canonical
+from calrelay.vendors.timetap.times import start_day, zone_of
 from calrelay.vendors.timetap.wire import AppointmentRow
 
 PAGE_CAP: Final = 8_000  # two hundred thousand appointments at 25 a page; a list that goes on beyond is not believed
@@ -197,7 +199,8 @@ class TimeTapSource:
             known = [row for row in rows if not lacks_zone(row, context)]
             flaws.append(Flaw(what=f"the zones of {len(rows) - len(known)} appointments could not be read from their staff", error=error))
             rows = known
-        mapped = [_mapped(row, context) for row in rows]
+        silent = dataclasses.replace(context, explains=False)  # nobody asked for one of them
+        mapped = [_mapped(row, silent) for row in rows]
         return [*([Page(rows=mapped)] if mapped else []), *flaws]
 
     async def _with_staff_zones(self, rows: Iterable[AppointmentRow]) -> Context:

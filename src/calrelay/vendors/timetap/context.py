@@ -1,0 +1,22 @@
+"""What a mapping needs to know besides a TimeTap row."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from calrelay.domain.people import Role
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a row does not say itself.
+
+    `zones` are the config's overrides by "staff:<id>" and "location:<id>", `staff_zones` what each staff member's own record says by id.
+    `people` are the roles the pipeline wants to reach, `region` how phone numbers without a country code are read.
+    `explains` asks for reasoning.
+    """
+
+    people: frozenset[Role] = frozenset({Role.CLIENT})
+    region: str = "US"
+    zones: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    staff_zones: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    explains: bool = True
