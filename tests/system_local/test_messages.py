@@ -277,6 +277,8 @@ def test_exactly_the_named_action_is_switched_off_and_comes_back_as_it_was(busin
     before, messages = business.actions(), ask(business)
     guests = business.guests[1]
     said = business.stage.type("messages", "silence", f"action:{guests}", "--apply", "--json")
+    told = [line for line in said.err.splitlines() if line.startswith("switching off: ")]
+    assert [line.partition(",")[0] for line in told] == ["switching off: 1 of 2", "switching off: 2 of 2"]
     assert said.code == 0, said
     assert_fits(json.loads(said.out), "switches")
     off = business.actions()

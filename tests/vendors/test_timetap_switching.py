@@ -59,7 +59,7 @@ async def switched_off(account: TimeTapAccount, kind: SwitchKind, identity: int,
     targets = await find_switches(messengers, [(kind, str(identity))], with_staff=False)
     for fault in faults:
         account.sim.faults.add(fault)
-    [done] = await silence(messengers, targets, memory, NOW)
+    [done] = [one async for one in silence(messengers, targets, memory, NOW)]
     return done
 
 
@@ -72,7 +72,7 @@ async def test_a_delete_whose_answer_is_lost_is_remembered_and_comes_back(accoun
     done = await switched_off(account, SwitchKind.DEFINITION, definition, memory, lost)
     assert (done.error, done.words) == (None, "deleted; read back, and gone")
     assert [target.switch.name for target in remembered(memory, ["studio"])] == [f"definition:{definition}"]
-    [back] = await restore([a_messenger(account)], remembered(memory, ["studio"]), memory, NOW)
+    [back] = [one async for one in restore([a_messenger(account)], remembered(memory, ["studio"]), memory, NOW)]
     assert back.error is None
     assert account.sim.stores.events.definitions[definition]["active"] is True
 

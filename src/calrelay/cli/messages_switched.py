@@ -1,6 +1,6 @@
 """`messages silence` and `messages restore`: what would be switched, and what became of it."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -53,8 +53,8 @@ async def _silence(config: Config, output: Output, wanted: Wanted, account: str 
         targets = await engine.find_switches(messengers, wanted, with_staff=with_staff)
         if not is_applied:
             return _show(output, targets, "would be switched off", "Nothing was changed. Add --apply to do it.")
-        done = await engine.silence(messengers, targets, relay.ledger, relay.clock())
-        await _learn(relay, done)
+        coming = engine.silence(messengers, targets, relay.ledger, relay.clock())
+        done = await _gathered(relay, output, "switching off", coming, len(targets))
         return _report(output, done, "switched off")
 
 
@@ -66,9 +66,21 @@ async def _restore(config: Config, output: Output, account: str | None, *, is_ap
             return ExitCode.DONE
         if not is_applied:
             return _show(output, targets, "would be switched on again", "Nothing was changed. Add --apply to do it.")
-        done = await engine.restore(list(relay.messengers.values()), targets, relay.ledger, relay.clock())
-        await _learn(relay, done)
+        coming = engine.restore(list(relay.messengers.values()), targets, relay.ledger, relay.clock())
+        done = await _gathered(relay, output, "switching on again", coming, len(targets))
         return _report(output, done, "switched on again")
+
+
+async def _gathered(relay: Relay, output: Output, title: str, coming: AsyncIterator[Done], number: int) -> list[Done]:
+    """Tell of each switch when it is done, since one may take many seconds, and of the look around that follows."""
+    done: list[Done] = []
+    with output.progress(title) as progress:
+        async for one in coming:
+            done.append(one)
+            progress.advance(len(done), number + 1, f"{one.target.switch.name}: {one.words}")
+        await _learn(relay, done)
+        progress.advance(number + 1, number + 1, "what is still sent was read anew")
+    return done
 
 
 async def _learn(relay: Relay, done: Sequence[Done]) -> None:

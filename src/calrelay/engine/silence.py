@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -58,28 +58,28 @@ async def find_switches(messengers: Sequence[Messenger], wanted: Sequence[tuple[
     return found
 
 
-async def silence(messengers: Sequence[Messenger], targets: Sequence[Target], memory: Memory, now: datetime) -> list[Done]:
-    """Switch everything off, one after another; one that does not take does not stop the others.
+async def silence(messengers: Sequence[Messenger], targets: Sequence[Target], memory: Memory, now: datetime) -> AsyncIterator[Done]:
+    """Switch everything off, one after another, and tell of each; one that does not take does not stop the others.
 
     Each object is remembered before it is touched, and forgotten again only where it is certain that nothing was changed.
     """
     by_account = {messenger.account: messenger for messenger in messengers}
-    done: list[Done] = []
     for target in targets:
-        key = _key(target)
-        memory.save_memo(key, _to_text(target.switch), now)
-        try:
-            words = await by_account[target.account].silence(target.switch)
-        except RequestRejected as error:
-            memory.save_memo(key, None, now)
-            done.append(Done(target=target, words="did not take", error=error))
-            continue
-        except CalrelayError as error:
-            done.append(Done(target=target, words="unknown whether it took; `calrelay messages restore` would undo it", error=error))
-            continue
-        _log.info("a message of the source was switched off", account=target.account, what=target.switch.name)
-        done.append(Done(target=target, words=words))
-    return done
+        yield await _switch_off(by_account[target.account], target, memory, now)
+
+
+async def _switch_off(messenger: Messenger, target: Target, memory: Memory, now: datetime) -> Done:
+    key = _key(target)
+    memory.save_memo(key, _to_text(target.switch), now)
+    try:
+        words = await messenger.silence(target.switch)
+    except RequestRejected as error:
+        memory.save_memo(key, None, now)
+        return Done(target=target, words="did not take", error=error)
+    except CalrelayError as error:
+        return Done(target=target, words="unknown whether it took; `calrelay messages restore` would undo it", error=error)
+    _log.info("a message of the source was switched off", account=target.account, what=target.switch.name)
+    return Done(target=target, words=words)
 
 
 def remembered(memory: Memory, accounts: Sequence[str]) -> list[Target]:
@@ -93,20 +93,21 @@ def remembered(memory: Memory, accounts: Sequence[str]) -> list[Target]:
     return sorted(found, key=lambda target: (target.switch.kind is not SwitchKind.DEFINITION, target.account, target.switch.id))
 
 
-async def restore(messengers: Sequence[Messenger], targets: Sequence[Target], memory: Memory, now: datetime) -> list[Done]:
-    """Switch on again what was switched off; what is back is forgotten."""
+async def restore(messengers: Sequence[Messenger], targets: Sequence[Target], memory: Memory, now: datetime) -> AsyncIterator[Done]:
+    """Switch on again what was switched off, and tell of each; what is back is forgotten."""
     by_account = {messenger.account: messenger for messenger in messengers}
-    done: list[Done] = []
     for target in targets:
-        try:
-            words = await by_account[target.account].restore(target.switch)
-        except CalrelayError as error:
-            done.append(Done(target=target, words="is not back", error=error))
-            continue
-        memory.save_memo(_key(target), None, now)
-        _log.info("a message of the source was switched on again", account=target.account, what=target.switch.name)
-        done.append(Done(target=target, words=words))
-    return done
+        yield await _switch_on(by_account[target.account], target, memory, now)
+
+
+async def _switch_on(messenger: Messenger, target: Target, memory: Memory, now: datetime) -> Done:
+    try:
+        words = await messenger.restore(target.switch)
+    except CalrelayError as error:
+        return Done(target=target, words="is not back", error=error)
+    memory.save_memo(_key(target), None, now)
+    _log.info("a message of the source was switched on again", account=target.account, what=target.switch.name)
+    return Done(target=target, words=words)
 
 
 async def _find(messengers: Sequence[Messenger], kind: SwitchKind, identity: str) -> Target:
