@@ -10,7 +10,8 @@ from calrelay.domain.event import Event
 from calrelay.domain.people import Role
 from calrelay.errors import MappingError
 from calrelay.simulators.tripleseat.rows import an_event_row
-from calrelay.vendors.tripleseat.mapping import Context, lacks_channels, lacks_zone, to_canonical
+from calrelay.vendors.tripleseat.context import Context
+from calrelay.vendors.tripleseat.mapping import lacks_channels, lacks_zone, to_canonical
 from calrelay.vendors.tripleseat.wire import EventRow, Unreadable, parse_row
 
 START = datetime.fromisoformat("2026-12-09 18:00")

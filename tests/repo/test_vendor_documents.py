@@ -14,9 +14,10 @@ from calrelay.domain.rendering import CONTENT, LOCATION, TITLE, Texts, _view
 from calrelay.simulators.timetap.rows import an_appointment_row
 from calrelay.simulators.tripleseat.rows import an_event_row
 from calrelay.vendors.registry import VENDORS
+from calrelay.vendors.timetap import context as timetap_context
 from calrelay.vendors.timetap import mapping as timetap
 from calrelay.vendors.timetap import wire as timetap_wire
-from calrelay.vendors.timetap.context import Context
+from calrelay.vendors.tripleseat import context as tripleseat_context
 from calrelay.vendors.tripleseat import mapping as tripleseat
 from calrelay.vendors.tripleseat import wire as tripleseat_wire
 
@@ -48,10 +49,10 @@ def an_event_of(vendor: str) -> Event:
     if vendor == "tripleseat":
         row = tripleseat_wire.parse_row(an_event_row(61_000_001, start, start + timedelta(hours=3)))
         assert isinstance(row, tripleseat_wire.EventRow)
-        return tripleseat.to_canonical(row, tripleseat.Context())
+        return tripleseat.to_canonical(row, tripleseat_context.Context())
     appointment = timetap_wire.parse_row(an_appointment_row(70_000_001, start, 45, "America/New_York"))
     assert isinstance(appointment, timetap_wire.AppointmentRow)
-    return timetap.to_canonical(appointment, Context())
+    return timetap.to_canonical(appointment, timetap_context.Context())
 
 
 SOURCES = [name for name, vendor in VENDORS.items() if vendor.filter is not None]

@@ -6,7 +6,8 @@ import pytest
 
 from calrelay.domain.event import Event
 from calrelay.domain.zones import resolve_zone
-from calrelay.vendors.tripleseat.mapping import Context, to_canonical
+from calrelay.vendors.tripleseat.context import Context
+from calrelay.vendors.tripleseat.mapping import to_canonical
 from calrelay.vendors.tripleseat.settings import STATUSES
 from calrelay.vendors.tripleseat.wire import EventRow, Unreadable
 from tests.vendors.cassettes_tape import Subject, playing

@@ -17,7 +17,8 @@ from calrelay.http.paging import PageFlaw, read_pages
 from calrelay.ports import Clock, Fact, Flaw, Page, Recall, Scope
 from calrelay.vendors.tripleseat.auth import utc_now
 from calrelay.vendors.tripleseat.client import Days, Direction, Order, Search, TripleseatClient
-from calrelay.vendors.tripleseat.mapping import MAPPING_VERSION, Context, is_deleted, lacks_channels, lacks_zone, to_canonical
+from calrelay.vendors.tripleseat.context import Context
+from calrelay.vendors.tripleseat.mapping import MAPPING_VERSION, is_deleted, lacks_channels, lacks_zone, to_canonical
 from calrelay.vendors.tripleseat.wire import EventRow, Location, Site, Unreadable, bytes_of
 
 PAGE_CAP: Final = 2_000  # a hundred thousand events, more than any venue has; a vendor that promises more is not believed
