@@ -66,8 +66,10 @@ def next_step(told: Told) -> str:
         case State.QUARANTINED:
             return "read again by every pass; it goes on once it can be mapped"
         case State.IGNORED if link.until_changed:
-            return "left alone until its row changes at the source"
-        case State.IGNORED | State.RELEASED:
+            return f"left alone until its row changes at the source, or after `calrelay ignore {identity} --undo`"
+        case State.IGNORED:
+            return f"left alone until you type `calrelay ignore {identity} --undo`"
+        case State.RELEASED:
             return f"never touched again by itself ({link.reason or link.state.value})"
 
 
