@@ -1,4 +1,4 @@
-"""Annotations for wire models: what nearly every answer holds is read by pydantic alone, anything odd by a function of the vendor's.
+"""Annotations for wire models: what nearly every answer holds is read by pydantic alone, anything odd by a function, here or the vendor's.
 
 A function that looks at every value first costs more than all the rest of reading a page: each call leaves pydantic's compiled code.
 """
@@ -46,6 +46,39 @@ class UsuallyShaped:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Try the shape, then reshape."""
         return _first_of(handler(source), core_schema.no_info_before_validator_function(self.reshape, handler(source)))
+
+
+def to_text(value: object) -> str | None:
+    """Read text as it stands; a number counts by its digits, anything else not at all."""
+    match value:
+        case str():
+            return value
+        case bool():
+            return None
+        case int() | float():
+            return str(value)
+        case _:
+            return None
+
+
+def to_id(value: object) -> str | None:
+    """Read an id as text, whether it is written as text or as a number; blank is none."""
+    match value:
+        case bool():
+            return None
+        case float() if value.is_integer():
+            return str(int(value))
+        case int():
+            return str(value)
+        case str():
+            return value.strip() or None
+        case _:
+            return None
+
+
+def to_flag(value: object) -> bool:
+    """Read what may be written as a word or a digit; anything that is not plainly yes is no."""
+    return value is True or value in ("true", "1", 1)
 
 
 def _first_of(*choices: CoreSchema) -> CoreSchema:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, TypeAdapter
 
-from calrelay.http.tolerant import FILLED_TEXT, ID, TRUE_OR_FALSE, WHOLE_NUMBER, Usually, UsuallyShaped
+from calrelay.http.tolerant import FILLED_TEXT, ID, TRUE_OR_FALSE, WHOLE_NUMBER, Usually, UsuallyShaped, to_flag
 from calrelay.vendors.tripleseat import wire
 
 ODD: tuple[Any, ...] = (None, "", " ", " a ", "12", "true", 0, 1, 12, -3, 1.0, 1.5, True, False, [], [1], {}, {"id": 7}, {"name": " x "})
@@ -13,7 +13,7 @@ READERS = (
     (Annotated[str | None, Usually(FILLED_TEXT, wire._to_text)], wire._to_text),
     (Annotated[str | None, Usually(ID, wire._to_id)], wire._to_id),
     (Annotated[int | None, Usually(WHOLE_NUMBER, wire._to_count)], wire._to_count),
-    (Annotated[bool, Usually(TRUE_OR_FALSE, wire._to_flag)], wire._to_flag),
+    (Annotated[bool, Usually(TRUE_OR_FALSE, to_flag)], to_flag),
 )
 
 

@@ -10,39 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, RootModel, model_validator
 
-from calrelay.http.tolerant import ANY_TEXT, ID, TRUE_OR_FALSE, Usually, UsuallyShaped
-
-
-def _to_text(value: object) -> str | None:
-    """Read text; a number counts by its digits, anything else not at all."""
-    match value:
-        case str():
-            return value
-        case bool():
-            return None
-        case int() | float():
-            return str(value)
-        case _:
-            return None
-
-
-def _to_id(value: object) -> str | None:
-    """Read an id: 64-bit numbers in the samples, text for ours; blank is none (Apptoto: 3.1, calendar_id)."""
-    match value:
-        case bool():
-            return None
-        case float() if value.is_integer():
-            return str(int(value))
-        case int():
-            return str(value)
-        case str():
-            return value.strip() or None
-        case _:
-            return None
-
-
-def _to_flag(value: object) -> bool:
-    return value is True or value in ("true", "1", 1)
+from calrelay.http.tolerant import ANY_TEXT, ID, TRUE_OR_FALSE, Usually, UsuallyShaped, to_flag, to_id, to_text
 
 
 def _to_objects(value: object) -> list[object]:
@@ -62,9 +30,9 @@ def _to_value(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-Text = Annotated[str | None, Usually(ANY_TEXT, _to_text)]
-Id = Annotated[str | None, Usually(ID, _to_id)]
-Flag = Annotated[bool, Usually(TRUE_OR_FALSE, _to_flag)]
+Text = Annotated[str | None, Usually(ANY_TEXT, to_text)]
+Id = Annotated[str | None, Usually(ID, to_id)]
+Flag = Annotated[bool, Usually(TRUE_OR_FALSE, to_flag)]
 
 
 class Wire(BaseModel):
@@ -96,7 +64,7 @@ class Person(Wire):
 class EventRow(Wire):
     """An event of /events or /event (Apptoto: 3.1)."""
 
-    id: Annotated[str, BeforeValidator(_to_id)]
+    id: Annotated[str, BeforeValidator(to_id)]
     external_id: Id = None
     calendar_id: Id = None
     calendar_name: Text = None
@@ -126,7 +94,7 @@ class Written(RootModel[list[EventRow]]):
     @classmethod
     def _unwrap(cls, value: Any) -> Any:
         events = _events_of(value)
-        return [e for e in events if isinstance(e, Mapping) and _to_id(e.get("id"))] if isinstance(events, list) else events
+        return [e for e in events if isinstance(e, Mapping) and to_id(e.get("id"))] if isinstance(events, list) else events
 
 
 class OneEvent(RootModel[EventRow | None]):
@@ -149,7 +117,7 @@ class OneEvent(RootModel[EventRow | None]):
 class CalendarRow(Wire):
     """A calendar; the endpoint is only guessed (Apptoto: 3.4)."""
 
-    id: Annotated[str, BeforeValidator(_to_id)]
+    id: Annotated[str, BeforeValidator(to_id)]
     name: Text = None
 
 

@@ -9,44 +9,24 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel, ValidationError, model_validator
 
+from calrelay.http.tolerant import to_id, to_text
+
 
 def _to_text(value: object) -> str | None:
     """Read text; a number counts by its digits, anything else not at all."""
-    match value:
-        case str():
-            return value.strip() or None
-        case bool():
-            return None
-        case int() | float():
-            return str(value)
-        case _:
-            return None
-
-
-def _to_id(value: object) -> str | None:
-    """Read an id as text, however it is written."""
-    match value:
-        case bool():
-            return None
-        case float() if value.is_integer():
-            return str(int(value))
-        case int():
-            return str(value)
-        case str():
-            return value.strip() or None
-        case _:
-            return None
+    text = to_text(value)
+    return text.strip() or None if text is not None else None
 
 
 def _to_clock(value: object) -> int | None:
     """Read a clock written as an integer: 0 is midnight, 30 is 00:30, 800 is 08:00 (TimeTap: 3.1, startTime)."""
-    text = _to_id(value)
+    text = to_id(value)
     return int(text) if text is not None and text.isdecimal() and text.isascii() and len(text) <= 4 else None
 
 
 def _to_count(value: object) -> int | None:
     """Read hours or milliseconds, which are whole and not negative; also out of text."""
-    text = _to_id(value)
+    text = to_id(value)
     return int(text) if text is not None and text.isdecimal() and text.isascii() and len(text) <= 15 else None
 
 
@@ -75,7 +55,7 @@ def fold_keys(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 Text = Annotated[str | None, BeforeValidator(_to_text)]
-Id = Annotated[str | None, BeforeValidator(_to_id)]
+Id = Annotated[str | None, BeforeValidator(to_id)]
 Clock = Annotated[int | None, BeforeValidator(_to_clock)]
 Whole = Annotated[int | None, BeforeValidator(_to_count)]
 ZoneCode = Annotated[str | None, BeforeValidator(_to_zone_code)]
@@ -134,7 +114,7 @@ class Reason(Wire):
 class AppointmentRow(Wire):
     """An appointment of the report, of /appointments/{id}, or of a webhook; each attendee of a class is one (TimeTap: 3.1 and 6)."""
 
-    id: Annotated[str, BeforeValidator(_to_id)] = Field(validation_alias="calendarid")
+    id: Annotated[str, BeforeValidator(to_id)] = Field(validation_alias="calendarid")
     status: Text = None
     recurring_appointment_id: Id = None
     created_date: Whole = None  # milliseconds; webhooks have text, which is not needed there
@@ -165,7 +145,7 @@ class AppointmentRow(Wire):
 
 def id_of(item: object) -> str | None:
     """Return the id of a raw appointment in either spelling, or None where it has none; all that is read of a webhook (rule 10)."""
-    return _to_id(fold_keys(item).get("calendarid")) if isinstance(item, Mapping) else None
+    return to_id(fold_keys(item).get("calendarid")) if isinstance(item, Mapping) else None
 
 
 def parse_row(item: object) -> AppointmentRow | None:

@@ -10,39 +10,26 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel, ValidationError, model_validator
 
-from calrelay.http.tolerant import FILLED_TEXT, ID, TRUE_OR_FALSE, WHOLE_NUMBER, Usually, UsuallyShaped
+from calrelay.http.tolerant import FILLED_TEXT, ID, TRUE_OR_FALSE, WHOLE_NUMBER, Usually, UsuallyShaped, to_flag, to_id, to_text
 
 
 def _to_text(value: object) -> str | None:
     """Read text; a number counts by its digits, an object by its name (Tripleseat: quirk 11), anything else not at all."""
     match value:
-        case str():
-            return value.strip() or None
-        case bool():
-            return None
-        case int() | float():
-            return str(value)
         case {"name": str() as name}:
             return name.strip() or None
         case _:
-            return None
+            text = to_text(value)
+            return text.strip() or None if text is not None else None
 
 
 def _to_id(value: object) -> str | None:
     """Read an id, which flips between number and string (Tripleseat: 3.1, ids); an object counts by its own id."""
     match value:
-        case bool():
-            return None
-        case float() if value.is_integer():
-            return str(int(value))
-        case int():
-            return str(value)
-        case str():
-            return value.strip() or None
         case {"id": inner}:
             return _to_id(inner)
         case _:
-            return None
+            return to_id(value)
 
 
 def _to_count(value: object) -> int | None:
@@ -52,10 +39,6 @@ def _to_count(value: object) -> int | None:
         return None if text is None else int(float(text))
     except (ValueError, OverflowError):
         return None
-
-
-def _to_flag(value: object) -> bool:
-    return value is True or value in ("true", "1", 1)
 
 
 def _to_object(value: object) -> object:
@@ -89,7 +72,7 @@ def _to_list_or_none(value: object) -> list[object] | None:
 Text = Annotated[str | None, Usually(FILLED_TEXT, _to_text)]
 Id = Annotated[str | None, Usually(ID, _to_id)]
 Count = Annotated[int | None, Usually(WHOLE_NUMBER, _to_count)]
-Flag = Annotated[bool, Usually(TRUE_OR_FALSE, _to_flag)]
+Flag = Annotated[bool, Usually(TRUE_OR_FALSE, to_flag)]
 
 
 class Wire(BaseModel):
