@@ -17,13 +17,14 @@ class Killed(BaseException):
 class Fate:
     """`points` are the names of those passed since `arm`; the one with index `deadline` is the last that is reached, and not passed.
 
-    A dead process does nothing more: whatever it still tries dies again.
+    A dead process does nothing more: whatever it still tries dies again. `on_their_way` are the writes it died with before an answer.
     """
 
     def __init__(self) -> None:
         self.points: list[str] = []
         self.deadline: int | None = None
         self.is_dead = False
+        self.on_their_way: list[httpx.Request] = []
 
     def arm(self, deadline: int | None) -> None:
         """Live again, to the point with this index (None: for ever)."""
@@ -68,7 +69,7 @@ class MortalWire(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         point = f"{self._name} {request.method} {request.url.path}"
-        self._fate.reach(f"before {point}")
+        self._send_off(request, point)
         try:
             async with asyncio.timeout(request.extensions["timeout"]["read"]):
                 response = await self._inner.handle_async_request(request)
@@ -78,3 +79,12 @@ class MortalWire(httpx.AsyncBaseTransport):
             if not self._fate.is_dead:
                 self._fate.reach(f"after {point}")
         return response
+
+    def _send_off(self, request: httpx.Request, point: str) -> None:
+        was_alive = not self._fate.is_dead
+        try:
+            self._fate.reach(f"before {point}")
+        except Killed:
+            if was_alive and self._name == "target" and request.method in ("PUT", "DELETE"):
+                self._fate.on_their_way.append(request)
+            raise

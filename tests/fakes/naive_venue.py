@@ -118,9 +118,9 @@ def tag_of(event: StoredEvent) -> MessageMode:
     return next((mode for mode, tag in TAGS.items() if tag and tag == last), MessageMode.SEND)
 
 
-def exceeds(number: int, live: int, *, count: int, share: float, most: int) -> bool:
-    """Whether these are more deletes than the guard lets through (design: guards)."""
-    return number > most or (number > count and number > share * live)
+def exceeds(number: int, live: int, *, count: int, share: float, most: int | None = None) -> bool:
+    """Whether these are more than a guard lets through (design: guards)."""
+    return (most is not None and number > most) or (number > count and number > share * live)
 
 
 DAY = timedelta(days=1)

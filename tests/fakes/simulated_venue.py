@@ -2,9 +2,11 @@
 
 import dataclasses
 from collections.abc import Coroutine, Mapping
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
+
+import httpx
 
 from calrelay.domain.entry import Hasher
 from calrelay.domain.guard import Limit, Limits
@@ -18,6 +20,7 @@ from calrelay.engine.order import Order, Reach
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport
 from calrelay.engine.sync import run_pass
+from calrelay.errors import VendorError
 from calrelay.http.client import VendorClient
 from calrelay.http.pacing import Pacer
 from calrelay.ports import TokenPair
@@ -117,10 +120,14 @@ class Venue:
         return self._mortal(run_pass(self.pipeline, order, arrivals=arrivals), dies_at)
 
     def load(self, span: Span, mode: MessageMode, *, dies_at: int | None = None) -> list[Step] | None:
-        """Load a span chunk by chunk; None when the process died."""
+        """Load a span chunk by chunk; None when the process died. What a vendor does ends it, as it ends the command."""
 
         async def steps() -> list[Step]:
-            return [step async for step in backfill(self.pipeline, span, mode, lock=nullcontext)]
+            taken = []
+            with suppress(VendorError):
+                async for step in backfill(self.pipeline, span, mode, lock=nullcontext):
+                    taken.append(step)  # noqa: PERF401 # those before the failure count
+            return taken
 
         return self._mortal(steps(), dies_at)
 
@@ -201,6 +208,13 @@ class Venue:
         return self._loop.time()
 
     # --- what the target came to ---
+
+    def carry_out_late(self) -> None:
+        """Have the target carry out what was on its way to it when a process died."""
+        rules, self.apptoto.faults.rules = self.apptoto.faults.rules, []
+        while self.fate.on_their_way:
+            self.run(httpx.ASGITransport(self.apptoto.app).handle_async_request(self.fate.on_their_way.pop(0)))
+        self.apptoto.faults.rules = rules
 
     @property
     def live(self) -> list[StoredEvent]:
