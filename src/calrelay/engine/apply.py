@@ -2,8 +2,10 @@
 
 import asyncio
 import dataclasses
+import heapq
+import itertools
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -60,16 +62,17 @@ class Applier:
         self._sound_calendars: set[CalendarId] = set()  # looked at, or seen to take an event in this pass
         self._refused: list[tuple[Upsert, RequestRejected]] = []
 
-    async def apply(self, actions: Sequence[Action]) -> None:
-        """Send all of it. Raises VendorError when the target does not take anything any more; what was sent stays recorded.
+    async def apply(self, actions: Sequence[Action], folded: Iterable[Create] = ()) -> None:
+        """Send all of it, and what was folded away, which comes soonest start first.
 
-        Raises GuardRefused when the operator paused the pipeline meanwhile, VendorUnavailable when the machine slept.
+        Raises VendorError when the target does not take anything any more; what was sent stays recorded. Raises GuardRefused when the
+        operator paused the pipeline meanwhile, VendorUnavailable when the machine slept.
         """
         try:
             await self._take_out(actions)
-            queue = _upserts(actions)
-            while queue := await self._send_all(queue, until=self._is_due):
-                queue = await self._let_in(queue)
+            queue = await self._send_all(heapq.merge(_upserts(actions), folded, key=_urgency), until=self._is_due)
+            while queue:
+                queue = await self._send_all(await self._let_in(queue), until=self._is_due)
         finally:
             self._quarantine_accused()
         await self._quarantine_refused()
@@ -84,12 +87,12 @@ class Applier:
             self._check_standing()
             await self._send_all([moved for move in group if (moved := await self._delete(move)) is not None])
 
-    async def _send_all(self, queue: Sequence[Upsert], *, until: Callable[[], bool] = lambda: False) -> list[Upsert]:
+    async def _send_all(self, queue: Iterable[Upsert], *, until: Callable[[], bool] = lambda: False) -> list[Upsert]:
         """Keep as many batches under way as the target takes; a failure stops those that come after, never those under way.
 
         Returns what is left, with nothing in flight, where `until` came true after a batch.
         """
-        batches = deque(_groups(queue, self._target.batch_size))
+        batches = _Batches(queue, self._target.batch_size)
         noted: deque[Sequence[Upsert]] = deque()  # of these, the next: on the disk as SENDING already
         failures: list[BaseException] = []
 
@@ -110,11 +113,11 @@ class Applier:
         self._store([dataclasses.replace(a.link, state=State.READY) for batch in noted for a in batch])  # not sent after all
         if failures:
             raise failures[0]
-        return [action for batch in (*noted, *batches) for action in batch]
+        return [*(action for batch in noted for action in batch), *batches.rest()]
 
-    def _note_next(self, batches: deque[Sequence[Upsert]], noted: deque[Sequence[Upsert]]) -> None:
+    def _note_next(self, batches: "_Batches", noted: deque[Sequence[Upsert]]) -> None:
         """Commit the next batches as SENDING, as many as may be under way: each commit waits for the disk (rule 19)."""
-        taken = [batches.popleft() for _ in range(min(len(batches), self._target.max_in_flight))]
+        taken = list(itertools.islice(batches, self._target.max_in_flight))
         self._store([dataclasses.replace(a.link, state=State.SENDING, hold=None) for batch in taken for a in batch])
         noted.extend(taken)
 
@@ -308,6 +311,31 @@ class Applier:
     def _tell_progress(self) -> None:
         if self._progress:
             self._progress(self._report)
+
+
+class _Batches(Iterator[Sequence[Upsert]]):
+    """The queue, a batch at a time; of what is folded no more is at hand than the next batch. False when nothing is left."""
+
+    def __init__(self, queue: Iterable[Upsert], size: int) -> None:
+        self._queue = iter(queue)
+        self._size = size
+        self._next = self._take()
+
+    def __bool__(self) -> bool:
+        return bool(self._next)
+
+    def __next__(self) -> Sequence[Upsert]:
+        if not self._next:
+            raise StopIteration
+        batch, self._next = self._next, self._take()
+        return batch
+
+    def rest(self) -> list[Upsert]:
+        """Return all that was not taken."""
+        return [*self._next, *self._queue]
+
+    def _take(self) -> list[Upsert]:
+        return list(itertools.islice(self._queue, self._size))
 
 
 def _is_success(status: int | None) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from calrelay.domain.guard import Parked, people_of
 from calrelay.domain.plan import Action, Create, Delete, Update
 from calrelay.engine.overlap import Overlapping
+from calrelay.engine.shelf import Shelf
 from calrelay.errors import CalrelayError, ExitCode, ResponseInvalid
 from calrelay.ports import Flaw, PassRecord
 
@@ -70,6 +71,7 @@ class PassReport:
     problems: list[Problem] = dataclasses.field(default_factory=list)
     actions: list[Action] = dataclasses.field(default_factory=list)
     parked: Sequence[Parked] = ()
+    shelf: Shelf | None = None  # further creates of a first load, which are none of `actions`
     overlap: Overlapping | None = None  # None where the source messages nobody by itself
 
     @property
@@ -80,7 +82,8 @@ class PassReport:
     @property
     def people(self) -> int:
         """Count the distinct people whom the target could message: those of creates, updates and moves that are not parked."""
-        return len(people_of(a for a in self.passed if not (isinstance(a, Delete) and a.successor is None)))
+        people = people_of(a for a in self.passed if not (isinstance(a, Delete) and a.successor is None))
+        return len({*map(hash, people), *self.shelf.people}) if self.shelf is not None else len(people)
 
     @property
     def passed(self) -> list[Action]:

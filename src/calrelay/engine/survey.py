@@ -7,7 +7,7 @@ from typing import TypeGuard
 
 from calrelay.domain.event import Event, Row, SourceId, Unmappable
 from calrelay.domain.link import ExternalId, Link, State
-from calrelay.domain.plan import Action, Create, Decision, Delete, Skipped, Unchanged, Update, plan
+from calrelay.domain.plan import Action, Cause, Create, Decision, Delete, Skipped, Unchanged, Update, plan
 from calrelay.domain.policy import Policy, Standing
 from calrelay.domain.window import Span
 from calrelay.engine.adopt import Holdings, adopt, as_marked, orphan
@@ -16,10 +16,12 @@ from calrelay.engine.order import Order
 from calrelay.engine.overlap import OverlapCount
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport, Problem
+from calrelay.engine.shelf import Shelf
 from calrelay.errors import MappingError, VendorError
 from calrelay.ports import Claim, Flaw, Holding, Page, Recall
 
 FINDS_AT_ONCE = 5
+KEPT_AT_HAND = 5_000  # actions that are not folded away: it would take longer than it is worth
 _HANDS_OFF = frozenset({State.IGNORED, State.RELEASED})
 
 
@@ -40,7 +42,8 @@ class Survey:
 class Surveyor:
     """Plans rows of one pass against the ledger."""
 
-    def __init__(self, pipeline: Pipeline, policy: Policy, order: Order, report: PassReport) -> None:
+    def __init__(self, pipeline: Pipeline, policy: Policy, order: Order, report: PassReport, shelf: Shelf | None = None) -> None:
+        """With a `shelf`, creates that need no guard are put there beyond a few thousand, and are none of the survey's actions."""
         self._pipeline = pipeline
         self._policy = policy
         self._order = order
@@ -49,6 +52,8 @@ class Surveyor:
         self.overlap = self._overlap_count()
         self._hash_row = pipeline.hasher.of_rows(policy.basis, [policy.calendar, *(route.calendar for route in policy.routes)])
         self._sound_rows: dict[SourceId, tuple[str, str]] = {}  # of the page in hand: nothing is owed for them
+        self._shelf = shelf
+        self._at_hand = KEPT_AT_HAND  # so many of the actions have been found to stay
         self.holdings: Holdings | None = None  # set where links may have to be adopted
         self.survey = Survey()
 
@@ -78,6 +83,28 @@ class Surveyor:
         if self._sound_rows and not self._order.is_dry_run:
             self._pipeline.ledger.note_rows(self._policy.pipeline, self._sound_rows)
         self._sound_rows = {}
+        if self._shelf is not None and not self._is_in_the_dark:
+            self._put_away(self._shelf)
+
+    def _put_away(self, shelf: Shelf) -> None:
+        """Put new events beyond the first few thousand on the shelf; or take all back, where they are more than a first load may have."""
+        actions = self.survey.actions
+        if len(actions) + len(shelf) > self._pipeline.limits.first_load:
+            actions.extend(shelf.take_all())
+            self._shelf = None
+            return
+        if len(actions) <= self._at_hand:
+            return
+        fresh, stay = actions[self._at_hand :], actions[: self._at_hand]
+        new = [action for action in fresh if isinstance(action, Create) and self._is_plain(action)]
+        shelf.put(new)
+        put = set(map(id, new))
+        self.survey.actions = [*stay, *(action for action in fresh if id(action) not in put)]
+        self._at_hand = max(self._at_hand, len(self.survey.actions))
+
+    def _is_plain(self, create: Create) -> bool:
+        """Say whether nothing was known of an event before: nobody has decided, parked or caused anything of it."""
+        return create.cause is Cause.SOURCE and create.link.source_id not in self.survey.links
 
     def _pass_over(self, source_id: SourceId) -> None:
         """Count a row that came as it was when nothing was owed for it, by the same rules: it would be found unchanged."""

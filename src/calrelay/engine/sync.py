@@ -24,6 +24,7 @@ from calrelay.engine.overlap import remember_overlap
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.record import close_done, count_dry_run, record_plan, remember_pipeline
 from calrelay.engine.report import Outcome, PassReport, problems_of_flaws, requests_since
+from calrelay.engine.shelf import Shelf
 from calrelay.engine.survey import Surveyor
 from calrelay.engine.unanswered import resolve_unanswered
 from calrelay.engine.vigil import Vigil
@@ -108,7 +109,8 @@ class _Pass:
         live = functools.cache(lambda: self._ledger.count_live(self._pipeline.name))  # nothing is written before the guards have asked
         holds = self._ledger.holds(self._pipeline.name)
         approval = approval_of(holds, self._now)
-        surveyor = Surveyor(self._pipeline, policy, self._order, self._report)
+        shelf = self._report.shelf = Shelf() if self._is_plain_first_load(policy, holds) else None
+        surveyor = Surveyor(self._pipeline, policy, self._order, self._report, shelf)
         await self._survey(surveyor, policy)
         parked = await self._survey_unseen(surveyor, live, approval)
         self._tell_flaws(surveyor)
@@ -131,11 +133,17 @@ class _Pass:
             applier = Applier(
                 self._pipeline, self._report, vigil=self._vigil, approval=approval, progress=self._progress, interlude=interlude
             )
-            await applier.apply(ready)
+            await applier.apply(ready, shelf.take_all() if shelf else ())
             close_done(self._pipeline, {action.link.source_id for action in (*ready, *(interlude.ready if interlude else ()))})
             remember_pipeline(self._pipeline, self._order, self._report, now=self._now)
             if self._report.is_complete and self._report.overlap is not None:
                 remember_overlap(self._ledger, self._pipeline.name, self._report.overlap)
+
+    def _is_plain_first_load(self, policy: Policy, holds: Sequence[Hold]) -> bool:
+        """Say whether creates go out as they are planned: no guard holds them (rule 16), nothing is parked, and nothing has to wait."""
+        is_first = self._record.first_complete_at is None and self._order.reach is Reach.COMPLETE
+        is_plain = not (self._order.is_dry_run or self._order.is_load or self._order.adopts_only)
+        return is_first and is_plain and not holds and not policy.settle and policy.create_hours is None
 
     # --- newcomers ---
 
@@ -290,6 +298,7 @@ class _Pass:
             (isinstance(action, Create) and not action.is_decided) or (isinstance(action, Delete) and action.successor is not None)
             for action in verdict.passed
         )
+        creates += len(self._report.shelf or ())
         if creates <= self._pipeline.limits.first_load:
             return
         name, (begin, end) = self._pipeline.name, (self._span.begin.date(), self._span.end.date())
