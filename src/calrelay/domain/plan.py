@@ -191,9 +191,8 @@ def _seen(link: Link, source_hash: str, policy: Policy, reason: str) -> Link:
 
 def _create(event: Event, link: Link | None, source_hash: str, policy: Policy, hasher: Hasher) -> Create:
     if link is None:
-        base = policy.base_id(event.source_id)
-        link = Link(pipeline=policy.pipeline, target=policy.target, source_id=event.source_id, base_id=base, mode=policy.mode)
-    elif link.target != policy.target:  # nothing of it is anywhere, and generations are counted per target account
+        return _create_new(event, source_hash, policy, hasher)
+    if link.target != policy.target:  # nothing of it is anywhere, and generations are counted per target account
         link = dataclasses.replace(link, target=policy.target, generation=1)
     ends_move = link.state is State.READY and link.wanted is not None and link.generation > 1
     is_decided = ends_move or _is_decided(link, source_hash, policy) or (link.state is State.WAITING and link.reason in tuple(Wait))
@@ -202,6 +201,21 @@ def _create(event: Event, link: Link | None, source_hash: str, policy: Policy, h
         link = link if link.mode is mode else dataclasses.replace(link, mode=mode)
     entry = policy.entry_of(event, link.mode, backfilled=link.backfilled)
     return Create(link=_wanting(link, hasher.of_entry(entry), source_hash, policy), event=event, entry=entry, is_decided=is_decided)
+
+
+def _create_new(event: Event, source_hash: str, policy: Policy, hasher: Hasher) -> Create:
+    entry = policy.entry_of(event, policy.mode, backfilled=False)
+    link = Link(
+        pipeline=policy.pipeline,
+        target=policy.target,
+        source_id=event.source_id,
+        base_id=policy.base_id(event.source_id),
+        mode=policy.mode,
+        source_hash=source_hash,
+        basis=policy.basis,
+        wanted=hasher.of_entry(entry),
+    )
+    return Create(link=link, event=event, entry=entry)
 
 
 def _update(event: Event, link: Link, source_hash: str, policy: Policy, hasher: Hasher, *, may_move: bool) -> Decision:

@@ -21,7 +21,8 @@ from calrelay.errors import MappingError, VendorError
 from calrelay.ports import Claim, Flaw, Holding, Page, Recall
 
 FINDS_AT_ONCE = 5
-KEPT_AT_HAND = 5_000  # actions that are not folded away: it would take longer than it is worth
+KEPT_AT_HAND = 10_000  # actions that are not folded away: it would take longer than it is worth
+FOLDED_TOGETHER = 50
 _HANDS_OFF = frozenset({State.IGNORED, State.RELEASED})
 
 
@@ -43,7 +44,7 @@ class Surveyor:
     """Plans rows of one pass against the ledger."""
 
     def __init__(self, pipeline: Pipeline, policy: Policy, order: Order, report: PassReport, shelf: Shelf | None = None) -> None:
-        """With a `shelf`, creates that need no guard are put there beyond a few thousand, and are none of the survey's actions."""
+        """With a `shelf`, creates that need no guard are put there where they are many, and are none of the survey's actions."""
         self._pipeline = pipeline
         self._policy = policy
         self._order = order
@@ -53,7 +54,7 @@ class Surveyor:
         self._hash_row = pipeline.hasher.of_rows(policy.basis, [policy.calendar, *(route.calendar for route in policy.routes)])
         self._sound_rows: dict[SourceId, tuple[str, str]] = {}  # of the page in hand: nothing is owed for them
         self._shelf = shelf
-        self._at_hand = KEPT_AT_HAND  # so many of the actions have been found to stay
+        self._at_hand = KEPT_AT_HAND
         self.holdings: Holdings | None = None  # set where links may have to be adopted
         self.survey = Survey()
 
@@ -87,7 +88,7 @@ class Surveyor:
             self._put_away(self._shelf)
 
     def _put_away(self, shelf: Shelf) -> None:
-        """Put new events beyond the first few thousand on the shelf; or take all back, where they are more than a first load may have."""
+        """Put new events on the shelf where they are many; or take all back, where they are more than a first load may have."""
         actions = self.survey.actions
         if len(actions) + len(shelf) > self._pipeline.limits.first_load:
             actions.extend(shelf.take_all())
@@ -95,12 +96,17 @@ class Surveyor:
             return
         if len(actions) <= self._at_hand:
             return
-        fresh, stay = actions[self._at_hand :], actions[: self._at_hand]
-        new = [action for action in fresh if isinstance(action, Create) and self._is_plain(action)]
-        shelf.put(new)
-        put = set(map(id, new))
-        self.survey.actions = [*stay, *(action for action in fresh if id(action) not in put)]
-        self._at_hand = max(self._at_hand, len(self.survey.actions))
+        plain: list[Create] = []
+        stay: list[Action] = []
+        for action in actions:
+            if isinstance(action, Create) and self._is_plain(action):
+                plain.append(action)
+            else:
+                stay.append(action)
+        for at in range(0, len(plain), FOLDED_TOGETHER):
+            shelf.put(plain[at : at + FOLDED_TOGETHER])
+        self.survey.actions = stay
+        self._at_hand = len(stay)
 
     def _is_plain(self, create: Create) -> bool:
         """Say whether nothing was known of an event before: nobody has decided, parked or caused anything of it."""

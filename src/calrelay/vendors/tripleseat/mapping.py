@@ -175,13 +175,16 @@ def _rank(kind: str) -> int:
     return _PHONE_TYPES.index(kind) if kind in _PHONE_TYPES else len(_PHONE_TYPES)
 
 
-def _facets(row: EventRow) -> dict[str, frozenset[str]]:
+def _facets(row: EventRow) -> Mapping[str, frozenset[str]]:
     location = row.location
-    return {
-        "event_types": _folded(row.event_type),
-        "locations": _folded(location_id(row), location.name if location else None),
-        "rooms": _folded(*(value for room in row.rooms for value in (room.id, room.name))),
-    }
+    rooms = [value for room in row.rooms for value in (room.id, room.name)]
+    return _facets_of(row.event_type, location_id(row), location.name if location else None, *rooms)
+
+
+@lru_cache(maxsize=_NAMES_KEPT)
+def _facets_of(event_type: str | None, place_id: str | None, place: str | None, *rooms: str | None) -> Mapping[str, frozenset[str]]:
+    """Most events share theirs with others; nobody changes them."""
+    return {"event_types": _folded(event_type), "locations": _folded(place_id, place), "rooms": _folded(*rooms)}
 
 
 @lru_cache(maxsize=_NAMES_KEPT)
