@@ -16,6 +16,7 @@ from calrelay.domain.reminders import Channel
 from calrelay.domain.words import counted, in_place
 from calrelay.engine.locate import locate
 from calrelay.engine.messages import EventMessages, Overlap, survey_messages, tell_messages
+from calrelay.engine.report import problems_of_flaws
 from calrelay.errors import ConfigError, ExitCode
 from calrelay.state.database import Access
 
@@ -32,8 +33,8 @@ def tell(session: Session, output: Output, names: Sequence[str], external_id: st
     found = session.run(_survey(config, tables, external_id))
     blocks = _timeline(found[0]) if external_id else [block for one in found for block in describe(one)]
     output.answer(document_of(found), blocks)
-    for flaw in (flaw for one in found for flaw in one.flaws):
-        output.message(f"not all could be read: {flaw.what}", *([f"  {flaw.error.message}"] if flaw.error else []))
+    for problem in problems_of_flaws([flaw for one in found for flaw in one.flaws]):
+        output.message(f"not all could be read: {problem.message}")
     return ExitCode.VENDOR if any(one.flaws for one in found) else ExitCode.DONE
 
 
