@@ -8,7 +8,7 @@ from calrelay.domain.event import Event, Lifecycle
 from calrelay.domain.link import Basis, MessageMode
 
 Values = Mapping[str, object]
-TIMES = {"start", "end", "time_zone"}
+TIMES = frozenset({"start", "end", "time_zone"})
 MINUS_FIVE = timezone(timedelta(hours=-5))  # New York in the winter of these histories
 TAGS = {MessageMode.SEND: "", MessageMode.AUTO: "#auto", MessageMode.NO_BOOKING: "#nobooking", MessageMode.SKIP: "#skip"}
 
@@ -89,14 +89,15 @@ def judge(event: Event | None, memory: Memory, wishes: Wishes, now: datetime) ->
     if standing == "cancelled":
         return Opinion(what="delete", cause="source")
     if standing == "outside" or (standing == "wanted" and over):
-        return Opinion(what="delete", cause=_cause(event, memory, wishes, frozenset(), "filter"))
+        moved: frozenset[str] = frozenset() if standing == "outside" else TIMES
+        return Opinion(what="delete", cause=_cause(event, memory, wishes, moved, "filter"))
     if standing == "kept" or over:
         return Opinion()
     if standing == "unknown":
         wanted["calendar"] = memory.there["calendar"]
-    if wanted["calendar"] != memory.there["calendar"]:
-        return Opinion(what="move", cause=_cause(event, memory, wishes, frozenset(), "route"), values=wanted)
     fields = frozenset(name for name, value in wanted.items() if name in memory.doubtful or memory.there[name] != value)
+    if wanted["calendar"] != memory.there["calendar"]:
+        return Opinion(what="move", cause=_cause(event, memory, wishes, fields, "route"), values=wanted)
     if not fields:
         return Opinion()
     return Opinion(what="update", fields=fields, cause=_cause(event, memory, wishes, fields, "mapping"), values=wanted)
@@ -125,8 +126,9 @@ def _cause(event: Event, memory: Memory, wishes: Wishes, fields: frozenset[str],
     known, basis = memory.seen_basis, wishes.basis
     if known is None:
         return "source"
-    if fields and fields <= TIMES and known.zone_data != basis.zone_data:
+    if fields & TIMES and known.zone_data != basis.zone_data:
         return "zone data"
     if known.mapping != basis.mapping:  # a release may read the same row otherwise, so nobody can tell
         return ours
-    return ours if memory.seen == event and known.config != basis.config else "source"
+    nobody_can_tell = memory.seen is None or known.zone_data != basis.zone_data
+    return ours if (nobody_can_tell or memory.seen == event) and known.config != basis.config else "source"

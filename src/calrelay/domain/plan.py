@@ -226,8 +226,9 @@ def _update(event: Event, link: Link, source_hash: str, policy: Policy, hasher: 
     match wanting.owed:
         case Owed.CREATE:  # a create whose answer was never seen, and that turned out not to have happened
             return Create(link=wanting, event=event, entry=entry)
-        case Owed.MOVE:
-            cause = _cause(link, source_hash, policy, frozenset(), nobody=Cause.ROUTE)
+        case Owed.MOVE if wanting.wanted is not None and wanting.accepted is not None:
+            fields = wanting.wanted.differs_from(wanting.accepted)
+            cause = _cause(link, source_hash, policy, fields, nobody=Cause.ROUTE)
             return Delete(link=wanting, event=event, reason="belongs to another calendar", cause=cause, successor=entry)
         case Owed.UPDATE if wanting.wanted is not None and wanting.accepted is not None:
             fields = wanting.wanted.differs_from(wanting.accepted)
@@ -278,11 +279,16 @@ _TIMES = frozenset({Field.START, Field.END, Field.TIME_ZONE})
 
 
 def _cause(link: Link, source_hash: str, policy: Policy, fields: frozenset[Field], nobody: Cause = Cause.MAPPING) -> Cause:
-    """Say who caused a difference: somebody at the source, or a change of ours (rules 9, 13, 14)."""
-    if fields and fields <= _TIMES and link.basis.zone_data not in ("", policy.basis.zone_data):
+    """Say who caused a difference: somebody at the source, or a change of ours (rules 9, 13, 14).
+
+    Whether a row has changed cannot be told where its hash is not known, or new zone rules move instants: then it counts as ours.
+    """
+    has_new_zones = link.basis.zone_data not in ("", policy.basis.zone_data)
+    if has_new_zones and fields & _TIMES:
         return Cause.ZONE_DATA
     if link.basis.mapping not in ("", policy.basis.mapping):
         return nobody
-    if link.source_hash == source_hash and link.basis.config not in ("", policy.basis.config):
+    may_be_same = has_new_zones or link.source_hash in ("", source_hash)
+    if may_be_same and link.basis.config not in ("", policy.basis.config):
         return nobody
     return Cause.SOURCE

@@ -16,6 +16,7 @@ from tests.fakes.memory_source import NOW, an_event, moved, with_status
 
 HASHER = Hasher(b"test key")
 HOUR = timedelta(hours=1)
+NEW_CONFIG = Basis(zone_data="2026f", mapping="1", config="2")
 
 
 def a_policy(**changes: object) -> Policy:
@@ -195,6 +196,32 @@ def test_new_zone_rules_that_move_an_event_into_the_past_are_named() -> None:
     decision = decide(moved(event, -HOUR), link, now=event.end - HOUR - NOW)
     assert isinstance(decision, Delete)
     assert decision.cause is Cause.ZONE_DATA
+
+
+def test_new_zone_rules_are_named_also_where_a_template_or_a_booking_changes_with_them() -> None:
+    event = an_event()
+    link = a_settled_link(event, a_policy(basis=Basis(zone_data="2025b", mapping="1", config="1")))
+    changed = a_policy(texts=Texts(title="Event: {{ event.title }}"), basis=Basis(zone_data="2026f", mapping="1", config="2"))
+    for decision in (decide(moved(event, HOUR), link, changed), decide(dataclasses.replace(moved(event, HOUR), title="Lunch"), link)):
+        assert isinstance(decision, Update)
+        assert decision.cause is Cause.ZONE_DATA
+
+
+def test_new_zone_rules_do_not_let_a_new_route_pass_for_a_change_at_the_source() -> None:
+    event = an_event()
+    link = a_settled_link(event, a_policy(basis=Basis(zone_data="2025b", mapping="1", config="1")))
+    decision = decide(dataclasses.replace(event, zone="America/Toronto"), link, a_policy(calendar=CalendarId("2"), basis=NEW_CONFIG))
+    assert isinstance(decision, Delete)
+    assert decision.cause is not Cause.SOURCE
+
+
+def test_a_row_that_is_not_known_any_more_does_not_let_a_new_route_pass_for_a_change_at_the_source() -> None:
+    """As after a deletion that was rejected, once the booking is back as it was."""
+    event = an_event()
+    link = dataclasses.replace(a_settled_link(event), source_hash="")
+    decision = decide(event, link, a_policy(calendar=CalendarId("2"), basis=NEW_CONFIG))
+    assert isinstance(decision, Delete)
+    assert decision.cause is Cause.ROUTE
 
 
 def test_an_event_that_returns_after_a_delete_is_created_again() -> None:
