@@ -121,7 +121,7 @@ class VenueModel:
             self.earlier = self.earlier.with_passed(report.passed)
         elif report.outcome in (Outcome.OK, Outcome.PARTIAL):
             self.earlier, self.tally = Earlier(), Tally()
-        if report is not None and report.is_complete and not order.adopts_only:  # what is adopted may have to be put right yet
+        if report is not None and report.is_complete:
             self.note_settled()
         return report
 
@@ -183,10 +183,19 @@ class VenueModel:
         """Note what the target was brought in step with, where the books stood still meanwhile."""
         links = self.links()
         for base, said in self.lately.items():
-            if len(said) == 1 and base in links and links[base].state is State.SETTLED:
+            if base not in links or links[base].state is not State.SETTLED:
+                continue
+            if len(said) == 1 and not self.complaints_of(*said):
                 (self.settled[base],) = said
-            elif base in links and links[base].state is State.SETTLED:
+            else:
                 self.settled.pop(base, None)
+
+    def complaints_of(self, known: Booking) -> list[str]:
+        calendars = {calendar.id: calendar.name for calendar in self.venue.apptoto.events.calendars.values()}
+        return complaints(known, self.there(known), self.venue.rules, self.now, calendars)
+
+    def there(self, known: Booking) -> list[StoredEvent]:
+        return [event for event in self.venue.live if base_of(event.external_id) == known.base]
 
     def check_deletes(self, gone: list[Shown], live: int) -> None:
         recent = sum(number for at, number in self.deletes if at > self.now - DAY) if self.now >= self.blind_until else 0
@@ -239,10 +248,8 @@ class VenueModel:
     def compare(self) -> None:
         """Every booking is where it should be, or its link says what keeps it."""
         links, held = self.links(), {item.external_id for hold in self.holds() for item in hold.items}
-        calendars = {calendar.id: calendar.name for calendar in self.venue.apptoto.events.calendars.values()}
         for known in self.books.values():
             link = links.get(known.base)
-            there = [event for event in self.venue.live if base_of(event.external_id) == known.base]
             if link is not None and link.state in KEPT_BACK:
                 assert link.reason
                 assert link.state is not State.HELD or link.external_id in held
@@ -251,9 +258,9 @@ class VenueModel:
                 continue
             assert known.base not in self.ignored
             assert link is None or link.state is State.SETTLED
-            wrong = complaints(known, there, self.venue.rules, self.now, calendars)
+            wrong = self.complaints_of(known)
             assert not wrong, (known, link, wrong)
-            self.check_retagged(known, there)
+            self.check_retagged(known, self.there(known))
 
     def check_rejection(self, known: Booking, link: Link) -> None:
         """What was rejected is left alone until its row changes, and no longer."""

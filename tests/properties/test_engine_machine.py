@@ -43,6 +43,7 @@ ROOMS = {"Main Hall": 90001, "Terrace": 90002, "Cellar": 90003}
 MOVES = (HOUR, -HOUR, timedelta(minutes=15), 3 * DAY, -12 * DAY, 12 * DAY, 100 * DAY, -100 * DAY)
 AT_REST = frozenset({State.SETTLED, State.IGNORED, State.RELEASED})
 BOOKINGS = 14
+OURS = ("filter", "route", "template", "zone")
 MEANWHILE = ("booked", "moved", "cancelled", "elsewhere", "deleted", "back")
 SOON = "a date, five seconds from then"
 
@@ -379,6 +380,23 @@ class VenueLife(VenueModel, RuleBasedStateMachine):
     @rule()
     def a_quick_pass(self) -> None:
         self.pass_over(reach=Reach.QUICK)
+
+    @rule(what=st.sampled_from(OURS), number=which)
+    def a_change_of_ours_between_two_passes(self, what: str, number: int) -> None:
+        """Nobody at the source has done anything, so nothing goes before somebody has decided."""
+        self.another_room(number, "Terrace")
+        self.pass_over()
+        rules = self.venue.rules
+        match what:
+            case "filter":
+                self.another_filter(frozenset() if rules.rooms else frozenset({"main hall", "cellar"}))
+            case "route":
+                self.another_route(apart=not rules.terrace_apart)
+            case "template":
+                self.another_template(f"Event: {TITLE}" if rules.title == TITLE else TITLE)
+            case "zone":
+                self.new_zone_data("America/Chicago" if rules.zones.get(HERE, NEW_YORK) == NEW_YORK else NEW_YORK)
+        self.pass_over()
 
     @rule(point=st.integers(0, 60))
     def a_pass_that_dies(self, point: int) -> None:
