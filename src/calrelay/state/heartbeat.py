@@ -56,7 +56,8 @@ class Heartbeat:
             # A commit each: several rows locked at a time could wait for a writer who locks them in another order.
             with self._engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
                 for pipeline, epoch in epochs.items():
-                    ours = (_PIPELINE.c.name == pipeline, _PIPELINE.c.epoch == epoch)
+                    # Without an owner it was given back since we looked: renewed, it would keep everybody out for a lease's length.
+                    ours = (_PIPELINE.c.name == pipeline, _PIPELINE.c.epoch == epoch, _PIPELINE.c.owner.is_not(None))
                     connection.execute(update(_PIPELINE).where(*ours).values(lease_until=until))
         except SQLAlchemyError as error:
             self._note(is_well=False, why=type(error).__name__)

@@ -1,6 +1,7 @@
 """Leases on PostgreSQL: they outlast whatever does not end their holder, and fence off whoever wakes up late (rule 22)."""
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -12,6 +13,8 @@ from sqlalchemy import create_engine
 from calrelay.errors import Busy, ExitCode, LeaseLost, Stops
 from calrelay.state.advisory import Sharing
 from calrelay.state.database import Database
+from calrelay.state.fence import Fence
+from calrelay.state.heartbeat import Heartbeat
 from calrelay.state.ledger import SqlLedger
 from calrelay.state.locks import DaemonLock, PipelineLock
 from tests.contracts.lock_contract import Place, told
@@ -124,6 +127,34 @@ def test_a_lease_that_ran_out_while_the_database_was_away_is_taken_up_again(plac
         deadline = time.monotonic() + A_WHILE.total_seconds()
         while PipelineLock(database, "venue", command="status").holder() is None:
             assert time.monotonic() < deadline
+
+
+def test_a_lease_given_back_while_it_was_about_to_be_renewed_is_free_at_once(place: Place, database: Database) -> None:
+    seen: dict[str, int] = {}
+    with PipelineLock(database, "venue", command="sync"):
+        seen.update(database.fence.epochs())
+    engine = create_engine(place.url.replace("postgresql:", "postgresql+psycopg:"))
+    Heartbeat(engine, _SeenOnce(seen), length=SHORT).keep_going()
+    for thread in threading.enumerate():
+        if thread.name == "calrelay-leases":
+            thread.join(A_WHILE.total_seconds())
+    engine.dispose()
+    assert seen == {}, "nothing was renewed"
+    with PipelineLock(database, "venue", command="sync"):
+        pass
+
+
+class _SeenOnce(Fence):
+    """Shows leases as they were a moment ago, and then none."""
+
+    def __init__(self, seen: dict[str, int]) -> None:
+        super().__init__()
+        self._seen = seen
+
+    def epochs(self) -> dict[str, int]:
+        shown = dict(self._seen)
+        self._seen.clear()
+        return shown
 
 
 def test_a_writer_stopped_in_mid_transaction_does_not_keep_a_pass_out(place: Place, database: Database) -> None:
