@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import random
 import sys
@@ -141,7 +142,9 @@ class ClusterSoak:
         self._hands.on_edit = self._witness.note
         self._ground = ground
         self._operator = Operator(ground.config)
-        self._crew = {name: Member(name=name, config=ground.config, url=url) for name in (f"worker-{n}" for n in range(1, WORKERS + 1))}
+        self._away_at = -math.inf  # when the server was away last, by the monotonic clock
+        names = [f"worker-{number}" for number in range(1, WORKERS + 1)]
+        self._crew = {name: Member(name=name, config=ground.config, url=url, away_at=lambda: self._away_at) for name in names}
         self._listening = listening
         listening.crew, listening.sockets = self._crew, Sockets(self._crew)
         self._outcome = Outcome(seed=seed, seconds=seconds)
@@ -219,9 +222,11 @@ class ClusterSoak:
     async def _restart_server(self, way: str) -> None:
         async with self._operator.at_rest:
             self._outcome.disturbed[way] += 1
+            self._away_at = math.inf
             await asyncio.to_thread(self._server.server.stop)
             await asyncio.sleep(self._rng.uniform(0, 1.5))
             await asyncio.to_thread(self._server.server.start)
+            self._away_at = time.monotonic()
 
     async def _keep_books(self) -> None:
         """Read what was asked; consent anew where a worker was killed between a rotation and storing it, which nobody can help."""

@@ -2,12 +2,14 @@
 
 import asyncio
 import dataclasses
+import math
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from calrelay.errors import ExitCode
 from tests.soaking.process import COMMAND, ENDS_WITHIN
 
 URL = "CALRELAY_STATE_URL"  # where the config of a crew names its database
@@ -16,7 +18,11 @@ CLEAN = (0, -signal.SIGTERM)  # the latter while it starts, before it obeys sign
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class Member:
-    """One of the crew, a process after another under one name; the name is also that of its database sessions."""
+    """One of the crew, a process after another under one name; the name is also that of its database sessions.
+
+    A process that begins while the server is away ends with 5 and says so; systemd begins it anew, and so does a soak. `away_at` tells when
+    the server was away last, by the monotonic clock.
+    """
 
     name: str
     config: Path
@@ -26,6 +32,9 @@ class Member:
     pids: set[int] = dataclasses.field(default_factory=set)
     is_asleep: bool = False
     odd_ends: list[str] = dataclasses.field(default_factory=list)
+    away_at: Callable[[], float] = lambda: -math.inf
+    began: float = 0.0
+    logged: int = 0  # bytes that were in its log when it began
 
     @property
     def log(self) -> Path:
@@ -39,6 +48,7 @@ class Member:
 
     async def start(self) -> None:
         """Start it."""
+        self.began, self.logged = time.monotonic(), self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 COMMAND,
@@ -67,7 +77,7 @@ class Member:
             self.odd_ends.append(f"{self.name} had not ended {ENDS_WITHIN:.0f} s after SIGTERM\n{self.tail()}")
             await self.kill()
         else:
-            if code not in CLEAN:
+            if code not in CLEAN and not self._found_no_server(code):
                 self.odd_ends.append(f"{self.name} ended with {code} after SIGTERM\n{self.tail()}")
         return time.monotonic() - began
 
@@ -84,12 +94,17 @@ class Member:
     def look_after(self) -> None:
         """Note where it ended by itself."""
         if self.process is not None and self.process.returncode is not None:
-            self.odd_ends.append(f"{self.name} ended with {self.process.returncode}, and nobody had asked for it\n{self.tail()}")
-            self.process = None
+            code, self.process = self.process.returncode, None
+            if not self._found_no_server(code):
+                self.odd_ends.append(f"{self.name} ended with {code}, and nobody had asked for it\n{self.tail()}")
 
     def tail(self, lines: int = 8) -> str:
         """Return the last lines of its log."""
         return "\n".join(f"    {line}" for line in self.log.read_text("utf-8", "replace").splitlines()[-lines:])
+
+    def _found_no_server(self, code: int) -> bool:
+        was_ready = b'"event": "ready"' in self.log.read_bytes()[self.logged :]
+        return code == ExitCode.STATE and not was_ready and self.began <= self.away_at()
 
     def _signal(self, number: signal.Signals) -> None:
         if self.process is not None and self.process.returncode is None:

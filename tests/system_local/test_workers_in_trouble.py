@@ -1,6 +1,9 @@
 """A short soak of three workers, `make soak-cluster` runs longer ones; and that its judge would see what it looks for."""
 
+import asyncio
 from pathlib import Path
+
+import pytest
 
 from tests.soak_cluster import soak
 from tests.soaking.audit import Line, Write, ledger_crimes, overlaps
@@ -44,3 +47,23 @@ def test_the_judge_lets_one_request_in_hand_come_late_and_no_second_one() -> Non
     assert overlaps(lines, writes) == ([], 1)
     crimes, late = overlaps(lines, [*writes, Write(at=22, pipeline="venue", writer="worker-1", pid=1)])
     assert (len(crimes), late) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "away_at", "is_odd"),
+    [
+        (5, "", 100.0, False),
+        (5, "", 1.0, True),
+        (5, '{"event": "ready"}', 100.0, True),
+        (1, "", 100.0, True),
+    ],
+)
+async def test_the_judge_excuses_a_worker_that_began_while_the_server_was_away_and_no_other(
+    tmp_path: Path, code: int, said: str, away_at: float, is_odd: bool
+) -> None:
+    process = await asyncio.create_subprocess_exec("sh", "-c", f"exit {code}")
+    await process.wait()
+    member = Member(name="worker-1", config=tmp_path / "config.toml", url="", process=process, away_at=lambda: away_at, began=50.0)
+    member.log.write_text(said)
+    member.look_after()
+    assert bool(member.odd_ends) is is_odd
