@@ -24,13 +24,13 @@ RUN = [sys.executable, "-m", "calrelay", "--log-level", "info"]
 
 
 class Process:
-    """A daemon in a process of its own, and what it tells systemd."""
+    """A daemon, or a worker, in a process of its own, and what it tells systemd."""
 
-    def __init__(self, config: Path, listener: socket.socket) -> None:
+    def __init__(self, config: Path, listener: socket.socket, command: str) -> None:
         env = {**os.environ, "NOTIFY_SOCKET": listener.getsockname(), "PYTHONPATH": ":".join(sys.path)}
         self._listener = listener
         self.popen = subprocess.Popen(
-            [*RUN, "--config", str(config), "run"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*RUN, "--config", str(config), command], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
     def wait_for(self, line: str) -> None:
@@ -47,11 +47,11 @@ class Process:
 
 
 @contextlib.contextmanager
-def running(house: House) -> Iterator[Process]:
+def running(house: House, command: str = "run") -> Iterator[Process]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(house.config.parent / f"notify-{os.urandom(4).hex()}"))
         listener.settimeout(PATIENCE)
-        process = Process(house.config, listener)
+        process = Process(house.config, listener, command)
         try:
             yield process
         finally:

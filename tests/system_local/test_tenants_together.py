@@ -11,6 +11,7 @@ import pytest
 
 from calrelay.errors import ExitCode
 from calrelay.simulators.worlds import a_world
+from tests.postgres.databases import Databases
 from tests.system_local.test_daemon_in_a_process import PATIENCE, running
 from tests.unit.cli.house import House, serving
 from tests.unit.cli.schemas import assert_fits
@@ -190,11 +191,22 @@ def test_a_daemon_serves_the_others_while_a_vendor_is_dead(town: Town) -> None:
 
 
 def test_a_daemon_serves_the_others_and_follows_a_tenant_that_breaks_and_mends(town: Town) -> None:
+    assert_serves_the_others_and_follows_a_tenant_that_breaks_and_mends(town, "run")
+
+
+def test_so_does_a_worker(town: Town, postgres: Databases) -> None:
+    town.house.config.write_text(
+        town.house.config.read_text().replace("[log]", f'[state]\nurl = "{postgres.make()}"\n[log]\nformat = "json"')
+    )
+    assert_serves_the_others_and_follows_a_tenant_that_breaks_and_mends(town, "worker")
+
+
+def assert_serves_the_others_and_follows_a_tenant_that_breaks_and_mends(town: Town, command: str) -> None:
     town.every = "1s"
     town.settle("beta", "poor")
     town.settle("acme", calendar="kalender")
     town.rob("poor")
-    with running(town.house) as process:
+    with running(town.house, command) as process:
         process.wait_for("READY=1")
         town.wait_until({"beta": WANTED})
         assert set(town.served()) == {"beta"}

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import signal
 import subprocess
 import time
@@ -150,6 +151,10 @@ def test_a_config_that_is_refused_interrupts_nothing_and_a_changed_one_is_taken_
         assert "ready" in events
         sound = stage.config.read_text()
         stage.config.write_text("this is no config")
+        process.send_signal(signal.SIGHUP)
+        assert any(str(event).startswith("reload refused") for event in events)
+        missing = re.sub('api_key = "[^"]*"', 'api_key = { file = "nowhere" }', sound)  # which is found out when the account is opened
+        stage.config.write_text(missing)
         process.send_signal(signal.SIGHUP)
         assert any(str(event).startswith("reload refused") for event in events)
         stage.config.write_text(sound.replace('every = "1s"', 'every = "2s"'))

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from enum import StrEnum
@@ -15,11 +15,12 @@ from calrelay.assembly import Relay, assemble
 from calrelay.cluster.passes import COMMAND, Passes
 from calrelay.cluster.places import Places
 from calrelay.cluster.queue import GRACE, Queue
-from calrelay.config.load import Config
+from calrelay.config.load import Config, keep_running
 from calrelay.errors import CalrelayError, ConfigError, StateError
 from calrelay.log import get_logger
 from calrelay.service.loaded import note_loaded
 from calrelay.service.pass_log import PassLog
+from calrelay.service.refusals import Refusal, tell_refusals
 from calrelay.service.systemd import Systemd
 from calrelay.state.advisory import Sharing
 from calrelay.state.locks import DaemonLock
@@ -56,6 +57,7 @@ class Worker:
         self._woken = asyncio.Event()
         self._hurry = asyncio.Event()
         self._shift: _Shift | None = None
+        self._refusals: Mapping[str, Refusal] = {}
 
     def stop(self) -> None:
         """End soon; asked a second time, end now."""
@@ -84,7 +86,7 @@ class Worker:
         outage = _Outage()
         while self._wish is not Wish.STOP:
             if self._wish is Wish.RELOAD:
-                self._take_config()
+                await self._take_config()
             try:
                 async with _opened(self._config, Places(self._places), self._log) as shift:
                     outage.is_over()
@@ -101,6 +103,7 @@ class Worker:
 
     def _begin(self, shift: "_Shift") -> None:
         self._shift = shift
+        self._refusals = tell_refusals(shift.relay, self._refusals, shift.relay.clock())
         pipelines = len(shift.relay.pipelines)
         self.systemd.tell("READY=1", f"STATUS=shares {pipelines} pipelines, {self._places} at a time")
         _log.info("ready", pipelines=pipelines, places=self._places)
@@ -132,7 +135,7 @@ class Worker:
         await asyncio.wait([*tasks, woken], return_when=asyncio.FIRST_COMPLETED)
         woken.cancel()
         if self._wish is Wish.RELOAD:
-            return self._take_config()
+            return await self._take_config()
         return True
 
     async def _wound_down(self, shift: "_Shift", working: "asyncio.Task[object]") -> None:
@@ -145,15 +148,20 @@ class Worker:
             shift.passes.cut_off()
         await asyncio.wait([working])
 
-    def _take_config(self) -> bool:
-        """Take a changed config into use, or keep the old one and say why; returns whether it is another one."""
+    async def _take_config(self) -> bool:
+        """Take a changed config into use, or keep the old one and say why; returns whether it is another one.
+
+        It is opened once before the passes under way end: a secret that is missing must not end the worker.
+        """
         self._wish = None
         self._woken.clear()
         self.systemd.tell_reloading()
         try:
-            config = self._load()
+            config = keep_running(self._load(), self._config)
             if config.state_url() != self._config.state_url():
                 raise ConfigError("`url` under [state] has changed, which a running worker cannot follow", remedy="restart it")
+            async with assemble(config, command=COMMAND):
+                pass
         except CalrelayError as error:
             _log.error("reload refused; the old config stays in use", why=error.message, remedy=error.remedy)
             self.systemd.tell("READY=1")
