@@ -121,13 +121,14 @@ def test_nothing_a_guest_is_called_and_no_secret_is_ever_written_down(full_stage
     full_stage.configure(level="debug")
     needles = set(guests(full_stage)) | secrets(full_stage)
     assert len(needles) > 1000
+    calendars = set(full_stage.world.calendars)  # at a studio they are called like the people they belong to
     said, bought = [], tokens(full_stage)
     for number, one in enumerate(misfortunes(full_stage)):
         said.append(one)
         bought |= tokens(full_stage)
         if number % 5 == 4:
-            assert_clean(f"the folder after run {number}", "".join(files(full_stage).values()), needles)
-    assert_clean("the folder in the end", "".join(files(full_stage).values()), needles)
+            assert_clean(f"the folder after run {number}", "".join(files(full_stage).values()), needles | calendars)
+    assert_clean("the folder in the end", "".join(files(full_stage).values()), needles | calendars)
     codes = {one.code for one in said}
     assert codes == {0, 1, 3, 4}, codes
     assert len(bought) > 5

@@ -19,10 +19,11 @@ from calrelay.config.load import Config, find_config
 from calrelay.config.model import Pipeline
 from calrelay.config.to_domain import to_calendar, to_routes
 from calrelay.config.vendor import AccountModel
+from calrelay.domain.entry import Hasher
 from calrelay.domain.link import CalendarId
 from calrelay.domain.policy import CalendarRef
 from calrelay.domain.zones import ZONE_DATA_VERSION
-from calrelay.engine.pipeline import MEMO_CALENDAR, calendar_named
+from calrelay.engine.pipeline import calendar_memo, calendar_named
 from calrelay.errors import CalrelayError, ConfigError
 from calrelay.ports import Fact, Ledger, Source, Target
 from calrelay.state.database import Access
@@ -199,7 +200,7 @@ async def _problem_with(
             remedy=f"correct it; there is {_with_ids(offered)}",
         )
     name = calendar.name or ""
-    if calendar_named(offered, name) or ledger.memo(MEMO_CALENDAR.format(target=target.account, name=name)):
+    if calendar_named(offered, name) or ledger.memo(calendar_memo(Hasher(ledger.hash_key()), target.account, name)):
         return None
     close = get_close_matches(name, list(offered), n=1, cutoff=0.6)
     guess = f"did you mean “{close[0]}”? " if close else ""

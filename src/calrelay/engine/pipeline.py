@@ -16,7 +16,7 @@ from calrelay.engine.listening import Listener
 from calrelay.errors import ConfigError
 from calrelay.ports import Clock, Ledger, Source, Target
 
-MEMO_CALENDAR = "calendar:{target}:{name}"
+MEMO_CALENDAR = "calendar:{target}:{digest}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,7 @@ class Pipeline:
     def forget_calendars(self) -> None:
         """Look calendar names up again next time: one of them does not answer any more."""
         for name in self._calendar_refs():
-            self.ledger.save_memo(MEMO_CALENDAR.format(target=self.target.account, name=name), None, self.clock())
+            self.ledger.save_memo(calendar_memo(self.hasher, self.target.account, name), None, self.clock())
 
     def _calendar_refs(self) -> set[str]:
         """Return the calendars that are given by name."""
@@ -91,7 +91,7 @@ class Pipeline:
         return {self.source.account: self.source.requests, self.target.account: self.target.requests}
 
     def _remembered(self, name: str) -> CalendarId | None:
-        memo = self.ledger.memo(MEMO_CALENDAR.format(target=self.target.account, name=name))
+        memo = self.ledger.memo(calendar_memo(self.hasher, self.target.account, name))
         return CalendarId(memo[0]) if memo else None
 
     async def _look_up(self, names: Sequence[str], *, remember: bool) -> dict[str, CalendarId]:
@@ -104,8 +104,13 @@ class Pipeline:
             )
         if remember:
             for name, calendar in found.items():
-                self.ledger.save_memo(MEMO_CALENDAR.format(target=self.target.account, name=name), calendar, self.clock())
+                self.ledger.save_memo(calendar_memo(self.hasher, self.target.account, name), calendar, self.clock())
         return found
+
+
+def calendar_memo(hasher: Hasher, target: str, name: str) -> str:
+    """Return the key under which a calendar's number is remembered. It may be called like its person, whom the ledger never names (rule 23)."""
+    return MEMO_CALENDAR.format(target=target, digest=hasher.of(name))
 
 
 def calendar_named(offered: Mapping[str, CalendarId], name: str) -> CalendarId | None:

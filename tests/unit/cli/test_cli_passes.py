@@ -13,7 +13,7 @@ from calrelay.cli.passes import Done, calendar_names, document_of, exit_code_of,
 from calrelay.domain.link import MessageMode
 from calrelay.engine.backfill import Step
 from calrelay.engine.order import Order
-from calrelay.engine.pipeline import Pipeline
+from calrelay.engine.pipeline import Pipeline, calendar_memo
 from calrelay.engine.report import Outcome
 from calrelay.errors import Busy, ExitCode, StateError, VendorUnavailable
 from calrelay.ports import Clock, Flaw
@@ -123,7 +123,7 @@ async def test_calendars_are_named_where_the_config_names_them() -> None:
     pipeline = dataclasses.replace(bench.pipeline, calendar=dataclasses.replace(bench.pipeline.calendar, name=name, id=None))
     assert await calendar_names(pipeline) == {identity: name}
     bench.target.fail_next(VendorUnavailable("away"))
-    bench.ledger.save_memo(f"calendar:{bench.target.account}:{name}", None, NOW)
+    bench.ledger.save_memo(calendar_memo(bench.pipeline.hasher, bench.target.account, name), None, NOW)
     assert await calendar_names(pipeline) == {}
 
 

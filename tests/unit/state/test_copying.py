@@ -46,7 +46,7 @@ def fill(database: Database) -> None:
     ledger.note_pipeline("venue", is_paused=True, last_read_at=NOON)
     ledger.save_holds("venue", [a_hold()])
     ledger.record_pass(a_pass())
-    ledger.save_memo("calendar:reminders:Main Hall", "1000030001", NOON)
+    ledger.save_memo("calendar:reminders:5c1f", "1000030001", NOON)
     SqlTokenStore(database).save("venue", a_pair("1"))
     SqlTokenStore(database).save("venue", a_pair("2"))
     with database.writing() as connection:

@@ -51,7 +51,7 @@ WRITES: dict[str, Callable[[SqlLedger], object]] = {
     "store a happening": lambda ledger: ledger.store([], [a_happening(1, "created")]),
     "note_pipeline": lambda ledger: ledger.note_pipeline("venue", is_paused=True),
     "save_holds": lambda ledger: ledger.save_holds("venue", [a_hold()]),
-    "save_memo": lambda ledger: ledger.save_memo("calendar:reminders:Main Hall", "1000030001", NOON),
+    "save_memo": lambda ledger: ledger.save_memo("calendar:reminders:5c1f", "1000030001", NOON),
     "record_pass": lambda ledger: ledger.record_pass(a_pass()),
     "approve": lambda ledger: ledger.approve([a_hold()], NOON),
     "note_shown": lambda ledger: ledger.note_shown([a_hold()], NOON),
