@@ -109,7 +109,7 @@ class Pipeline:
 
 
 def calendar_memo(hasher: Hasher, target: str, name: str) -> str:
-    """Return the key under which a calendar's number is remembered. It may be called like its person, whom the ledger never names (rule 23)."""
+    """Return the key under which a calendar's number is remembered: its name may be a person's, which the ledger never holds (rule 23)."""
     return MEMO_CALENDAR.format(target=target, digest=hasher.of(name))
 
 
