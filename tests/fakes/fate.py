@@ -15,24 +15,25 @@ class Killed(BaseException):
 
 
 class Fate:
-    """`points` are the names of those passed since `arm`; the one with index `deadline` is the last that is reached, and not passed.
+    """`points` are the names of those passed since `arm`; `deadline`, an index or how a name begins, is the last reached, and not passed.
 
     A dead process does nothing more: whatever it still tries dies again. `on_their_way` are the writes it died with before an answer.
     """
 
     def __init__(self) -> None:
         self.points: list[str] = []
-        self.deadline: int | None = None
+        self.deadline: int | str | None = None
         self.is_dead = False
         self.on_their_way: list[httpx.Request] = []
 
-    def arm(self, deadline: int | None) -> None:
-        """Live again, to the point with this index (None: for ever)."""
+    def arm(self, deadline: int | str | None) -> None:
+        """Live again, to the point with this index, or the first whose name begins like this (None: for ever)."""
         self.points, self.deadline, self.is_dead = [], deadline, False
 
     def reach(self, point: str) -> None:
         """Pass a point, or die there."""
-        if self.is_dead or len(self.points) == self.deadline:
+        is_last = point.startswith(self.deadline) if isinstance(self.deadline, str) else len(self.points) == self.deadline
+        if self.is_dead or is_last:
             self.is_dead = True
             raise Killed(point)
         self.points.append(point)

@@ -115,7 +115,7 @@ class Venue:
         command = "plan" if is_dry_run else "adopt" if adopts_only else "sync"
         return self.obey(Order(command=command, reach=reach, adopts_only=adopts_only, is_dry_run=is_dry_run), dies_at=dies_at)
 
-    def obey(self, order: Order, *, dies_at: int | None = None, arrivals: Arrivals | None = None) -> PassReport | None:
+    def obey(self, order: Order, *, dies_at: int | str | None = None, arrivals: Arrivals | None = None) -> PassReport | None:
         """Run the pass that is asked for, as `sync`."""
         return self._mortal(run_pass(self.pipeline, order, arrivals=arrivals), dies_at)
 
@@ -131,7 +131,7 @@ class Venue:
 
         return self._mortal(steps(), dies_at)
 
-    def _mortal(self, work: Coroutine[Any, Any, Found], dies_at: int | None) -> Found | None:
+    def _mortal(self, work: Coroutine[Any, Any, Found], dies_at: int | str | None) -> Found | None:
         self.fate.arm(dies_at)
         try:
             return self.run(work)

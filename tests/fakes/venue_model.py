@@ -109,7 +109,7 @@ class VenueModel:
         *,
         reach: Reach = Reach.COMPLETE,
         adopts_only: bool = False,
-        dies_at: int | None = None,
+        dies_at: int | str | None = None,
         arrivals: Comings | None = None,
     ) -> PassReport | None:
         """Run a pass and look at what it did."""
@@ -264,7 +264,8 @@ class VenueModel:
 
     def check_rejection(self, known: Booking, link: Link) -> None:
         """What was rejected is left alone until its row changes, and no longer."""
-        if link.state is State.IGNORED and link.until_changed and known.base in self.rejected:
+        is_moot = known.fit(self.venue.rules, self.now) in (Fit.UNWANTED, Fit.OVER) and not self.there(known)
+        if link.state is State.IGNORED and link.until_changed and known.base in self.rejected and not is_moot:
             then, rules = self.rejected[known.base]
             both_gone = {then.fit(rules, self.now), known.fit(self.venue.rules, self.now)}.isdisjoint({Fit.WANTED, Fit.UNKNOWN})
             same = both_gone or (then == known and then.start(rules) == known.start(self.venue.rules))

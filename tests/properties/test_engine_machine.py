@@ -406,6 +406,20 @@ class VenueLife(VenueModel, RuleBasedStateMachine):
     def a_quick_pass_that_dies(self, point: int) -> None:
         self.pass_over(reach=Reach.QUICK, dies_at=point)
 
+    @rule(number=which, what=st.sampled_from(MEANWHILE), method=st.sampled_from(["PUT", "DELETE"]), minutes=st.integers(0, 4))
+    def a_change_arrives_late(self, number: int, what: str, method: str, minutes: int) -> None:
+        """A pass dies with a request in flight; the booking changes once more, a pass sees to that, and then the request is carried out."""
+        if method == "PUT":
+            self.a_move(number, 3 * DAY)
+        else:
+            self.another_status(number, "LOST")
+        self.pass_over(dies_at=f"before target {method}")
+        self.change(what, [number])
+        self.pass_over()
+        self.time_passes(minutes / 60)
+        if self.venue.fate.on_their_way:
+            self.what_was_on_its_way_at_a_death_arrives()
+
     @precondition(lambda self: self.is_loaded())
     @rule(numbers=some, dies_at=st.one_of(st.none(), st.integers(2, 25)))
     def a_webhook(self, numbers: list[int], dies_at: int | None) -> None:
