@@ -62,6 +62,8 @@ class VenueModel:
 
     def write(self, booking: Booking) -> None:
         """Enter a booking as it is from now on."""
+        if self.books.get(booking.number) != booking:
+            self.settled.pop(booking.base, None)
         self.books[booking.number] = booking
         self.since.setdefault(booking, self.now)
         self.lately.setdefault(booking.base, set()).add(booking)
