@@ -195,6 +195,7 @@ class ClusterSoak:
         if way == "server restart":
             await self._restart_server(way)
             return
+        await self._begin_anew()
         awake = [member for member in self._crew.values() if member.process is not None and not member.is_asleep]
         if not awake:
             return
@@ -206,6 +207,13 @@ class ClusterSoak:
             return
         await (member.kill() if way == "kill -9" else member.end())
         await member.start()
+
+    async def _begin_anew(self) -> None:
+        """Do what systemd does with those that ended by themselves."""
+        for member in self._crew.values():
+            member.look_after()
+            if member.is_out:
+                await member.start()
 
     async def _somebody_writing(self) -> Member | None:
         """Return who has a request to the target in hand just now; every other time nobody is waited for."""

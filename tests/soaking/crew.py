@@ -33,6 +33,8 @@ class Member:
     is_asleep: bool = False
     odd_ends: list[str] = dataclasses.field(default_factory=list)
     away_at: Callable[[], float] = lambda: -math.inf
+    is_ending: bool = False  # because somebody asked it to
+    is_out: bool = False  # ended by itself, and not begun anew yet
     began: float = 0.0
     logged: int = 0  # bytes that were in its log when it began
 
@@ -48,6 +50,7 @@ class Member:
 
     async def start(self) -> None:
         """Start it."""
+        self.is_out = False
         self.began, self.logged = time.monotonic(), self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
@@ -93,8 +96,8 @@ class Member:
 
     def look_after(self) -> None:
         """Note where it ended by itself."""
-        if self.process is not None and self.process.returncode is not None:
-            code, self.process = self.process.returncode, None
+        if self.process is not None and self.process.returncode is not None and not self.is_ending:
+            code, self.process, self.is_out = self.process.returncode, None, True
             if not self._found_no_server(code):
                 self.odd_ends.append(f"{self.name} ended with {code}, and nobody had asked for it\n{self.tail()}")
 
@@ -113,9 +116,12 @@ class Member:
     async def _end_with(self, number: signal.Signals) -> int:
         if self.process is None:
             return 0
-        self._signal(number)
-        code = await self.process.wait()
-        self.process = None
+        self.is_ending = True
+        try:
+            self._signal(number)
+            code = await self.process.wait()
+        finally:
+            self.process, self.is_ending = None, False
         return code
 
 
