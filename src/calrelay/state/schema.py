@@ -13,6 +13,7 @@ REVISIONS = (
     "0001",
     "0002",
     "0003",
+    "0004",
     HEAD,
 )  # all revisions, oldest first, so that a newer database is known without loading alembic; a test compares
 

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, ForeignKey, Index, MetaData
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, MetaData
 from sqlmodel import Field, SQLModel
 
-HEAD = "0004"  # the newest revision under migrations/versions; a test compares
+HEAD = "0005"  # the newest revision under migrations/versions; a test compares
 
 # Without names of our own, SQLite leaves constraints nameless and a later migration could not drop them.
 _NAMES = {
@@ -17,6 +17,7 @@ _NAMES = {
     "pk": "pk_%(table_name)s",
 }
 _HASHES = JSON(none_as_null=True)
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself in an INTEGER only, which is as wide there
 
 
 class Table(SQLModel):
@@ -110,7 +111,7 @@ class HistoryRow(Table, table=True):
         Index("ix_history_what", "pipeline", "what", "at"),
     )
 
-    id: int | None = Field(primary_key=True)
+    id: int | None = Field(primary_key=True, sa_type=_NUMBER)
     pipeline: str
     base_id: str
     external_id: str
@@ -160,7 +161,7 @@ class PassRow(Table, table=True):
     __tablename__ = "pass"
     __table_args__ = (Index("ix_pass_pipeline", "pipeline", "id"),)
 
-    id: int | None = Field(primary_key=True)
+    id: int | None = Field(primary_key=True, sa_type=_NUMBER)
     pipeline: str
     command: str
     started_at: datetime

@@ -17,7 +17,7 @@ from calrelay.state.ledger import SqlLedger
 from calrelay.state.locks import PipelineLock
 from calrelay.state.server import words_for
 from calrelay.state.upgrade import upgrade
-from tests.fakes.links import NOON, a_link
+from tests.fakes.links import NOON, a_happening, a_link, a_pass
 from tests.postgres.databases import Databases, own_server
 
 OPEN_AND_STORE = """
@@ -148,7 +148,8 @@ def test_migrations_make_what_a_new_database_has(postgres: Databases, url: str, 
         constraints = (
             "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid <> 0 ORDER BY 1, 2"
         )
-        return [tuple(row) for query in (columns, indexes, constraints) for row in connection.exec_driver_sql(query)]
+        sequences = "SELECT sequencename, data_type::text, max_value FROM pg_sequences WHERE schemaname = 'public' ORDER BY 1"
+        return [tuple(row) for query in (columns, indexes, constraints, sequences) for row in connection.exec_driver_sql(query)]
 
     with database.reading() as connection:
         made = definitions(connection)
@@ -158,6 +159,16 @@ def test_migrations_make_what_a_new_database_has(postgres: Databases, url: str, 
         migrated = definitions(connection)
     engine.dispose()
     assert migrated == made
+
+
+def test_passes_and_history_are_numbered_beyond_what_an_integer_holds(database: Database) -> None:
+    """A hundred thousand pipelines make so many passes in two months."""
+    with database.writing() as connection:
+        for table in ("pass", "history"):
+            connection.exec_driver_sql(f"SELECT setval('{table}_id_seq', 2147483647)")
+    SqlLedger(database).record_pass(a_pass())
+    SqlLedger(database).store([], [a_happening(1, "created")])
+    assert [one.pipeline for one in SqlLedger(database).passes(a_pass().pipeline)] == [a_pass().pipeline]
 
 
 # --- what goes wrong ---
