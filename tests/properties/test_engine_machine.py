@@ -44,6 +44,12 @@ MOVES = (HOUR, -HOUR, timedelta(minutes=15), 3 * DAY, -12 * DAY, 12 * DAY, 100 *
 AT_REST = frozenset({State.SETTLED, State.IGNORED, State.RELEASED})
 BOOKINGS = 14
 OURS = ("filter", "route", "template", "zone")
+LATE = (
+    ("PUT", "moved"),
+    ("PUT", "cancelled"),
+    ("PUT", "deleted"),
+    ("DELETE", "back"),
+)  # a request, and what happens to its booking meanwhile
 MEANWHILE = ("booked", "moved", "cancelled", "elsewhere", "deleted", "back")
 SOON = "a date, five seconds from then"
 
@@ -406,9 +412,10 @@ class VenueLife(VenueModel, RuleBasedStateMachine):
     def a_quick_pass_that_dies(self, point: int) -> None:
         self.pass_over(reach=Reach.QUICK, dies_at=point)
 
-    @rule(number=which, what=st.sampled_from(MEANWHILE), method=st.sampled_from(["PUT", "DELETE"]), minutes=st.integers(0, 4))
-    def a_change_arrives_late(self, number: int, what: str, method: str, minutes: int) -> None:
+    @rule(number=which, late=st.sampled_from(LATE), minutes=st.integers(0, 4))
+    def a_change_arrives_late(self, number: int, late: tuple[str, str], minutes: int) -> None:
         """A pass dies with a request in flight; the booking changes once more, a pass sees to that, and then the request is carried out."""
+        method, what = late
         if method == "PUT":
             self.a_move(number, 3 * DAY)
         else:
@@ -550,3 +557,13 @@ def test_a_venue_s_life_keeps_the_rules_whatever_happens(name: str) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+@pytest.mark.parametrize("late", LATE)
+def test_a_request_carried_out_after_its_process_died_is_put_right(late: tuple[str, str]) -> None:
+    life = VenueLife()
+    life.open_the_books([1, 5, 9, 13, 20, 30])
+    life.pass_over()
+    life.a_change_arrives_late(1, late, minutes=1)
+    assert life.late
+    life.teardown()
