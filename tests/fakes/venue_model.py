@@ -47,6 +47,7 @@ class VenueModel:
         self.died_at = NOW
         self.late: set[str] = set()  # what the target changed by itself: a request carried out after the process that sent it had died
         self.rejected: dict[str, tuple[Booking, Rules]] = {}  # or dropped from quarantine
+        self.kept: set[str] = set()  # whose deletion was rejected, whatever the books say at that moment
         self.released: dict[str, list[Shown]] = {}  # and what the target had of it
         self.ignored: dict[str, list[Shown]] = {}  # for good
         self.retagged: dict[int, MessageMode] = {}  # by the target's id
@@ -270,7 +271,8 @@ class VenueModel:
         if link.state is State.IGNORED and link.until_changed and known.base in self.rejected and not is_moot:
             then, rules = self.rejected[known.base]
             both_gone = {then.fit(rules, self.now), known.fit(self.venue.rules, self.now)}.isdisjoint({Fit.WANTED, Fit.UNKNOWN})
-            same = both_gone or (then == known and then.start(rules) == known.start(self.venue.rules))
+            keeps_off = known.base in self.kept and known.fit(self.venue.rules, self.now) not in (Fit.WANTED, Fit.UNKNOWN)
+            same = both_gone or keeps_off or (then == known and then.start(rules) == known.start(self.venue.rules))
             assert same, f"{known} is ignored, and was {then} when it was rejected"
 
     def check_ignored(self, known: Booking, link: Link) -> None:

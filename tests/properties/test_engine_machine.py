@@ -259,6 +259,7 @@ class VenueLife(VenueModel, RuleBasedStateMachine):
                 self.released[known.base] = self.shown(known.base)
             else:
                 self.rejected[known.base] = (known, self.venue.rules)
+                (self.kept.add if item.action == "delete" else self.kept.discard)(known.base)
 
     @rule()
     def quarantine_is_retried(self) -> None:
@@ -269,6 +270,7 @@ class VenueLife(VenueModel, RuleBasedStateMachine):
         if refused := [link for link in self.links().values() if link.state is State.QUARANTINED]:
             dropped = refused[number % len(refused)]
             decisions.drop(self.venue.ledger, ["venue"], dropped.external_id, clock=self.venue.clock.now)
+            self.kept.discard(dropped.base_id)
             self.rejected[dropped.base_id] = (self.books[int(dropped.source_id) - FIRST_ID], self.venue.rules)
 
     @rule(number=which)
