@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from calrelay.errors import ExitCode
+
 BUSY = 6  # a pass under way took longer than the command waits for it; somebody types it again
 COMMAND = Path(sys.executable).with_name("calrelay")
 ENDS_WITHIN = 30.0  # rule 26: 25 s, and a little for the process itself
@@ -165,7 +167,8 @@ class Operator:
         document = await self._type("holds", "--json")
         for hold in document.get("holds", []):
             if any(item["approved_at"] is None for item in hold["items"]):
-                answer = await self._type("approve", hold["id"], "--json", expected=(0, 2))  # 2: it has dissolved meanwhile
+                # It may have dissolved meanwhile (2), or hold nothing any more that was listed (4, rule 15).
+                answer = await self._type("approve", hold["id"], "--json", expected=(ExitCode.DONE, ExitCode.CONFIG, ExitCode.GUARD))
                 self.approved += bool(answer.get("holds"))
 
     async def retry(self) -> None:
