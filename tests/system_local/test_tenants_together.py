@@ -194,7 +194,7 @@ def test_a_daemon_serves_the_others_and_follows_a_tenant_that_breaks_and_mends(t
     assert_serves_the_others_and_follows_a_tenant_that_breaks_and_mends(town, "run")
 
 
-def test_so_does_a_worker(town: Town, postgres: Databases) -> None:
+def test_a_worker_serves_the_others_and_follows_a_tenant_that_breaks_and_mends(town: Town, postgres: Databases) -> None:
     town.house.config.write_text(
         town.house.config.read_text().replace("[log]", f'[state]\nurl = "{postgres.make()}"\n[log]\nformat = "json"')
     )
