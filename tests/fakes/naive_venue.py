@@ -82,7 +82,8 @@ def complaints(booking: Booking, there: list[StoredEvent], rules: Rules, now: da
         case Fit.UNWANTED:
             return [] if held is None or is_history else ["should be gone"]
         case Fit.OVER:
-            return [] if held is None or is_history else ["moved into the past, and is still there"]
+            is_kept = booking.status == UNKNOWN_STATUS  # never deleted (rule 13)
+            return [] if held is None or is_history or is_kept else ["moved into the past, and is still there"]
         case Fit.UNKNOWN:
             return [] if held is None else _differences(booking, held, rules)
         case Fit.WANTED if held is None:

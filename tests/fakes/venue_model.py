@@ -21,7 +21,7 @@ from calrelay.simulators.apptoto.events import StoredEvent
 from tests.fakes.comings import Comings
 from tests.fakes.deeds import Deed, Shown, Tally, entries_of
 from tests.fakes.guests import base_of
-from tests.fakes.naive_venue import DAY, Booking, Fit, calendar_name, complaints, exceeds, tag_of
+from tests.fakes.naive_venue import DAY, UNKNOWN_STATUS, Booking, Fit, calendar_name, complaints, exceeds, tag_of
 from tests.fakes.simulated_venue import NOW, SMALL_LIMITS, WINDOW, Rules, Venue
 
 Done = TypeVar("Done", PassReport | None, list[Step] | None)
@@ -220,8 +220,10 @@ class VenueModel:
         """Whether a booking that stands like this in the books is a reason to take out an entry."""
         rules = self.venue.rules
         match booking.fit(rules, self.now):
-            case Fit.UNWANTED | Fit.OVER:
+            case Fit.UNWANTED:
                 return True
+            case Fit.OVER:
+                return booking.status != UNKNOWN_STATUS
             case Fit.WANTED:
                 return calendar_name(booking, rules) != shown.calendar
             case Fit.UNKNOWN:
