@@ -196,7 +196,7 @@ class ClusterSoak:
             await self._restart_server(way)
             return
         await self._begin_anew()
-        awake = [member for member in self._crew.values() if member.process is not None and not member.is_asleep]
+        awake = [member for member in self._crew.values() if member.process is not None and not member.is_asleep and not member.is_ending]
         if not awake:
             return
         member = await self._somebody_writing() or self._rng.choice(awake)
@@ -224,7 +224,7 @@ class ClusterSoak:
             async with asyncio.timeout(3):
                 await self._listening.is_writing.wait()
             member = self._crew[self._listening.writes[-1].writer]
-            return member if member.process is not None and not member.is_asleep else None
+            return member if member.process is not None and not member.is_asleep and not member.is_ending else None
         return None
 
     async def _restart_server(self, way: str) -> None:
