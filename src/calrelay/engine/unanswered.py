@@ -20,12 +20,9 @@ async def resolve_unanswered(pipeline: Pipeline) -> None:
     unanswered = list(pipeline.ledger.links_in(pipeline.name, {State.SENDING}))
     remember(pipeline, unanswered)
     holdings = await ask_for(pipeline, {link.external_id: link for link in unanswered})
-    for link in unanswered:
-        resolved = resolve(link, holdings[link.external_id])
-        what = "resolved" if resolved.state is State.READY else "quarantined"
-        detail = "the target has it" if resolved.accepted else resolved.reason or "the target does not have it"
-        happening = Happening(at=pipeline.clock(), pipeline=pipeline.name, external_id=link.external_id, what=what, detail=detail)
-        pipeline.ledger.store([resolved], [happening])
+    resolved = [resolve(link, holdings[link.external_id]) for link in unanswered]
+    if resolved:
+        pipeline.ledger.store(resolved, [_happening(before, link, pipeline) for before, link in zip(unanswered, resolved, strict=True)])
 
 
 def resolve(link: Link, holding: Holding | None) -> Link:
@@ -37,6 +34,12 @@ def resolve(link: Link, holding: Holding | None) -> Link:
         return dataclasses.replace(link, state=State.READY, target_id=holding.target_id, accepted=_unknown(link))
     accepted = Imprint(calendar=holding.calendar or known.calendar, start=holding.start, end=holding.end, hashes=_certain(link))
     return dataclasses.replace(link, state=State.READY, target_id=holding.target_id, accepted=accepted, hold=None)
+
+
+def _happening(before: Link, resolved: Link, pipeline: Pipeline) -> Happening:
+    what = "resolved" if resolved.state is State.READY else "quarantined"
+    detail = "the target has it" if resolved.accepted else resolved.reason or "the target does not have it"
+    return Happening(at=pipeline.clock(), pipeline=pipeline.name, external_id=before.external_id, what=what, detail=detail)
 
 
 def _absent(link: Link, *, was_there: bool) -> Link:
