@@ -59,7 +59,8 @@ class MemoryTarget:
     `echoes_external_ids` (off: no holding names its external id), `tells_calendars`, `shows_deleted`, `page_size` and
     `flaws` of a listing, `others` (entries that no external id leads to: second ones of the same, or somebody else's).
     What happened: `upserts` holds each batch as it was asked, failed ones too, `deletes` each target id, `finds` each external id.
-    An answer comes in the reverse order of what was sent; a deleted event that is sent again is revived; its calendar never changes.
+    An answer comes in the reverse order of what was sent; a deleted event that is sent again is revived, unless
+    `revives` is off; its calendar never changes. With `answers_as_deleted` the answers to what was sent say so of everything.
     """
 
     vendor = "memory"
@@ -77,6 +78,8 @@ class MemoryTarget:
         self.echoes_external_ids = True
         self.tells_calendars = True
         self.shows_deleted = True
+        self.revives = True
+        self.answers_as_deleted = False
         self.page_size = 100
         self.flaws: list[Flaw] = []
         self.others: list[Holding] = []
@@ -151,7 +154,8 @@ class MemoryTarget:
         written = [self._write(put) for put in puts if self.poison.get(put.external_id) is not Poison.DROP]
         if late is not None:
             raise late
-        return [self._shown(holding) for holding in reversed(written)]
+        answers = [self._shown(holding) for holding in reversed(written)]
+        return [replace(answer, is_deleted=True) for answer in answers] if self.answers_as_deleted else answers
 
     async def delete(self, target_id: TargetId) -> None:
         """Flag an event as deleted; one that is not there is a success."""
@@ -214,7 +218,7 @@ class MemoryTarget:
 
     def _write(self, put: Put) -> Holding:
         known = self._events.get(put.external_id) or self._new(put)
-        self._events[put.external_id] = replace(known, is_deleted=False, **_written(put))  # type: ignore[arg-type] # values by field
+        self._events[put.external_id] = replace(known, is_deleted=known.is_deleted and not self.revives, **_written(put))  # type: ignore[arg-type] # values by field
         return self._events[put.external_id]
 
     def _new(self, put: Put) -> Holding:

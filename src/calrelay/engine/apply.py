@@ -61,6 +61,7 @@ class Applier:
         self._interlude = interlude
         self._sound_calendars: set[CalendarId] = set()  # looked at, or seen to take an event in this pass
         self._refused: list[tuple[Upsert, RequestRejected]] = []
+        self._made_anew: set[SourceId] = set()
 
     async def apply(self, actions: Sequence[Action], folded: Iterable[Create] = ()) -> None:
         """Send all of it, and what was folded away, which comes soonest start first.
@@ -217,10 +218,13 @@ class Applier:
         """Record the answers in one transaction; events left out of an answer are sent alone, and left out again they are refused."""
         taken: dict[SourceId, TargetId] = {}
         rows: dict[SourceId, str] = {}
-        happenings, silent = [], []
+        happenings, silent, dead = [], [], []
         for answer in answered:
             if answer.holding is None:
                 silent.append(answer.action)
+                continue
+            if answer.holding.is_deleted and isinstance(answer.action, Create):
+                dead.append(answer)
                 continue
             link = answer.action.link
             taken[link.source_id] = answer.holding.target_id
@@ -233,6 +237,8 @@ class Applier:
         if taken:
             self._ledger.settle(self._pipeline.name, taken, happenings, rows)
         self._tell_progress()
+        for answer in dead:
+            await self._create_anew(answer)
         if silent and len(batch) == 1:
             self._quarantine(
                 silent[0], RequestRejected("the target answered without an error, and without this event", account=self._target.account)
@@ -240,6 +246,25 @@ class Applier:
             return
         for action in silent:
             await self._send([action])
+
+    async def _create_anew(self, answer: Answered) -> None:
+        """Create under the next external id what the target took for an entry it shows as deleted, one from before our memory (rule 19).
+
+        Only where it says so when it is asked, too, and once in a pass: a flag that means nothing must not make entries for ever.
+        """
+        action, link = answer.action, answer.action.link
+        found = await self._target.find(link.external_id)
+        if found is not None and not found.is_deleted:
+            await self._record([action], [dataclasses.replace(answer, holding=found)])
+            return
+        fresh = dataclasses.replace(action, link=dataclasses.replace(link, generation=next_generation(self._ledger, link), target_id=None))
+        if link.source_id in self._made_anew:
+            words = "the target takes the event, and shows it as deleted, under a new external id as well"
+            self._quarantine(fresh, RequestRejected(words, account=self._target.account))
+            return
+        self._made_anew.add(link.source_id)
+        self._store([dataclasses.replace(fresh.link, state=State.SENDING, hold=None)])
+        await self._send([fresh])
 
     # --- refusals ---
 
