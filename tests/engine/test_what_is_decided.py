@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 from calrelay.domain.event import Event, Row, SourceId
-from calrelay.domain.guard import HoldKind, Limits
+from calrelay.domain.guard import HoldKind, Limit, Limits
 from calrelay.domain.link import ExternalId, MessageMode, State
+from calrelay.domain.policy import Match, Route
 from calrelay.domain.window import Span
 from calrelay.engine import decisions
 from calrelay.engine.backfill import backfill
@@ -19,7 +20,7 @@ from calrelay.engine.report import PassReport
 from calrelay.engine.verify import verify
 from calrelay.errors import VendorUnavailable
 from tests.fakes.memory_source import NOW, an_event, moved, with_status
-from tests.fakes.memory_target import Applied, Call, Poison
+from tests.fakes.memory_target import TERRACE, Applied, Call, Poison
 from tests.fakes.pipelines import Bench, a_bench
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -347,3 +348,21 @@ async def test_a_source_is_told_that_a_complete_read_has_missed_what_it_is_asked
     bench.source.remove(2)
     await look(bench, [2])
     assert asked == [("1", True), ("2", False)]
+
+
+async def test_what_moved_beyond_the_window_under_a_change_of_ours_needs_two_decisions_and_no_third() -> None:
+    """It is missing from the read, which is held; found by its id, which is held; and then what was approved goes."""
+    bench = dataclasses.replace(a_bench(an_event(1)), limits=Limits(first_load=10_000, deletes=Limit(count=0)))
+    await bench.sync()
+    bench.source.put(moved(an_event(1), 300 * DAY))
+    bench.routes = (Route(match=Match(), calendar=TERRACE),)
+    bench.basis = dataclasses.replace(bench.basis, config="2")
+    kinds = []
+    for _ in range(2):
+        await bench.sync()
+        [hold] = bench.ledger.holds()
+        kinds.append(hold.kind)
+        decisions.approve(bench.ledger, hold.id, clock=lambda: bench.now)
+    assert kinds == [HoldKind.ABSENCES, HoldKind.DELETES]
+    assert (await bench.sync()).created == 1
+    assert list(bench.ledger.holds()) == []

@@ -78,9 +78,12 @@ def _is_over(link: Link, now: datetime) -> bool:
 
 
 async def settle_absences(surveyor: Surveyor, found: Absences, terms: GuardTerms, approval: Approval, *, now: datetime) -> Parked | None:
-    """Ask for what is missing and plan what comes of it; return what is too much to be asked for without a decision."""
+    """Ask for what is missing and plan what comes of it; return what is too much to be asked for without a decision.
+
+    Events of which anything was approved are asked for: one that moved beyond the window is missing here, and held for what became of it.
+    """
     suspects = [delete for link in found.missing if isinstance(delete := plan_gone(link, now=now), Delete)]
-    approved = {delete.link.source_id for delete in suspects if approval.covers(delete)}
+    approved = {delete.link.source_id for delete in suspects if delete.link.source_id in approval.digests}
     undecided = [delete for delete in suspects if delete.link.source_id not in approved]
     kind = _too_much(found, len(undecided), terms)
     asked = [link for link in found.missing if kind is None or link.source_id in approved]
