@@ -175,6 +175,7 @@ def test_words_arrive_as_they_were_typed(wrapper: Wrapper) -> None:
 def test_on_a_terminal_ctrl_c_ends_the_command_with_130(wrapper: Wrapper) -> None:
     pid, terminal = pty.fork()
     if pid == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell has background jobs, and all their children, ignore it
         os.execv(wrapper.path, [str(wrapper.path), "terminal"])
     said = b""
     while b"\n" not in said and select.select([terminal], [], [], 30)[0]:
