@@ -200,6 +200,8 @@ def _aims(results: Results) -> Iterator[str]:
     missed = [aim.words for aim in aims if not aim.is_met]
     yield "## Aims"
     yield ""
+    yield "Why what is missed is missed stands in [README.md](README.md)."
+    yield ""
     yield f"{len(aims) - len(missed)} of {len(aims)} are met" + (f"; missed: {', '.join(missed)}." if missed else ".")
     yield ""
     yield "| aim | measured | needed | met | by |"

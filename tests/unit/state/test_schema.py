@@ -6,14 +6,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, select, text
+from sqlalchemy import Connection, create_engine, event, select, text
 
 import calrelay.state.schema as schema_module
+from calrelay.domain.link import State
 from calrelay.errors import Busy, StateError
 from calrelay.state.database import Access, Database, open_database
 from calrelay.state.ledger import SqlLedger
@@ -22,7 +24,7 @@ from calrelay.state.opening import open_state
 from calrelay.state.schema import REVISIONS, STAMP
 from calrelay.state.tables import HEAD, Table
 from calrelay.state.upgrade import config_for, upgrade
-from tests.fakes.links import a_link
+from tests.fakes.links import NOON, a_link
 
 URL = "sqlite:///calrelay.db"
 
@@ -193,3 +195,20 @@ def test_links_are_found_by_an_index_whatever_is_asked(database: Database) -> No
     with database.reading() as connection:
         plans = {name: str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}").all()) for name, sql in questions.items()}
     assert not [name for name, steps in plans.items() if "SCAN" in steps or "INDEX ix_" not in steps]
+
+
+def test_what_every_pass_asks_is_answered_by_an_index_where_all_links_are_alike(database: Database) -> None:
+    """SQLite's statistics then say that a state is shared by all, and a question without an order would read every link."""
+    ledger = SqlLedger(database)
+    ledger.store(a_link(number) for number in range(2000))
+    with database.writing() as connection:
+        connection.exec_driver_sql("ANALYZE")
+    asked: list[tuple[str, Any]] = []
+    event.listen(database._engine, "before_cursor_execute", lambda *args: asked.append((args[2], args[3])))
+    ledger.live_targets("venue", ending_after=NOON)
+    list(ledger.links_in("venue", {State.SENDING}))
+    questions = [(sql, values) for sql, values in asked if sql.startswith("SELECT")]
+    assert len(questions) >= 3, questions
+    with database.reading() as connection:
+        plans = [str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values).all()) for sql, values in questions]
+    assert not [plan for plan in plans if "SCAN" in plan]
