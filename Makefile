@@ -54,13 +54,13 @@ bench/.venvs/%/.done: requirements/bench-%.txt | $(BIN)/python
 	@touch $@
 
 requirements: $(VENV)/.test ## resolve the pinned requirements anew; needs uv
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate \
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  pyproject.toml requirements/build.in -o requirements/runtime.txt
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate \
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  pyproject.toml requirements/build.in requirements/test.in -c requirements/runtime.txt -o requirements/test.txt
-	for one in $(BENCH_VENVS); do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
-	  --no-emit-find-links --no-annotate requirements/bench-$$one.in -o requirements/bench-$$one.txt; done
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate \
+	for one in $(BENCH_VENVS); do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate requirements/bench-$$one.in -o requirements/bench-$$one.txt; done
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  requirements/system.in -c requirements/test.txt -o requirements/system.txt
 
 clean: ## remove the virtual environment and everything the tools left behind
