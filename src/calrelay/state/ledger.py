@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, delete
 from calrelay.domain.event import SourceId
 from calrelay.domain.link import ExternalId, Link, State, TargetId, external_id_parts
 from calrelay.ports import NO_ROWS, Claim, Happening, Hold, PassRecord, PipelineRecord
-from calrelay.state import history, holds, pipelines
+from calrelay.state import history, holds, pipelines, row_hashes
 from calrelay.state.bulk import execute_many
 from calrelay.state.claims import claim_after
 from calrelay.state.database import Access, Database, Durability
@@ -43,19 +43,6 @@ _SETTLE = (  # what was sent is in the row already: copying it there costs a ten
         hold=None,
         row_hash=bindparam("row"),
     )
-)
-_NOTE_ROW = (
-    update(_LINK)
-    .where(
-        _LINK.c.pipeline == bindparam("of"),
-        _LINK.c.source_id == bindparam("id"),
-        _LINK.c.source_hash == bindparam("as_mapped"),
-        _LINK.c.state == State.SETTLED.value,
-    )
-    .values(row_hash=bindparam("row"))
-)
-_ROWS_BY_ID = select(_LINK.c.source_id, _LINK.c.row_hash).where(
-    _LINK.c.pipeline == bindparam("of"), _LINK.c.source_id.in_(bindparam("ids", expanding=True)), _LINK.c.row_hash.is_not(None)
 )
 
 T = TypeVar("T")
@@ -221,17 +208,12 @@ class SqlLedger:
     def known_rows(self, pipeline: str, source_ids: Collection[SourceId]) -> dict[SourceId, str]:
         """Return what the rows of these events hashed to, where nobody has touched the link since; see `ports.Ledger`."""
         with self._database.reading() as connection:
-            return {
-                source_id: row_hash
-                for chunk in _batches(source_ids)
-                for source_id, row_hash in connection.execute(_ROWS_BY_ID, {"of": pipeline, "ids": chunk})
-            }
+            return dict(found for chunk in _batches(source_ids) for found in row_hashes.known(connection, pipeline, chunk))
 
     def note_rows(self, pipeline: str, rows: Mapping[SourceId, tuple[str, str]]) -> None:
         """Note of settled links what their rows hash to, as long as they still rest on the source hash given first; see `ports.Ledger`."""
-        values = [{"of": pipeline, "id": source_id, "as_mapped": known, "row": row} for source_id, (known, row) in rows.items()]
         with self._database.writing(*self._bound, pipeline, durability=Durability.WITH_THE_NEXT) as connection:
-            execute_many(connection, _NOTE_ROW, values)
+            row_hashes.note(connection, pipeline, rows)
 
     def claims(self, target: str, base_ids: Collection[ExternalId]) -> dict[ExternalId, Claim]:
         """Return who claims these external ids at this target account."""
