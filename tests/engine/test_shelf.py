@@ -1,5 +1,7 @@
 """In a large first load what is planned is folded away until it is sent; nobody but the memory notices."""
 
+import dataclasses
+
 import pytest
 
 from calrelay.domain.guard import Limits
@@ -35,6 +37,14 @@ async def test_everything_comes_off_once_and_as_it_was_soonest_start_first() -> 
     assert list(shelf.take_all()) == sorted(creates, key=lambda create: create.event.start)
     assert (len(shelf), list(shelf.take_all())) == (0, [])
     assert len(shelf.people) == len(creates)
+
+
+async def test_what_two_events_are_not_compared_by_comes_off_as_well() -> None:
+    (create, *_), shelf = await planned(), Shelf()
+    event = dataclasses.replace(create.event, reasoning=("zone: told by the site",), row_hash="0a1b")
+    shelf.put([dataclasses.replace(create, event=event)])
+    (taken,) = shelf.take_all()
+    assert (taken.event.reasoning, taken.event.row_hash) == (event.reasoning, event.row_hash)
 
 
 async def test_a_load_from_the_shelf_sends_each_event_once_soonest_start_first() -> None:

@@ -74,7 +74,8 @@ class Approval:
 
     def covers(self, action: Action) -> bool:
         """Say whether the action still is exactly what was approved."""
-        return self.digests.get(action.link.source_id) == digest_of(action)
+        approved = self.digests.get(action.link.source_id)
+        return approved is not None and approved == digest_of(action)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ from calrelay.ports import DELETED, DELETED_AS_APPROVED, Happening, Put
 Upsert = Create | Update
 T = TypeVar("T")
 FAR_FUTURE = datetime.max.replace(tzinfo=UTC)
+_ALL_FIELDS = frozenset(Field)
 ALIKE = 3  # refused one by one, all of them: then it may be the calendar (rule 20)
 
 
@@ -372,7 +373,7 @@ def _put(action: Upsert) -> Put:
 
 
 def _fields(action: Upsert) -> frozenset[Field]:
-    return action.fields if isinstance(action, Update) else frozenset(Field)
+    return action.fields if isinstance(action, Update) else _ALL_FIELDS
 
 
 def _told(action: Upsert) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import Parked, Verdict, count_by_kind, digest_of
-from calrelay.domain.link import Link, State, Wait
+from calrelay.domain.link import Basis, Link, State, Wait
 from calrelay.domain.plan import Action, Create, Delete
 from calrelay.domain.policy import Policy
 from calrelay.engine import holds as holding
@@ -39,7 +39,8 @@ def record_plan(
         return []
     planned = (survey.seen - survey.undecided) | {action.link.source_id for group in verdict.parked for action in group.actions}
     # What was approved stays in its hold until it is done: a pass that is interrupted must not ask again.
-    going = {action.link.source_id: digest_of(action) for action in verdict.passed}
+    asked = {item.source_id for hold in before for item in hold.items}
+    going = {source_id: digest_of(action) for action in verdict.passed if (source_id := action.link.source_id) in asked}
     open_holds = holding.merge(pipeline.name, before, verdict.parked, planned=planned, going=going, now=now)
     hold_ids = {item.source_id: hold.id for hold in open_holds for item in hold.items}
     parked = [_parked(action, group, survey, hold_ids, now) for group in verdict.parked for action in group.actions]
@@ -88,9 +89,7 @@ def count_dry_run(
 def _before(action: Action, survey: Survey) -> Link:
     """Return the link as it was before the plan; a new one's has no hash and no basis yet."""
     known = survey.links.get(action.link.source_id)
-    return known or dataclasses.replace(
-        action.link, source_hash="", basis=dataclasses.replace(action.link.basis, zone_data="", mapping="", config="")
-    )
+    return known or dataclasses.replace(action.link, source_hash="", basis=Basis(zone_data="", mapping="", config=""))
 
 
 def _parked(action: Action, group: Parked, survey: Survey, hold_ids: dict[SourceId, str], now: datetime) -> Link:
@@ -120,29 +119,33 @@ def _split_waiting(actions: Sequence[Action], policy: Policy, survey: Survey, no
     """Part the actions that may go now from those that settle, or that wait for the hours in which events may be created."""
     ready, waiting = [], []
     for action in actions:
-        before = _before(action, survey)
-        wait = _wait_reason(action, before, policy, now)
+        since = _waits_since(action, survey)
+        wait = _wait_reason(action, since, policy, now)
         if wait is None:
             ready.append(action)
             continue
-        same = before.state is State.WAITING and _wants_the_same(before, action)
-        since = before.since if same and before.since else now
         # A load may mark an event that waits already in another way: the marks are the action's, or its guests would be messaged after all.
-        marked = dataclasses.replace(before, mode=action.link.mode, backfilled=action.link.backfilled)
-        waiting.append(dataclasses.replace(marked, state=State.WAITING, wanted=action.link.wanted, reason=wait, since=since, hold=None))
+        marked = dataclasses.replace(_before(action, survey), mode=action.link.mode, backfilled=action.link.backfilled)
+        wanted = action.link.wanted
+        waiting.append(dataclasses.replace(marked, state=State.WAITING, wanted=wanted, reason=wait, since=since or now, hold=None))
     return ready, waiting
 
 
-def _wait_reason(action: Action, before: Link, policy: Policy, now: datetime) -> str | None:
-    if policy.settle:
-        since = before.since if before.state is State.WAITING and _wants_the_same(before, action) else None
-        if since is None or now - since < policy.settle:
-            return Wait.SETTLING.value
+def _waits_since(action: Action, survey: Survey) -> datetime | None:
+    """Return since when exactly this has been waiting; None where it was not."""
+    before = survey.links.get(action.link.source_id)
+    if before is None or before.state is not State.WAITING:
+        return None
+    return before.since if _digest(before) == _digest(action.link) else None
+
+
+def _wait_reason(action: Action, since: datetime | None, policy: Policy, now: datetime) -> str | None:
+    if policy.settle and (since is None or now - since < policy.settle):
+        return Wait.SETTLING.value
     if isinstance(action, Create) and not policy.may_create_at(now, action.event.zone):
         return Wait.CREATE_HOURS.value
     return None
 
 
-def _wants_the_same(before: Link, action: Action) -> bool:
-    wanted = action.link.wanted
-    return (before.wanted.digest if before.wanted else "") == (wanted.digest if wanted else "")
+def _digest(link: Link) -> str:
+    return link.wanted.digest if link.wanted else ""
