@@ -6,7 +6,7 @@ import sys
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    gc.set_threshold(50_000)  # what a command imports stays: to look through it for garbage is a twentieth of the time it takes to start
+    gc.set_threshold(1_000_000)  # what a command imports stays: to look through it for garbage is a twentieth of the time it takes to start
     from calrelay.cli.app import main as run  # noqa: PLC0415 - importing this module, as multiprocessing does, must not load the commands
 
     code = run()
