@@ -213,12 +213,12 @@ def open_database(
     WRITE creates it, 0600, or brings the tables of an older release up to date, under the guard `upgrading`. READ leaves everything as it
     is, and where there is no database yet opens an empty one in memory. Raises StateError when it cannot be opened or trusted.
     """
-    parsed = _parse(url)
-    if parsed.get_backend_name() == "sqlite":
-        return _prepared(_open_file(_path_of(parsed, folder), access, patience), upgrading)
-    if parsed.get_backend_name() == "postgresql":
-        return _prepared(_open_server(parsed, access, patience, lease), upgrading)
-    raise StateError(f"calrelay cannot keep its state in {parsed.get_backend_name()}", remedy=_EXAMPLE)
+    return _prepared(_opened(_parse(url), folder, access, patience, lease), upgrading)
+
+
+def open_again(url: str, folder: Path, *, patience: timedelta = PATIENCE, lease: timedelta = LEASE) -> Database:
+    """Open for writing what was just opened for reading, and so is known to be there, sound and up to date. Raises StateError."""
+    return _opened(_parse(url), folder, Access.WRITE, patience, lease)
 
 
 def open_in_memory() -> Database:
@@ -229,6 +229,14 @@ def open_in_memory() -> Database:
     with database.writing() as connection:
         schema.create(connection)
     return database
+
+
+def _opened(url: URL, folder: Path, access: Access, patience: timedelta, lease: timedelta) -> Database:
+    if url.get_backend_name() == "sqlite":
+        return _open_file(_path_of(url, folder), access, patience)
+    if url.get_backend_name() == "postgresql":
+        return _open_server(url, access, patience, lease)
+    raise StateError(f"calrelay cannot keep its state in {url.get_backend_name()}", remedy=_EXAMPLE)
 
 
 def _parse(url: str) -> URL:

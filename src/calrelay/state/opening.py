@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from calrelay.errors import Busy
-from calrelay.state.database import PATIENCE, Access, Database, open_database
+from calrelay.state.database import PATIENCE, Access, Database, open_again, open_database
 from calrelay.state.ledger import SqlLedger
 from calrelay.state.locks import DaemonLock
 from calrelay.state.paces import SqlPaces
@@ -34,7 +34,7 @@ def open_state(url: str, folder: Path, access: Access = Access.WRITE) -> Iterato
         database = stack.enter_context(open_database(url, folder, access=access, upgrading=alone))
         writable = database
         if access is Access.READ and not database.is_private:  # a refreshed token pair must be kept, or the consent is lost
-            writable = stack.enter_context(open_database(url, folder, access=Access.WRITE, upgrading=alone))
+            writable = stack.enter_context(open_again(url, folder))
         paces = SqlPaces(writable) if writable.is_on_server else None
         if paces:
             stack.callback(paces.close)

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, create_engine, event, select, text
 import calrelay.state.schema as schema_module
 from calrelay.domain.link import State
 from calrelay.errors import Busy, StateError
+from calrelay.ports import TokenPair
 from calrelay.state.database import Access, Database, open_database
 from calrelay.state.ledger import SqlLedger
 from calrelay.state.locks import DaemonLock
@@ -137,6 +138,18 @@ def test_nothing_is_migrated_under_a_running_daemon(tmp_path: Path, monkeypatch:
                 assert connection.scalar(select(STAMP.c.version_num)) == "0000"
         with open_state(URL, tmp_path), database.reading() as connection:
             assert connection.scalar(select(STAMP.c.version_num)) == HEAD
+
+
+def test_a_state_opened_for_reading_is_read_through_once_and_keeps_tokens_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_database(URL, tmp_path):
+        checked: list[Access] = []
+        monkeypatch.setattr(Database, "check_integrity", lambda database: checked.append(database.access))
+    with open_state(URL, tmp_path, Access.READ) as state:
+        state.tokens.save("venue", TokenPair(access_token="a", refresh_token=None, expires_at=NOON))
+        assert state.tokens.load("venue") is not None
+    assert checked == [Access.READ]
 
 
 @pytest.mark.usefixtures("one_revision_more")
