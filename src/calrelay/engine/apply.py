@@ -219,6 +219,7 @@ class Applier:
         """Record the answers in one transaction; events left out of an answer are sent alone, and left out again they are refused."""
         taken: dict[SourceId, TargetId] = {}
         rows: dict[SourceId, str] = {}
+        at = self._pipeline.clock()
         happenings, silent, dead = [], [], []
         for answer in answered:
             if answer.holding is None:
@@ -231,7 +232,7 @@ class Applier:
             taken[link.source_id] = answer.holding.target_id
             if row_hash := answer.action.event.known_by:
                 rows[link.source_id] = row_hash
-            happenings.append(self._happening(link, *_told(answer.action)))
+            happenings.append(self._happening(link, *_told(answer.action), at=at))
             self._report.problems.extend(answer.problems)
             self._count(answer.action)
             self._sound_calendars.add(answer.action.entry.calendar)
@@ -327,8 +328,9 @@ class Applier:
             case Update():
                 self._report.updated += 1
 
-    def _happening(self, link: Link, what: str, detail: str = "") -> Happening:
-        return Happening(at=self._pipeline.clock(), pipeline=self._pipeline.name, external_id=link.external_id, what=what, detail=detail)
+    def _happening(self, link: Link, what: str, detail: str = "", *, at: datetime | None = None) -> Happening:
+        at = at or self._pipeline.clock()
+        return Happening(at=at, pipeline=self._pipeline.name, external_id=link.external_id, what=what, detail=detail)
 
     def _store(self, links: Sequence[Link], happenings: Sequence[Happening] = ()) -> None:
         if links or happenings:

@@ -31,7 +31,7 @@ class _Prepared:
         self._convert = {name: _conversion(bind.type, dialect) for bind, name in compiled.bind_names.items()}
 
     def parameters(self, rows: Sequence[Values]) -> Any:
-        """Return what the driver is given. Values are converted a column at a time, for all rows."""
+        """Return what the driver is given. Values are converted a column at a time, for all rows, and one that comes again only once."""
         names = self._order or list(self._convert)
         tuples = zip(*(self._column(name, rows) for name in names), strict=True)
         return list(tuples) if self._order else [dict(zip(names, values, strict=True)) for values in tuples]
@@ -39,8 +39,13 @@ class _Prepared:
     def _column(self, name: str, rows: Sequence[Values]) -> list[Any]:
         if name not in rows[0]:
             return [self._constants[name]] * len(rows)
+        values = [row[name] for row in rows]
         convert = self._convert[name]
-        return [row[name] for row in rows] if convert is None else [convert(row[name]) for row in rows]
+        if convert is None:
+            return values
+        distinct = {id(value): value for value in values}  # None, and the moment at which all of them happened
+        converted = {key: convert(value) for key, value in distinct.items()}
+        return [converted[id(value)] for value in values]
 
 
 def _conversion(kind: Any, dialect: Dialect) -> _Convert | None:
