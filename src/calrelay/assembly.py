@@ -31,16 +31,8 @@ from calrelay.state.tokens import SqlTokenStore
 from calrelay.vendors.apptoto.client import ApptotoClient
 from calrelay.vendors.apptoto.settings import ApptotoAccount
 from calrelay.vendors.apptoto.target import ApptotoTarget
-from calrelay.vendors.timetap.auth import TimeTapAuth
-from calrelay.vendors.timetap.client import TimeTapClient
-from calrelay.vendors.timetap.messages import TimeTapMessenger
-from calrelay.vendors.timetap.messages_client import TimeTapMessagesClient
 from calrelay.vendors.timetap.settings import TimeTapAccount
-from calrelay.vendors.timetap.source import TimeTapSource
-from calrelay.vendors.tripleseat.auth import OAuthApp, TripleseatAuth
-from calrelay.vendors.tripleseat.client import TripleseatClient
 from calrelay.vendors.tripleseat.settings import TripleseatAccount
-from calrelay.vendors.tripleseat.source import Reach, TripleseatSource
 
 Transports = Mapping[str, AsyncBaseTransport]
 MakeSource = Callable[[model.Pipeline], Source]
@@ -266,6 +258,10 @@ class _Builder:
     # --- vendors ---
 
     async def _tripleseat(self, name: str, account: TripleseatAccount) -> MakeSource:
+        from calrelay.vendors.tripleseat.auth import OAuthApp, TripleseatAuth  # noqa: PLC0415 - heavy: a source nobody uses is not loaded
+        from calrelay.vendors.tripleseat.client import TripleseatClient  # noqa: PLC0415
+        from calrelay.vendors.tripleseat.source import Reach, TripleseatSource  # noqa: PLC0415
+
         client_id, client_secret = self._config.resolve(account.client_id), self._secret(account.client_secret)
         app = OAuthApp.of(account, client_id=client_id, client_secret=client_secret)
         auth = TripleseatAuth(account=name, app=app, store=self._state.tokens, now=self._clock)
@@ -289,6 +285,12 @@ class _Builder:
         return source
 
     async def _timetap(self, name: str, account: TimeTapAccount) -> MakeSource:
+        from calrelay.vendors.timetap.auth import TimeTapAuth  # noqa: PLC0415 - as above
+        from calrelay.vendors.timetap.client import TimeTapClient  # noqa: PLC0415
+        from calrelay.vendors.timetap.messages import TimeTapMessenger  # noqa: PLC0415
+        from calrelay.vendors.timetap.messages_client import TimeTapMessagesClient  # noqa: PLC0415
+        from calrelay.vendors.timetap.source import TimeTapSource  # noqa: PLC0415
+
         auth = TimeTapAuth(
             account=name,
             api_key=self._config.resolve(account.api_key),

@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import Final, NewType, cast
 
 import pytz
-from dateutil import parser as lenient
 from tzlocal.windows_tz import win_tz
 
 from calrelay.errors import MappingError
@@ -292,6 +291,8 @@ def _read_strictly(text: str, formats: tuple[str, ...]) -> datetime | None:
 
 def _read_leniently(text: str) -> datetime:
     """Ask dateutil, against two different defaults: what differs was not in the text but guessed."""
+    from dateutil import parser as lenient  # noqa: PLC0415 - heavy, and only for dates that no known format fits
+
     if len(text) > _LONGEST_DATE or _MISLEADING.search(text) or not _FOUR_DIGIT_YEAR.search(text):
         raise _unreadable(text, "cannot be read without guessing")
     zones: list[tzinfo | None] = []

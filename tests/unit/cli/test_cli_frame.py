@@ -20,6 +20,26 @@ from calrelay.errors import Busy, ConfigError, ExitCode, StateError, VendorUnava
 from tests.unit.cli.schemas import assert_fits
 
 HEAVY = ("sqlmodel", "sqlalchemy", "httpx", "rich", "alembic", "apscheduler", "jinja2", "starlette", "uvicorn", "structlog")
+TWO_VENDORS = """
+[state]
+url = "sqlite:///calrelay.db"
+
+[accounts.venue]
+vendor = "tripleseat"
+client_id = "relay"
+client_secret = "made-up"
+
+[accounts.reminders]
+vendor = "apptoto"
+username = "ops@example.com"
+api_key = "made-up"
+
+[[pipelines]]
+name = "venue"
+source = "venue"
+target = "reminders"
+calendar_id = 1000030001
+"""
 COMMANDS_PAGE = Path(__file__).parents[3] / "docs" / "commands.md"
 
 
@@ -50,6 +70,27 @@ def test_status_loads_neither_vendors_nor_templates_nor_logs_that_nothing_is_wri
     assert not {"httpx", "alembic", "apscheduler", "jinja2", "structlog", "starlette", "uvicorn"} & set(
         heavy_after("--config", str(config), "status", "--json")
     )
+
+
+def test_a_relay_of_two_vendors_loads_nothing_of_the_third_nor_what_reads_odd_dates(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(TWO_VENDORS)
+    config.chmod(0o600)
+    code = f"""
+import asyncio, sys
+from pathlib import Path
+from calrelay.assembly import assemble
+from calrelay.cli import passes
+from calrelay.cli.session import Session
+async def assembled():
+    async with assemble(Session(config_file=Path({str(config)!r})).load(), command="sync") as relay:
+        return list(relay.pipelines)
+print(asyncio.run(assembled()), *sorted(name for name in sys.modules if name.startswith(("calrelay.vendors.", "dateutil."))))
+"""
+    said = in_a_fresh_interpreter(code).stdout
+    assert said.startswith("['venue'] ")
+    assert {name for name in said.split() if "timetap" in name} == {"calrelay.vendors.timetap", "calrelay.vendors.timetap.settings"}
+    assert "dateutil" not in said
 
 
 @pytest.mark.parametrize("name", [row.name for row in app.rows()])
