@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from calrelay.domain.event import Event, Lifecycle
 from calrelay.domain.people import Role
+from calrelay.domain.readings import DISAGREEMENT
 from calrelay.errors import MappingError
 from calrelay.simulators.timetap.rows import ANA as ANA_LOPEZ
 from calrelay.simulators.timetap.rows import ClientPair, a_client, a_location, a_reason, a_staff, an_appointment_row
@@ -17,7 +18,7 @@ from calrelay.simulators.timetap.shapes import dress
 from calrelay.vendors.timetap.context import Context
 from calrelay.vendors.timetap.mapping import NO_CLIENT, STATUSES, lacks_zone, to_canonical
 from calrelay.vendors.timetap.settings import STATUSES as CONFIGURED_STATUSES
-from calrelay.vendors.timetap.times import DISAGREEMENT, start_day, zone_of
+from calrelay.vendors.timetap.times import start_day, zone_of
 from calrelay.vendors.timetap.wire import AppointmentRow
 
 NEW_YORK, LONDON = "America/New_York", "Europe/London"

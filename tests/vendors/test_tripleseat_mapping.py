@@ -7,13 +7,13 @@ import pytest
 
 from calrelay.domain.event import Event, Lifecycle
 from calrelay.domain.people import Role
+from calrelay.domain.readings import DISAGREEMENT
 from calrelay.errors import MappingError
 from calrelay.simulators.tripleseat.places import HARBOUR_HOUSE
 from calrelay.simulators.tripleseat.rows import Row, an_event_row
 from calrelay.simulators.tripleseat.variants import Variant, vary
 from calrelay.vendors.tripleseat.context import Context
 from calrelay.vendors.tripleseat.mapping import to_canonical
-from calrelay.vendors.tripleseat.times import DISAGREEMENT
 from calrelay.vendors.tripleseat.wire import EventPage, EventRow, OneEvent, Sites, id_of
 
 
