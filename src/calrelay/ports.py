@@ -5,16 +5,18 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Itera
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from calrelay.domain.entry import Entry
 from calrelay.domain.event import Event, Row, SourceId, Unmappable
 from calrelay.domain.guard import HoldKind
 from calrelay.domain.link import CalendarId, ExternalId, Field, Link, State, TargetId
-from calrelay.domain.messages import Invitation, Rules
-from calrelay.domain.switches import Occurrence, Switch, SwitchKind
 from calrelay.domain.window import Span
 from calrelay.errors import VendorError
+
+if TYPE_CHECKING:  # of sources that message people by themselves: loaded by whoever has one
+    from calrelay.domain.messages import Invitation, Rules
+    from calrelay.domain.switches import Occurrence, Switch, SwitchKind
 
 # --- what a source says ---
 
@@ -106,7 +108,7 @@ class Invitations:
     """What was read of invitations that concern events: those of these campaigns, whole. Nothing is said of other campaigns."""
 
     campaigns: frozenset[str]
-    found: tuple[Invitation, ...]
+    found: "tuple[Invitation, ...]"
 
 
 class Messenger(Protocol):
@@ -115,22 +117,22 @@ class Messenger(Protocol):
     account: str
     vendor: str
 
-    async def rules(self) -> Rules:
+    async def rules(self) -> "Rules":
         """Return everything that is set up to message people, built-in reminders excepted, which come with each event."""
 
     async def invitations(self) -> Invitations:
         """Return how far invitations came that concern events; a bounded number of requests, whatever the number of events."""
 
-    async def occurrences(self, source_id: SourceId) -> Sequence[Occurrence]:
+    async def occurrences(self, source_id: SourceId) -> "Sequence[Occurrence]":
         """Return what went off for one event and what is scheduled to, in one request."""
 
-    async def switch(self, kind: SwitchKind, identity: str) -> Switch:
+    async def switch(self, kind: "SwitchKind", identity: str) -> "Switch":
         """Return something that sends messages, as it is now. Raises NotFound where there is none, or it is off already."""
 
-    async def silence(self, switch: Switch) -> str:
+    async def silence(self, switch: "Switch") -> str:
         """Switch something off, read it back, and say how it took. Idempotent. Raises RequestRejected when it does not take."""
 
-    async def restore(self, switch: Switch) -> str:
+    async def restore(self, switch: "Switch") -> str:
         """Switch something on again as it was, read it back, and say how it took. Idempotent. Raises as `silence` does."""
 
 
@@ -315,6 +317,9 @@ class Hold:
     def zone(self) -> str | None:
         """The zone of its earliest event, where it is known."""
         return next((item.zone for item in self.items if item.start == self.earliest), None)
+
+
+LOAD: Final = "backfill"  # the command of a pass that is a chunk of a load
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from calrelay.domain.event import SourceId
-from calrelay.domain.extras import Extra
+from calrelay.domain.event import Extra, SourceId
 from calrelay.domain.guard import HoldKind
 from calrelay.domain.link import Field
 from calrelay.domain.messages import InvitationStatus

@@ -3,9 +3,11 @@
 from datetime import timedelta
 
 from calrelay.domain.link import MessageMode
+from calrelay.domain.messages import mailing_triggers
 from calrelay.domain.reminders import Channel, Guest, OwnMessages, Recipient, Reminder
 from calrelay.engine.order import Order, Reach
-from calrelay.engine.overlap import mailing_triggers, remembered_overlap, survey_overlap
+from calrelay.engine.overlap import survey_overlap
+from calrelay.engine.overlapping import remembered_overlap
 from calrelay.engine.sync import run_pass
 from tests.fakes.memory_messenger import MemoryMessenger, a_trigger, some_rules
 from tests.fakes.memory_source import NOW, an_event

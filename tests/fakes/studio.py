@@ -3,8 +3,7 @@
 import dataclasses
 from datetime import timedelta
 
-from calrelay.domain.event import Event, SourceId
-from calrelay.domain.extras import Extra
+from calrelay.domain.event import Event, Extra, SourceId
 from calrelay.domain.link import CalendarId
 from calrelay.domain.messages import Invitation, InvitationStatus
 from calrelay.domain.policy import Policy, Route

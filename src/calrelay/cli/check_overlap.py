@@ -11,7 +11,8 @@ from calrelay.config import model
 from calrelay.config.load import Config
 from calrelay.domain.link import MessageMode
 from calrelay.domain.window import Span
-from calrelay.engine.overlap import Overlapping, survey_overlap
+from calrelay.engine.overlap import survey_overlap
+from calrelay.engine.overlapping import Overlapping
 from calrelay.engine.pipeline import Pipeline
 from calrelay.errors import CalrelayError
 from calrelay.state.database import Access

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from calrelay.engine.overlap import Overlapping
+from calrelay.engine.overlapping import Overlapping
 from calrelay.errors import CalrelayError, ExitCode
 from calrelay.ports import Fact
 from calrelay.service.loaded import DaemonView

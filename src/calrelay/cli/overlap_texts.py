@@ -1,7 +1,7 @@
 """How `check`, `plan` and `status` warn of guests whom the source messages, too. Numbers only, and the command that tells more."""
 
 from calrelay.domain.words import counted
-from calrelay.engine.overlap import Overlapping
+from calrelay.engine.overlapping import Overlapping
 
 
 def overlap_words(found: Overlapping, pipeline: str, *, when: str = "") -> tuple[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from calrelay.config.model import Pipeline, RouteSection, WithoutContact
 from calrelay.config.sections import GuardLimit, GuardsSection, ShiftLimit, WindowSection
 from calrelay.config.vendor import AccountModel, FilterModel, MatchModel
-from calrelay.domain.extras import Extra
+from calrelay.domain.event import Extra
 from calrelay.domain.guard import Limit, Limits
 from calrelay.domain.link import CalendarId
 from calrelay.domain.people import Role

@@ -22,6 +22,13 @@ class Lifecycle(StrEnum):
     UNKNOWN = "unknown"  # a word this release does not know
 
 
+class Extra(StrEnum):
+    """A field of `custom` that is there where a pipeline asks for it; the values are its name in the config too. See `extras`."""
+
+    INVITATION_STATUS = "invitation_status"
+    NEXT_MESSAGE = "next_message"
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One booking as its source holds it now.

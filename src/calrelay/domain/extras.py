@@ -3,18 +3,10 @@
 import dataclasses
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from enum import StrEnum
 
-from calrelay.domain.event import Event
+from calrelay.domain.event import Event, Extra
 from calrelay.domain.messages import Invitation, InvitationStatus, Rules, messages_of
 from calrelay.domain.zones import resolve_zone, with_offset
-
-
-class Extra(StrEnum):
-    """An extra field; the values are its name in the config and in custom data."""
-
-    INVITATION_STATUS = "invitation_status"
-    NEXT_MESSAGE = "next_message"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

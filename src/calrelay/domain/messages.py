@@ -300,3 +300,15 @@ def _is_young(own: OwnMessages, at: datetime) -> bool:
 
 def _is_reachable(recipient: Recipient, channel: Channel, own: OwnMessages | None) -> bool:
     return recipient is Recipient.STAFF or (own is not None and own.guest.has(channel))
+
+
+def mailing_triggers(rules: Rules) -> int:
+    """Count the triggers that mail guests at a time before or after an event."""
+    return sum(
+        trigger.moment is Moment.TIME and any(_mails_guests(action, rules) for action in trigger.actions) for trigger in rules.triggers
+    )
+
+
+def _mails_guests(action: Action, rules: Rules) -> bool:
+    template = rules.template_of(action, None)
+    return template is not None and template.recipient is Recipient.GUEST

@@ -14,9 +14,9 @@ from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import Outcome, PassReport
 from calrelay.engine.sync import Progress, run_pass
 from calrelay.errors import ExitCode
+from calrelay.ports import LOAD
 
 CHUNK = timedelta(days=7)
-COMMAND = "backfill"
 MEMO_DONE = "backfill:{pipeline}:{begin}:{end}"
 
 
@@ -52,7 +52,7 @@ async def backfill(
     earlier = Earlier()
     for number, chunk in todo:
         with lock():
-            order = Order(command=COMMAND, span=chunk, is_load=True, mode=mode, earlier=earlier)
+            order = Order(command=LOAD, span=chunk, is_load=True, mode=mode, earlier=earlier)
             report = await run_pass(pipeline, order, progress=progress, holdings=holdings)
             if is_sound(report):
                 pipeline.ledger.save_memo(key, chunk.end.isoformat(), pipeline.clock())
@@ -80,7 +80,7 @@ def _end_first_load(pipeline: Pipeline, span: Span) -> None:
 
 def merge_steps(pipeline: str, started_at: datetime, steps: Sequence[Step]) -> PassReport:
     """Return one report over all chunks, in the form of the JSON contract."""
-    total = PassReport(pipeline=pipeline, command=COMMAND, started_at=started_at)
+    total = PassReport(pipeline=pipeline, command=LOAD, started_at=started_at)
     for report in (step.report for step in steps):
         total.read += report.read
         total.created += report.created

@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import aclosing
 
-from calrelay.domain.event import Event, Row, SourceId, Unmappable
-from calrelay.domain.extras import Extra, with_extras
+from calrelay.domain.event import Event, Extra, Row, SourceId, Unmappable
+from calrelay.domain.extras import with_extras
 from calrelay.engine.listening import Listener
 from calrelay.ports import Clock, Fact, Flaw, Page, Scope, Source
 

@@ -1,10 +1,13 @@
 """What becomes of a retired pipeline's events: they stay claimed, so that whoever relays them next takes them over."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 from calrelay.domain.link import Basis, Link, State
-from calrelay.engine.pipeline import Pipeline
 from calrelay.ports import Ledger
+
+if TYPE_CHECKING:  # `status` asks what is retired, and runs nothing
+    from calrelay.engine.pipeline import Pipeline
 
 MEMO_RETIRED = "retired:{pipeline}"
 RETIRED = "let go: its pipeline was retired"
@@ -51,7 +54,7 @@ def inherit(ledger: Ledger, owner: str, heir: Link) -> Legacy | None:
     return Legacy(given_up=given_up, taken=taken)
 
 
-def revive(pipeline: Pipeline) -> None:
+def revive(pipeline: "Pipeline") -> None:
     """Take up a retired pipeline's own events again, as they were; does nothing for any other pipeline."""
     if not is_retired(pipeline.ledger, pipeline.name):
         return

@@ -11,7 +11,8 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from calrelay.domain.extras import Extra, Known
+from calrelay.domain.event import Extra
+from calrelay.domain.extras import Known
 from calrelay.domain.messages import Invitation, Rules
 from calrelay.errors import VendorError, VendorUnavailable
 from calrelay.log import get_logger

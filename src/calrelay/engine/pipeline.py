@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from calrelay.domain.entry import Hasher
-from calrelay.domain.extras import Extra
+from calrelay.domain.event import Extra
 from calrelay.domain.guard import Limits
 from calrelay.domain.link import CalendarId
 from calrelay.domain.policy import CalendarRef, NamedRoute, Policy, Route

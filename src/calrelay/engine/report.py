@@ -9,7 +9,7 @@ from typing import Any
 
 from calrelay.domain.guard import Parked, people_of
 from calrelay.domain.plan import Action, Create, Delete, Update
-from calrelay.engine.overlap import Overlapping
+from calrelay.engine.overlapping import Overlapping
 from calrelay.engine.shelf import Shelf
 from calrelay.errors import CalrelayError, ExitCode, ResponseInvalid
 from calrelay.ports import Flaw, PassRecord

@@ -20,7 +20,7 @@ from calrelay.engine.latecomers import look_for_latecomers
 from calrelay.engine.newcomers import Arrivals, Intake, leave_queued
 from calrelay.engine.order import Order, Reach
 from calrelay.engine.orphans import adopt_orphans, adopt_unlisted, forget_lost
-from calrelay.engine.overlap import remember_overlap
+from calrelay.engine.overlapping import remember_overlap
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.record import close_done, count_dry_run, record_plan, remember_pipeline
 from calrelay.engine.report import Outcome, PassReport, problems_of_flaws, requests_since

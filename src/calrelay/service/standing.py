@@ -8,10 +8,9 @@ from datetime import datetime, timedelta
 from calrelay.config.load import Config
 from calrelay.config.model import Pipeline
 from calrelay.domain.link import State
-from calrelay.engine.backfill import COMMAND as LOAD
 from calrelay.engine.heirs import is_retired
-from calrelay.engine.overlap import Overlapping, remembered_overlap
-from calrelay.ports import Hold, Ledger, PassRecord, PipelineRecord
+from calrelay.engine.overlapping import Overlapping, remembered_overlap
+from calrelay.ports import LOAD, Hold, Ledger, PassRecord, PipelineRecord
 from calrelay.service.freshness import INTERVALS
 
 HOUR = timedelta(hours=1)

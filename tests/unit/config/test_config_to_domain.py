@@ -17,8 +17,7 @@ from calrelay.config.to_domain import (
     to_routes,
     to_texts,
 )
-from calrelay.domain.event import Event, Lifecycle, SourceId
-from calrelay.domain.extras import Extra
+from calrelay.domain.event import Event, Extra, Lifecycle, SourceId
 from calrelay.domain.guard import Limit, Limits
 from calrelay.domain.link import CalendarId
 from calrelay.domain.people import Role

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from calrelay.domain.event import Event, Lifecycle, SourceId
-from calrelay.domain.extras import Extra, Known, invitation_status, next_message, with_extras
+from calrelay.domain.event import Event, Extra, Lifecycle, SourceId
+from calrelay.domain.extras import Known, invitation_status, next_message, with_extras
 from calrelay.domain.messages import Action, Invitation, InvitationStatus, Moment, Rules, Template, Trigger
 from calrelay.domain.reminders import Channel, Guest, OwnMessages, Recipient, Reminder
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from calrelay.config.secrets import Identifier, Secret
 from calrelay.config.section import Count, Rate, Url
 from calrelay.config.vendor import ADVANCED, AccountModel, Facet, FilterModel, MatchModel, Role, VendorConfig, zone_keys
-from calrelay.domain.extras import Extra
+from calrelay.domain.event import Extra
 from calrelay.domain.people import Role as PersonRole
 
 BASE_URL: Final = "https://api.timetap.com/live"
