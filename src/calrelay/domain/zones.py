@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Final, NewType, cast
 
 import pytz
+from pytz.tzfile import build_tzinfo
 from tzlocal.windows_tz import win_tz
 
 from calrelay.errors import MappingError
@@ -210,7 +211,9 @@ def hhmm(value: int) -> time:
 
 @lru_cache(maxsize=1024)
 def _rules(zone: Zone) -> tzinfo:
-    return pytz.timezone(zone)
+    """Read the zone's own file; `pytz.timezone` would first open those of all zones, to see that they are there."""
+    with pytz.open_resource(zone) as stream:  # type: ignore[attr-defined] # its stubs forget it
+        return build_tzinfo(zone, stream)
 
 
 def _on_clock(instant: datetime, zone: Zone) -> datetime:
