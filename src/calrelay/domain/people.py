@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NewType
 
-import phonenumbers
-
 from calrelay.domain.text import safe_line
 
 Phone = NewType("Phone", str)
@@ -96,15 +94,14 @@ def normalise_phone(raw: str | None, region: str) -> Phone | None:
     Words around one number are forgiven; letters are never dialled ("212-555-HOME" would be a stranger), and of two numbers none is
     chosen. An extension has no place in E.164 and is left out.
     """
+    from calrelay.domain.phones import e164_of, e164_within  # noqa: PLC0415 - heavy, see there
+
     text = _EXTENSION.sub("", (raw or "").strip())
     if not text or len(text) > _LONGEST_PHONE_FIELD:
         return None
-    read = _parse_number if _NUMBER_ALONE.fullmatch(text) else _find_number
-    number = read(text, region.upper())
-    if number is None or not phonenumbers.is_valid_number(number):
-        return None
-    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    return Phone(e164) if len(e164) <= _LONGEST_E164 else None
+    read = e164_of if _NUMBER_ALONE.fullmatch(text) else e164_within
+    e164 = read(text, region.upper())
+    return Phone(e164) if e164 is not None and len(e164) <= _LONGEST_E164 else None
 
 
 def normalise_email(raw: str | None) -> str | None:
@@ -152,15 +149,3 @@ def _first_phone(phones: Iterable[PhoneField], role: Role, region: str) -> tuple
 
 def _in_words(role: Role) -> str:
     return role.name.lower().replace("_", " ")
-
-
-def _parse_number(text: str, region: str) -> phonenumbers.PhoneNumber | None:
-    try:
-        return phonenumbers.parse(text, region)
-    except phonenumbers.NumberParseException:
-        return None
-
-
-def _find_number(text: str, region: str) -> phonenumbers.PhoneNumber | None:
-    found = {match.number.national_number: match.number for match in phonenumbers.PhoneNumberMatcher(text, region)}
-    return next(iter(found.values())) if len(found) == 1 else None

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from typing import Final
 
-import phonenumbers
-
 TITLE_LIMIT: Final = 255  # the target keeps titles shorter than this (Apptoto: section 3.2)
 CONTENT_LIMIT: Final = 20_000  # more than any note worth reading
 _LONGEST_INPUT: Final = 80_000  # the same before tags are stripped; bounds what the parsers may cost
@@ -190,8 +188,10 @@ def _redact_email(found: re.Match[str]) -> str:
 def _without_phones(text: str, region: str) -> str:
     text = _DIGITS.sub(_redact_digits, text)
     if _SUSPECT.search(_DATED.sub("", text)):
-        for found in reversed(list(phonenumbers.PhoneNumberMatcher(text, region))):
-            text = text[: found.start] + _ELLIPSIS + text[found.end :]
+        from calrelay.domain.phones import places_of_numbers  # noqa: PLC0415 - heavy, see there
+
+        for begin, end in reversed(list(places_of_numbers(text, region))):
+            text = text[:begin] + _ELLIPSIS + text[end:]
     return text
 
 

@@ -56,6 +56,7 @@ NOT_FOR_STATUS = (
     "calrelay.vendors.timetap.source",
     "calrelay.vendors.tripleseat.source",
     "dateutil",
+    "phonenumbers",
 )
 COMMANDS_PAGE = Path(__file__).parents[3] / "docs" / "commands.md"
 
