@@ -24,6 +24,7 @@ class Table(SQLModel):
     """The base of all tables: our own metadata, with our names for constraints. Plain `datetime` fields store UTC."""
 
     metadata: ClassVar[MetaData] = MetaData(naming_convention=_NAMES)
+    model_config = {"defer_build": True}  # no row is ever validated, so that what would validate it need not be built
 
 
 class LinkRow(Table, table=True):
