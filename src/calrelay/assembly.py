@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from calrelay.config import model, to_domain
 from calrelay.config.load import Config
@@ -14,8 +15,6 @@ from calrelay.domain.entry import Hasher
 from calrelay.domain.link import Basis, CalendarId
 from calrelay.domain.policy import Policy, Route
 from calrelay.domain.zones import ZONE_DATA_VERSION
-from calrelay.engine.enriched import EnrichedSource
-from calrelay.engine.listening import Listener
 from calrelay.engine.pipeline import Pipeline
 from calrelay.errors import ConfigError
 from calrelay.http.client import AsyncBaseTransport, Auth, Observer, VendorClient
@@ -33,6 +32,9 @@ from calrelay.vendors.apptoto.settings import ApptotoAccount
 from calrelay.vendors.apptoto.target import ApptotoTarget
 from calrelay.vendors.timetap.settings import TimeTapAccount
 from calrelay.vendors.tripleseat.settings import TripleseatAccount
+
+if TYPE_CHECKING:  # see `_listen_to`
+    from calrelay.engine.listening import Listener
 
 Transports = Mapping[str, AsyncBaseTransport]
 MakeSource = Callable[[model.Pipeline], Source]
@@ -64,7 +66,7 @@ class Relay:
     ends: Mapping[str, Source | Target]  # by account, for `check`
     keep_alive: Sequence[KeepAlive]  # to be called about daily: consents that would lapse, and what sources send by themselves
     messengers: Mapping[str, Messenger] = dataclasses.field(default_factory=dict)  # by account: sources that message people by themselves
-    listeners: Mapping[str, Listener] = dataclasses.field(default_factory=dict)  # the same accounts: what is known of it
+    listeners: "Mapping[str, Listener]" = dataclasses.field(default_factory=dict)  # the same accounts: what is known of it
     unready: Mapping[str, ConfigError] = dataclasses.field(default_factory=dict)
 
     @property
@@ -218,9 +220,13 @@ class _Builder:
             extras=to_domain.to_extras(table),
         )
 
-    def _enriched(self, source: Source, table: model.Pipeline, listener: Listener | None) -> Source:
+    def _enriched(self, source: Source, table: model.Pipeline, listener: "Listener | None") -> Source:
         extras = to_domain.to_extras(table)
-        return EnrichedSource(source, listener=listener, extras=extras, now=self._clock) if listener and extras else source
+        if listener is None or not extras:
+            return source
+        from calrelay.engine.enriched import EnrichedSource  # noqa: PLC0415 - as heavy as what it listens to, see `_listen_to`
+
+        return EnrichedSource(source, listener=listener, extras=extras, now=self._clock)
 
     def _policy(self, table: model.Pipeline, source: Source, calendar: CalendarId, routes: tuple[Route, ...]) -> Policy:
         account = self._config.account(table.source)
@@ -318,6 +324,8 @@ class _Builder:
 
     def _listen_to(self, messenger: Messenger) -> None:
         """Remember what an account sends by itself; a daemon looks at it anew about daily, so that `status` can warn."""
+        from calrelay.engine.listening import Listener  # noqa: PLC0415 - heavy, and of no use to a source that is silent
+
         listener = Listener(messenger, self._state.ledger, clock=self._clock, is_kept=self._access is Access.WRITE)
         self.messengers[messenger.account] = messenger
         self.listeners[messenger.account] = listener

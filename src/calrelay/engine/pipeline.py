@@ -4,6 +4,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from calrelay.domain.entry import Hasher
 from calrelay.domain.event import Extra
@@ -12,9 +13,11 @@ from calrelay.domain.link import CalendarId
 from calrelay.domain.policy import CalendarRef, NamedRoute, Policy, Route
 from calrelay.domain.window import Window
 from calrelay.domain.words import counted
-from calrelay.engine.listening import Listener
 from calrelay.errors import ConfigError
 from calrelay.ports import Clock, Ledger, Source, Target
+
+if TYPE_CHECKING:  # loaded for a source that messages people by itself
+    from calrelay.engine.listening import Listener
 
 MEMO_CALENDAR = "calendar:{target}:{digest}"
 
@@ -44,7 +47,7 @@ class Pipeline:
     full_every: timedelta
     stopwatch: Callable[[], float] = time.monotonic
     owns_prefix: bool = True
-    listener: Listener | None = None
+    listener: "Listener | None" = None
     extras: frozenset[Extra] = frozenset()
 
     async def listen(self) -> None:

@@ -115,12 +115,15 @@ from calrelay.cli.session import Session
 async def assembled():
     async with assemble(Session(config_file=Path({str(config)!r})).load(), command="sync") as relay:
         return list(relay.pipelines)
-print(asyncio.run(assembled()), *sorted(name for name in sys.modules if name.startswith(("calrelay.vendors.", "dateutil."))))
+print(asyncio.run(assembled()), *sorted(sys.modules))
 """
     said = in_a_fresh_interpreter(code).stdout
     assert said.startswith("['venue'] ")
-    assert {name for name in said.split() if "timetap" in name} == {"calrelay.vendors.timetap", "calrelay.vendors.timetap.settings"}
-    assert "dateutil" not in said
+    assert {name for name in said.split() if name.startswith("calrelay.vendors.timetap")} == {
+        "calrelay.vendors.timetap",
+        "calrelay.vendors.timetap.settings",
+    }
+    assert not {"dateutil.parser", "calrelay.engine.listening", "calrelay.engine.enriched"} & set(said.split())
 
 
 @pytest.mark.parametrize("name", [row.name for row in app.rows()])
