@@ -45,11 +45,12 @@ class Applied(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failing:
-    """One failure to come, at the next call of this kind (None: of any kind)."""
+    """One failure to come, at the next call of this kind (None: of any kind) after so many that go well."""
 
     error: VendorError
     call: Call | None
     applied: Applied
+    after: int = 0
 
 
 class MemoryTarget:
@@ -94,9 +95,12 @@ class MemoryTarget:
 
     # --- knobs and views ---
 
-    def fail_next(self, error: VendorError, *, call: Call | None = None, times: int = 1, applied: Applied = Applied.NOTHING) -> None:
-        """Let the next call (or the next `times` calls) of this kind raise, before or after it took effect."""
-        self._failing += [Failing(error=error, call=call, applied=applied)] * times
+    def fail_next(
+        self, error: VendorError, *, call: Call | None = None, times: int = 1, applied: Applied = Applied.NOTHING, after: int = 0
+    ) -> None:
+        """Let the next call (or the next `times` calls) of this kind raise, before or after it took effect; first `after` go well."""
+        first = Failing(error=error, call=call, applied=applied, after=after)
+        self._failing += [first, *[replace(first, after=0)] * (times - 1)]
 
     @property
     def live(self) -> dict[ExternalId, Holding]:
@@ -203,7 +207,11 @@ class MemoryTarget:
         due = next((failing for failing in self._failing if failing.call in (None, call)), None)
         if due is None:
             return None
-        self._failing.remove(due)
+        at = self._failing.index(due)
+        if due.after:
+            self._failing[at] = replace(due, after=due.after - 1)
+            return None
+        del self._failing[at]
         if due.applied is Applied.NOTHING or call not in _WRITES:
             raise due.error
         return due.error

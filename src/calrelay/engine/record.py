@@ -6,7 +6,7 @@ from datetime import datetime
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import Parked, Verdict, count_by_kind, digest_of
-from calrelay.domain.link import Basis, Link, State, Wait
+from calrelay.domain.link import Basis, Link, Owed, State, Wait
 from calrelay.domain.plan import Action, Create, Delete
 from calrelay.domain.policy import Policy
 from calrelay.engine import holds as holding
@@ -51,12 +51,22 @@ def record_plan(
     return ready
 
 
-def close_done(pipeline: Pipeline, sent: Collection[SourceId]) -> None:
-    """Close what was approved and has been sent, once all of it has gone out."""
+def close_done(pipeline: Pipeline, sent: Collection[SourceId] = frozenset()) -> list[Hold]:
+    """Close what was approved and has been sent, now or by a pass that was cut short before it could close it; return what is open."""
     holds = pipeline.ledger.holds(pipeline.name)
-    left = [holding.without(hold, sent) for hold in holds]
+    done = {*sent, *_carried_out(pipeline, holds)}
+    left = [holding.without(hold, done) for hold in holds]
     if left != holds:
-        pipeline.ledger.save_holds(pipeline.name, [hold for hold in left if hold.items])
+        left = [hold for hold in left if hold.items]
+        pipeline.ledger.save_holds(pipeline.name, left)
+    return left
+
+
+def _carried_out(pipeline: Pipeline, holds: Sequence[Hold]) -> set[SourceId]:
+    """Return the approved events of which nothing is owed any more: no pass may ever see them again, as after a delete."""
+    approved = {item.source_id for hold in holds for item in hold.items if item.approved_at is not None}
+    links = pipeline.ledger.links(pipeline.name, approved) if approved else {}
+    return {source_id for source_id, link in links.items() if link.state is State.SETTLED and link.owed is Owed.NOTHING}
 
 
 def remember_pipeline(pipeline: Pipeline, order: Order, report: PassReport, *, now: datetime) -> None:

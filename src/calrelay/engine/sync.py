@@ -107,7 +107,7 @@ class _Pass:
             await look_for_latecomers(self._pipeline)
             await resolve_unanswered(self._pipeline)
         live = functools.cache(lambda: self._ledger.count_live(self._pipeline.name))  # nothing is written before the guards have asked
-        holds = self._ledger.holds(self._pipeline.name)
+        holds = self._ledger.holds(self._pipeline.name) if self._order.is_dry_run else close_done(self._pipeline)
         approval = approval_of(holds, self._now)
         shelf = self._report.shelf = Shelf() if self._is_plain_first_load(policy, holds) else None
         surveyor = Surveyor(self._pipeline, policy, self._order, self._report, shelf)
