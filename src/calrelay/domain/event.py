@@ -4,11 +4,13 @@ import dataclasses
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import NewType
+from typing import TYPE_CHECKING, NewType
 
 from calrelay.domain.people import Participant
-from calrelay.domain.reminders import OwnMessages
 from calrelay.errors import MappingError
+
+if TYPE_CHECKING:  # of sources that message people by themselves, see `messages`
+    from calrelay.domain.reminders import OwnMessages
 
 SourceId = NewType("SourceId", str)
 
@@ -54,7 +56,7 @@ class Event:
     custom: Mapping[str, str] = dataclasses.field(default_factory=dict)
     group: str = ""
     exempt: str = ""
-    own: OwnMessages | None = None
+    own: "OwnMessages | None" = None
     notes: tuple[str, ...] = ()
     reasoning: tuple[str, ...] = dataclasses.field(default=(), compare=False)
     row_hash: str = dataclasses.field(default="", compare=False)

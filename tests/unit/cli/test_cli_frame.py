@@ -44,6 +44,7 @@ NOT_FOR_STATUS = (
     "calrelay.assembly",
     "calrelay.domain.extras",
     "calrelay.domain.messages",
+    "calrelay.domain.reminders",
     "calrelay.domain.rendering",
     "calrelay.domain.switches",
     "calrelay.engine.backfill",
