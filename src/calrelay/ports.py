@@ -429,6 +429,9 @@ class Ledger(Protocol):
     def passes(self, pipeline: str, limit: int = 20) -> list[PassRecord]:
         """Return the last passes, newest first."""
 
+    def asked_since(self, since: datetime) -> dict[str, int]:
+        """Return how many requests the passes of all pipelines made that ended after this instant, by account."""
+
     def holds(self, pipeline: str | None = None) -> list[Hold]:
         """Return the open holds with their items, oldest first."""
 

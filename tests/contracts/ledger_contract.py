@@ -333,6 +333,13 @@ class LedgerContract:
         ledger.record_pass(a_pass(pipeline="terrace"))
         assert ledger.passes("venue", limit=2) == [a_pass(counts={"created": 2}), a_pass(counts={"created": 1})]
 
+    def test_requests_are_summed_by_account_over_all_passes_that_ended_since(self, ledger: OperatorsLedger) -> None:
+        for minute in range(120):  # far more than `passes` returns
+            ledger.record_pass(a_pass(started_at=NOON + timedelta(minutes=minute), seconds=60, requests={"hall": 2, "reminders": 1}))
+        ledger.record_pass(a_pass(pipeline="terrace", started_at=NOON, seconds=7200, requests={"terrace": 40, "reminders": 5}))
+        assert ledger.asked_since(NOON + timedelta(minutes=10)) == {"hall": 2 * 111, "reminders": 111 + 5, "terrace": 40}
+        assert ledger.asked_since(NOON + 3 * HOUR) == {}
+
     # --- holds ---
 
     def test_holds_come_back_oldest_first_with_their_items_in_order(self, ledger: OperatorsLedger) -> None:

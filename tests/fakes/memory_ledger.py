@@ -3,7 +3,7 @@
 import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.link import ExternalId, Link, State, TargetId, external_id_parts
@@ -171,6 +171,10 @@ class MemoryLedger:
 
     def passes(self, pipeline: str, limit: int = 20) -> list[PassRecord]:
         return [record for record in reversed(self._passes) if record.pipeline == pipeline][: min(limit, 500)]
+
+    def asked_since(self, since: datetime) -> dict[str, int]:
+        ended = [one.requests for one in self._passes if one.started_at + timedelta(seconds=one.seconds) >= since]
+        return dict(sum(map(Counter, ended), Counter[str]()))
 
     def holds(self, pipeline: str | None = None) -> list[Hold]:
         chosen = [hold for name, holds in self._holds.items() if pipeline in (None, name) for hold in holds]

@@ -30,7 +30,7 @@ def status(session: Session, output: Output, names: Sequence[str] = ()) -> int:
     with session.state(Access.READ) as (config, state):
         now, chosen = session.now(), tenants.choose(config, names)
         standings = standings_of(chosen.tables, state.ledger, now)
-        rates = requests_by_account(config, standings, now)
+        rates = requests_by_account(config, state.ledger, now)
         daemon = view_daemon(state, config)
         working = at_work(state.database, [table.name for table in chosen.tables])
     if not chosen.is_all:
@@ -157,7 +157,10 @@ def _overlap(standing: Standing) -> list[tuple[str, str]]:
 
 
 def _accounts(rates: Sequence[Budget]) -> list[Block]:
-    rows = [(one.account, f"{counted(one.used, 'request')} in the last hour, of {one.allowed:.0f} the rate allows") for one in rates]
+    rows = [
+        (one.account, f"{counted(one.used, 'request')} in the passes of the last hour, of {one.allowed:.0f} the rate allows")
+        for one in rates
+    ]
     return [Table(rows=rows), ""] if rows else []
 
 

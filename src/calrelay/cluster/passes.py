@@ -14,6 +14,7 @@ from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport
 from calrelay.engine.sync import run_pass
 from calrelay.errors import Busy, StateError
+from calrelay.http.tally import counting_its_own
 from calrelay.log import get_logger
 from calrelay.service.pass_log import PassLog
 from calrelay.service.rhythm import health_of
@@ -102,7 +103,8 @@ class Passes:
     async def _turn_after_pass(self, pipeline: Pipeline, turn: Turn, reach: Reach, *, began: datetime) -> Turn:
         try:
             with self._noted(pipeline) as running:
-                report = await run_pass(pipeline, Order(command=COMMAND, reach=reach), progress=running.get_on)
+                async with counting_its_own():  # other pipelines ask the same accounts meanwhile
+                    report = await run_pass(pipeline, Order(command=COMMAND, reach=reach), progress=running.get_on)
         except (StateError, Busy, Stopped):
             raise
         except Exception:  # noqa: BLE001 - an error of ours in one pipeline's pass is told, and keeps nobody else's from running

@@ -24,6 +24,7 @@ from calrelay.http.answer import Answer, parse_json
 from calrelay.http.failures import Failure, Where, failure_of_exception, failure_of_status, http_date, login_page
 from calrelay.http.pacing import Pace
 from calrelay.http.retry import Retry
+from calrelay.http.tally import Tally
 
 __all__ = [
     "IN_FLIGHT",
@@ -134,7 +135,7 @@ class VendorClient:
         self.account = account
         self.vendor = vendor
         self.base_url = base_url
-        self.requests = 0
+        self._tally = Tally()
         self.last_date_skew: timedelta | None = None
         self._pacer = pacer
         self._auth = auth
@@ -269,10 +270,15 @@ class VendorClient:
             event_hooks={"request": [self._before], "response": [self._after]},
         )
 
+    @property
+    def requests(self) -> int:
+        """How many there were; within `counting_its_own` those made in there."""
+        return self._tally.number
+
     async def _before(self, _: Request) -> None:
         """Let a request onto the wire; httpx calls this for those of the sign-in as well."""
         await self._pacer.acquire()
-        self.requests += 1
+        self._tally.add()
 
     async def _after(self, response: Response) -> None:
         """Read the answer to its end, and learn from it how fast we may be and how far apart the clocks are.

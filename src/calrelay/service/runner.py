@@ -13,6 +13,7 @@ from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import Outcome, PassReport
 from calrelay.engine.sync import run_pass
 from calrelay.errors import AuthFailed, Busy, RateLimited, VendorUnavailable
+from calrelay.http.tally import counting_its_own
 from calrelay.log import get_logger
 from calrelay.ports import PipelineRecord
 from calrelay.service.hints import AT_ONCE, FEW, Hints, Told, to_nobody
@@ -162,7 +163,8 @@ class Runner:
         try:
             with self._lock():
                 self._was_busy = False
-                report = await run_pass(self.pipeline, order, progress=self._get_on, arrivals=self)
+                async with counting_its_own():  # other pipelines ask the same accounts meanwhile
+                    report = await run_pass(self.pipeline, order, progress=self._get_on, arrivals=self)
         except Busy as busy:
             self._skip(order, busy)
         except Stopped:

@@ -155,16 +155,14 @@ def standings_of(tables: Iterable[Pipeline], ledger: Ledger, now: datetime) -> l
     return [standing_of(table, ledger, now) for table in tables]
 
 
-def requests_by_account(config: Config, standings: Sequence[Standing], now: datetime) -> list[Budget]:
-    """Return the budget of each account: the requests of the last hour's passes against the configured rate."""
-    used: Counter[str] = Counter()
-    for one in (one for standing in standings for one in standing.passes if now - one.started_at <= HOUR):
-        used.update(one.requests)
+def requests_by_account(config: Config, ledger: Ledger, now: datetime) -> list[Budget]:
+    """Return the budget of each account: the requests of the passes that ended in the last hour against the configured rate."""
+    used = ledger.asked_since(now - HOUR)
     return [
         Budget(
             account=name,
             vendor=account.vendor,
-            used=used[name],
+            used=used.get(name, 0),
             allowed=account.rate * HOUR.total_seconds(),
         )
         for name, account in config.accounts.items()

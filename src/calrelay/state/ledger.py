@@ -13,6 +13,7 @@ from calrelay.domain.event import SourceId
 from calrelay.domain.link import ExternalId, Link, State, TargetId, external_id_parts
 from calrelay.ports import NO_ROWS, Claim, Happening, Hold, PassRecord, PipelineRecord
 from calrelay.state import history, holds, pipelines, row_hashes
+from calrelay.state.asked import asked_since
 from calrelay.state.bulk import execute_many
 from calrelay.state.claims import claim_after
 from calrelay.state.database import Access, Database, Durability
@@ -262,6 +263,11 @@ class SqlLedger:
         query = select(_PASS).where(_PASS.c.pipeline == pipeline).order_by(_PASS.c.id.desc()).limit(limit)
         with self._database.reading() as connection:
             return [pass_of(row) for row in connection.execute(query)]
+
+    def asked_since(self, since: datetime) -> dict[str, int]:
+        """Return how many requests the passes of all pipelines made that ended after this instant, by account."""
+        with self._database.reading() as connection:
+            return asked_since(connection, since)
 
     # --- holds ---
 

@@ -12,6 +12,7 @@ from calrelay.errors import AuthFailed, NotFound, RateLimited, RequestRejected, 
 from calrelay.http.client import Auth, Finished, Request, Response, Timeouts, VendorClient, tls_context
 from calrelay.http.pacing import Pacer
 from calrelay.http.retry import Retry
+from calrelay.http.tally import counting_its_own
 
 Build = Callable[..., VendorClient]
 HTML = {"content-type": "text/html; charset=utf-8"}
@@ -285,6 +286,22 @@ def test_the_requests_of_the_sign_in_are_paced_and_counted_as_well(client_of: Bu
 
     assert in_no_time(ask_often()) == len(times) == 12
     assert all(sum(start <= other <= start + 1 for other in times) <= 3 for start in times)
+
+
+async def test_two_who_ask_one_account_at_the_same_time_each_count_their_own(client_of: Build) -> None:
+    both_ask = asyncio.Barrier(2)
+
+    async def asking(client: VendorClient, times: int) -> int:
+        async with counting_its_own():
+            before = client.requests
+            await both_ask.wait()
+            await asyncio.gather(*(client.request("GET", "/x", endpoint="x", idempotent=True) for _ in range(times)))
+            await both_ask.wait()
+            return client.requests - before
+
+    async with client_of(Vendor(httpx.Response(200, json={}))) as client:
+        assert list(await asyncio.gather(asking(client, 3), asking(client, 2))) == [3, 2]
+        assert client.requests == 5
 
 
 async def test_a_sign_in_that_fails_for_now_is_asked_again(client_of: Build) -> None:

@@ -214,7 +214,7 @@ def overview(daemon: Daemon) -> Overview:
         quarantine=[link for name in names for link in relay.ledger.links_in(name, {State.QUARANTINED})],
         refusals=list(daemon.refusals.values()),
         today=_today(daemon, names, now),
-        budgets=requests_by_account(relay.config, standings, now),
+        budgets=requests_by_account(relay.config, relay.ledger, now),
         zone_data=ZONE_DATA_VERSION,
         is_zone_data_old=zone_data_is_old(now.date()),
     )
