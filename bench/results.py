@@ -10,12 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from contenders_list import CALRELAY, Contender
-from frugal import STARTS, Frugal
+from frugal import PASSES, STARTS, WARM_UP, Frugal
+from limits import AT_THE_LIMIT, BOOKED_AFTER, EVERY, AtTheLimits
 from trials import Measured
 
 BATCH = 50
 IN_FLIGHT = 8
 SAME = 1.5  # times as long is still the same: what a disk and other processes do to a few milliseconds
+NEAR = 1.05  # times the least a load can take
+AHEAD = 2  # the batch that is put together next, or the one behind it where one is about to leave
 TOOLKITS = ("drt", "dlt", "singer-sdk", "airbyte-cdk")
 
 
@@ -35,6 +38,7 @@ class Results:
     many_first: Measured | None = None
     many_second: Measured | None = None
     frugal: Frugal | None = None
+    at_the_limits: AtTheLimits | None = None
     minutes: float = 0.0
 
     def rate(self, runs: dict[str, list[Measured]], name: str) -> float:
@@ -61,6 +65,7 @@ def _report(results: Results) -> Iterator[str]:
     yield from _costs(results)
     yield from _mishaps(results)
     yield from _frugality(results)
+    yield from _scales(results)
     yield from _aims(results)
 
 
@@ -135,18 +140,75 @@ def _mishaps(results: Results) -> Iterator[str]:
 
 
 def _frugality(results: Results) -> Iterator[str]:
+    if results.at_the_limits is None:
+        return
+    yield "## Frugality"
+    yield ""
+    yield "Engine, ledger and the vendors' clients against the simulators, in virtual time: waits are counted, processor is not."
+    yield ""
+    yield from _loads(results.at_the_limits)
+    yield from _newcomers(results.at_the_limits)
+    yield from _unchanged(results.at_the_limits)
+
+
+def _loads(measured: AtTheLimits) -> Iterator[str]:
+    speeds = AT_THE_LIMIT
+    yield (
+        f"A backfill of 56 days, a week at a time, at the vendors' limits: Tripleseat {speeds.source_per_second:.0f} requests a second, "
+        f"Apptoto {speeds.target_per_minute:.0f} a minute with {speeds.batch_size} events each, {speeds.max_in_flight} in flight. The "
+        "floor is the greater of what the rate allows and what the target takes for the events."
+    )
+    yield ""
+    yield "| events | starts | target's time per event | took | floor | ratio | PUTs | 429 |"
+    yield "|--:|---|--:|--:|--:|--:|--:|--:|"
+    for load in measured.loads:
+        yield (
+            f"| {load.events} | {load.starts} | {load.seconds_per_event:g} s | {load.took:.1f} s | {load.floor:.1f} s | {load.ratio:.3f} "
+            f"| {load.puts} | {load.refused} |"
+        )
+    yield ""
+
+
+def _newcomers(measured: AtTheLimits) -> Iterator[str]:
+    yield (
+        f"A booking for the next day, made {BOOKED_AFTER:.0f} s into a daemon's catch-up with events that start later, at 0.75 s per event "
+        f"in batches of ten. Without a webhook the quick pass that is due every {EVERY.total_seconds() / 60:.0f} minutes finds it."
+    )
+    yield ""
+    yield "| events behind | told by | told after | at the target after | place in the queue | of batches |"
+    yield "|--:|---|--:|--:|--:|--:|"
+    for one in measured.newcomers:
+        yield f"| {one.behind} | {one.told_by} | {one.told_after:.0f} s | {one.waited:.1f} s | {one.place} | {one.batches} |"
+    yield ""
+
+
+def _unchanged(measured: AtTheLimits) -> Iterator[str]:
+    yield "A pass without changes. The least a source allows is a page of 50 for every 50 events, and one page for a quick pass."
+    yield ""
+    yield "| tracked events | pass | requests to the source | least | to the target |"
+    yield "|--:|---|--:|--:|--:|"
+    for one in measured.unchanged:
+        yield f"| {one.tracked:,} | {one.reach} | {one.source} | {one.least} | {one.target} |"
+    yield ""
+
+
+def _scales(results: Results) -> Iterator[str]:
     if results.frugal is None:
         return
     yield "## Ten changes beside many links"
     yield ""
-    yield "Milliseconds for a pass of calrelay over 200 coming events, ten of them changed, beside the links of past events."
+    yield (
+        "Milliseconds for a pass of calrelay over 200 coming events, ten of them changed, beside the links of past events. Source and "
+        "target are in memory and answer at once: this is the engine with its ledger on a real database, without HTTP. "
+        f"Median of {PASSES}, after {WARM_UP} that are not counted."
+    )
     yield ""
     yield "| links | database | complete pass | quick pass | PUTs |"
     yield "|--:|---|--:|--:|--:|"
     for scale in results.frugal.scales:
         yield f"| {scale.links:,} | {scale.database} | {scale.complete * 1000:.0f} | {scale.quick * 1000:.0f} | {scale.puts} |"
     yield ""
-    told = ", ".join(f"`calrelay {name}` takes {seconds * 1000:.0f} ms" for name, seconds in results.frugal.commands.items())
+    told = ", ".join(f"{_command(name)} takes {seconds * 1000:.0f} ms" for name, seconds in results.frugal.commands.items())
     yield f"{told}; five pipelines, 10,000 links, median of {STARTS}."
     yield ""
 
@@ -162,6 +224,7 @@ class Aim:
     at_most: bool = False
     above: bool = False  # to be equal is not enough
     remark: str = ""
+    digits: int = 1  # behind the point of a small number
 
     @property
     def is_met(self) -> bool:
@@ -184,13 +247,13 @@ class Aim:
     def row(self) -> str:
         """Return its row of the table."""
         side = "at most" if self.at_most else "more than" if self.above else "at least"
-        needed = f"{side} {_number(self.needed)}{self.unit}{self.remark}"
+        needed = f"{side} {_number(self.needed, self.digits)}{self.unit}{self.remark}"
         met = "yes" if self.is_met else "**no**"
-        return f"| {self.words} | {_number(self.measured)}{self.unit} | {needed} | {met} | {self.margin} |"
+        return f"| {self.words} | {_number(self.measured, self.digits)}{self.unit} | {needed} | {met} | {self.margin} |"
 
 
-def _number(value: float) -> str:
-    return f"{value:.1f}" if value < 20 and value % 1 else f"{value:,.0f}"
+def _number(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if value < 20 and value % 1 else f"{value:,.0f}"
 
 
 def _aims(results: Results) -> Iterator[str]:
@@ -218,8 +281,10 @@ def _judged(results: Results) -> Iterator[Aim]:
     yield Aim(words="batches sent again after a kill", measured=again / BATCH, needed=IN_FLIGHT, at_most=True)
     lost = results.events - 1 - results.poisoned[CALRELAY].held
     yield Aim(words="good events lost to a refused one", measured=lost, needed=0, at_most=True)
+    if results.at_the_limits:
+        yield from _judged_frugality(results.at_the_limits)
     if results.frugal:
-        yield from _judged_frugality(results.frugal)
+        yield from _judged_scales(results.frugal)
 
 
 def _judged_rates(results: Results) -> Iterator[Aim]:
@@ -244,12 +309,31 @@ def _judged_memory(results: Results) -> Iterator[Aim]:
             yield Aim(words=f"memory at {results.many:,} events{which}", measured=peak, needed=150, unit=" MB", at_most=True)
 
 
-def _judged_frugality(frugal: Frugal) -> Iterator[Aim]:
+def _judged_frugality(measured: AtTheLimits) -> Iterator[Aim]:
+    for load in measured.loads:
+        words = f"backfill at the limits, {load.events} events, {load.starts}, {load.seconds_per_event:g} s each"
+        yield Aim(words=words, measured=load.ratio, needed=NEAR, unit=" times the floor", at_most=True, digits=3)
+    yield Aim(words="429 in these", measured=sum(load.refused for load in measured.loads), needed=0, at_most=True)
+    for one in measured.newcomers:
+        words = f"booking amid a catch-up with {one.behind}, told by {one.told_by}: place in the queue"
+        yield Aim(words=words, measured=one.place, needed=AHEAD, at_most=True, remark=f" of {one.batches} batches")
+    for passed in measured.unchanged:
+        words = f"{passed.reach} pass without changes on {passed.tracked:,} events: requests to the source"
+        yield Aim(words=words, measured=passed.source, needed=passed.least, at_most=True)
+    yield Aim(words="and to the target", measured=sum(passed.target for passed in measured.unchanged), needed=0, at_most=True)
+
+
+def _judged_scales(frugal: Frugal) -> Iterator[Aim]:
     for database in dict.fromkeys(scale.database for scale in frugal.scales):
         scales = sorted((scale for scale in frugal.scales if scale.database == database), key=lambda scale: scale.links)
         few, many = scales[0], scales[-1]
         words = f"ten changes beside {many.links:,} links, on {database}"
         times = f" times as beside {few.links:,}"
         yield Aim(words=words, measured=many.complete / few.complete, needed=SAME, unit=times, at_most=True)
-    for name, limit in (("--help", 200), ("status", 500)):
-        yield Aim(words=f"`calrelay {name}`", measured=frugal.commands[name] * 1000, needed=limit, unit=" ms", at_most=True)
+    for name, seconds in frugal.commands.items():
+        yield Aim(words=_command(name), measured=seconds * 1000, needed=200 if name == "--help" else 500, unit=" ms", at_most=True)
+
+
+def _command(name: str) -> str:
+    words, _, database = name.partition(" on ")
+    return f"`calrelay {words}`" + (f" on {database}" if database else "")

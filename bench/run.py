@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import frugal
+import limits
 from contenders_list import CALRELAY, CONTENDERS, Contender
 from data import write_rows
 from results import Results, write_results
@@ -32,6 +33,7 @@ def main() -> None:
     if any(contender.name == CALRELAY for contender in chosen):
         carry_many(results)
         results.frugal = frugal.measure(WORK, sizes=(1_000, 10_000) if args.quick else (10_000, 100_000, 1_000_000))
+        results.at_the_limits = limits.measure(tracked=500 if args.quick else 5_000)
     results.minutes = (time.monotonic() - began) / 60
     write_results(results, WORK / "RESULTS.md" if args.quick or args.only else HERE / "RESULTS.md")
 
