@@ -58,6 +58,8 @@ requirements: $(VENV)/.test ## resolve the pinned requirements anew; needs uv
 	  pyproject.toml requirements/build.in -o requirements/runtime.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  pyproject.toml requirements/build.in requirements/test.in -c requirements/runtime.txt -o requirements/test.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  pyproject.toml --extra cluster requirements/build.in -c requirements/test.txt -o requirements/cluster.txt
 	for one in $(BENCH_VENVS); do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate requirements/bench-$$one.in -o requirements/bench-$$one.txt; done
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -41,4 +41,7 @@ async def _serve(session: Session, config: "Config", at_once: int) -> None:
 def _not_installed(error: ModuleNotFoundError) -> Exception:
     from calrelay.errors import ConfigError  # noqa: PLC0415 - as heavy as what failed
 
-    return ConfigError(f"workers need a part that is not installed ({error.name})", remedy="pip install 'calrelay[cluster]'")
+    return ConfigError(
+        f"workers need a part that is not installed ({error.name})",
+        remedy="pip install --require-hashes --requirement requirements/cluster.txt",
+    )

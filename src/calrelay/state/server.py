@@ -62,7 +62,10 @@ def engine_for(url: URL, where: str, patience: timedelta, *, is_read_only: bool)
             pool_size=2,  # one for the work, one for the heartbeat
         )
     except ImportError:
-        raise StateError(f"the PostgreSQL driver for {where} is not installed", remedy="pip install 'calrelay[postgresql]'") from None
+        raise StateError(
+            f"the PostgreSQL driver for {where} is not installed",
+            remedy="pip install --require-hashes --requirement requirements/cluster.txt",
+        ) from None
 
 
 def _milliseconds(span: timedelta) -> int:

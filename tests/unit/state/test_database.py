@@ -253,10 +253,10 @@ def test_an_address_that_cannot_be_used_is_refused(tmp_path: Path, url: str, say
     assert says in refusal(url, tmp_path).message
 
 
-def test_a_missing_postgresql_driver_is_told_by_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_postgresql_driver_is_told_with_what_installs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     error = refusal("postgresql://calrelay:hunter2@db.example.com/calrelay", tmp_path)
-    assert "calrelay[postgresql]" in error.remedy
+    assert "requirements/cluster.txt" in error.remedy
     assert "hunter2" not in error.message
 
 
