@@ -198,7 +198,13 @@ COMMANDS: tuple[Row, ...] = (
     ),
     Row(DECIDE, "pause", "calrelay.cli.decide:pause", "Stop a pipeline until it is resumed.", ("calrelay pause venue",)),
     Row(DECIDE, "resume", "calrelay.cli.decide:resume", "Let a paused pipeline run again.", ("calrelay resume venue",)),
-    Row(DECIDE, "ignore", "calrelay.cli.decide:ignore", "Leave one event alone for good.", ("calrelay ignore ts-55120",)),
+    Row(
+        DECIDE,
+        "ignore",
+        "calrelay.cli.decide:ignore",
+        "Leave events alone for good, or look after them again.",
+        ("calrelay ignore ts-55120", "calrelay ignore ts-55120 ts-55121 --undo", "calrelay ignore --list"),
+    ),
     Row(
         DECIDE,
         "retag",

@@ -18,6 +18,7 @@ HoldOrPipeline = Annotated[
     str,
     typer.Argument(metavar="PIPELINE|HOLD", help="A hold's id, or a pipeline for all of its holds.", autocompletion=pipeline_names),
 ]
+EventIds = Annotated[list[str] | None, typer.Argument(metavar="EXTERNAL_ID", help="Ids of events, such as ts-55120.")]
 EventOrPipeline = Annotated[
     str, typer.Argument(metavar="PIPELINE|ID", help="An event's external id, or a pipeline.", autocompletion=pipeline_names)
 ]
@@ -104,17 +105,22 @@ def resume(ctx: typer.Context, pipeline: PipelineName, as_json: AsJson = False) 
 
 def ignore(
     ctx: typer.Context,
-    external_id: EventId,
-    undo: Annotated[bool, typer.Option("--undo", help="Look after the event again, as it is at its source now.")] = False,
+    external_ids: EventIds = None,
+    undo: Annotated[bool, typer.Option("--undo", help="Look after the events again, as they are at their source now.")] = False,
+    lists: Annotated[bool, typer.Option("--list", help="List the coming events that are left alone, and why; changes nothing.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Leave one event alone for good: whatever its source says, the target keeps what it has.
+    """Leave events alone for good: whatever their source says, the target keeps what it has.
 
-    --undo ends that. It also takes back `quarantine drop`, and a `reject` that left the event alone until its row changes.
+    --undo ends that. It also takes back `quarantine drop`, and a `reject` that left events alone until their rows change.
     """
     from calrelay.cli import decisions  # noqa: PLC0415 - heavy
 
-    return decisions.ignore(session_of(ctx), Output(as_json), external_id, takes_back=undo)
+    if lists == bool(external_ids) or (lists and undo):
+        raise typer.BadParameter("name events, or ask for the --list", param_hint="EXTERNAL_ID")
+    turn = decisions.look_after_again if undo else decisions.ignore
+    session, output = session_of(ctx), Output(as_json)
+    return turn(session, output, external_ids) if external_ids else decisions.list_left_alone(session, output)
 
 
 def retag(

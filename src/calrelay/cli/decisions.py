@@ -9,24 +9,28 @@ from calrelay.cli.holds import holds_document, no_hold
 from calrelay.cli.output import Block, Output, Table
 from calrelay.cli.session import Session
 from calrelay.config.load import Config
-from calrelay.domain.link import Link, MessageMode, State
+from calrelay.domain.guard import HoldKind
+from calrelay.domain.link import Link, MessageMode, State, external_id_parts
 from calrelay.domain.words import ago, counted, iso
 from calrelay.engine import decisions as engine
 from calrelay.engine.holds import is_approved
-from calrelay.ports import Hold, Ledger
+from calrelay.ports import Hold, HoldItem, Ledger
+from calrelay.service.left_alone import Cause, cause_of, left_alone, why
 from calrelay.state.database import Access
 from calrelay.state.locks import PipelineLock
 from calrelay.state.opening import State as OpenState
 
 ITEMS_SHOWN = 20
+ITEMS_NAMED = 50  # ids in a command that is to be copied
 PATIENCE = timedelta(seconds=15)  # how long a decision waits for a pass to end
 
 
 def approve(session: Session, output: Output, name: str) -> int:
     """Approve a hold, or all holds of a pipeline."""
+    at = session.now()
     with session.state(Access.WRITE) as (_, state):
-        approved = engine.approve(state.ledger, name, clock=session.now)
-    lines = [line for hold in approved for line in _approved(hold, session.now())]
+        approved = engine.approve(state.ledger, name, clock=lambda: at)
+    lines = [line for hold in approved for line in _approved(hold, at)]
     output.answer(holds_document(approved), [*lines, *_next_pass(sorted({hold.pipeline for hold in approved}))])
     return 0
 
@@ -40,7 +44,7 @@ def reject(session: Session, output: Output, hold_id: str) -> int:
         with at_rest(state, [hold.pipeline for hold in before], "reject"):
             rejected = engine.reject(state.ledger, hold_id, clock=session.now)
             left = [hold for hold in state.ledger.holds() if hold.id == hold_id]
-    lines: list[Block] = [f"rejected {hold.id}: the target keeps what it has of {counted(len(hold.items), 'event')}" for hold in rejected]
+    lines = [line for hold in rejected for line in _rejected(hold)]
     lines += [_came_since(hold, len(hold.items)) for hold in left]
     output.answer(holds_document(rejected), lines)
     return 0
@@ -83,16 +87,46 @@ def set_paused(session: Session, output: Output, name: str, *, is_paused: bool) 
     return 0
 
 
-def ignore(session: Session, output: Output, external_id: str, *, takes_back: bool) -> int:
-    """Leave an event alone for good, or look after it again."""
+def ignore(session: Session, output: Output, external_ids: Sequence[str]) -> int:
+    """Leave events alone for good."""
     with session.state(Access.WRITE) as (_, state):
-        pipelines = [link.pipeline for link in engine.find_links(state.ledger, external_id)]
+        bases = _bases(external_ids)
+        pipelines = [link.pipeline for base in bases for link in engine.find_links(state.ledger, base)]
         with at_rest(state, pipelines, "ignore"):
-            turn = engine.unignore if takes_back else engine.ignore
-            changed = turn(state.ledger, external_id, clock=session.now)
-    if takes_back:
-        return _answer(output, changed, "looked after again", is_due=True)
-    return _answer(output, changed, f"ignored from now on; the target keeps what it has (`calrelay ignore {external_id} --undo` ends it)")
+            changed = [link for base in bases for link in engine.ignore(state.ledger, base, clock=session.now)]
+    return _answer(output, changed, "ignored from now on; the target keeps what it has", after=[f"{_undo(changed)} ends it."])
+
+
+def look_after_again(session: Session, output: Output, external_ids: Sequence[str]) -> int:
+    """Look after ignored events again: all that are named, or none where one of them is not ignored."""
+    with session.state(Access.WRITE) as (_, state):
+        bases = _bases(external_ids)
+        pipelines = [link.pipeline for base in bases for link in engine.find_ignored(state.ledger, base)]
+        with at_rest(state, pipelines, "ignore"):
+            changed = [link for base in bases for link in engine.unignore(state.ledger, base, clock=session.now)]
+    return _answer(output, changed, "looked after again", is_due=True)
+
+
+def list_left_alone(session: Session, output: Output) -> int:
+    """List the coming events that are left alone by a decision of somebody."""
+    with session.state(Access.READ) as (config, state):
+        now = session.now()
+        found = [link for name in _names(config) for link in left_alone(state.ledger, name, now)]
+    rows = [(link.external_id, link.pipeline, why(cause_of(link))) for link in found]
+    ending = [f"{_undo([])} looks after them again."] if any(cause_of(link) is not Cause.LET_GO for link in found) else []
+    blocks: list[Block] = [Table(columns=("id", "pipeline", "why"), rows=rows), "", *ending]
+    output.answer(links_document(found), blocks if found else ["No event that is to come is left alone."])
+    return 0
+
+
+def _bases(external_ids: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(external_id_parts(external_id)[0] for external_id in external_ids))
+
+
+def _undo(links: Sequence[Link] | Sequence[HoldItem]) -> str:
+    """Return the command that takes events back; of many it leaves the ids to a list."""
+    named = " ".join(dict.fromkeys(one.external_id for one in links)) if 0 < len(links) <= ITEMS_NAMED else "ID…"
+    return f"`calrelay ignore {named} --undo`"
 
 
 def retag(session: Session, output: Output, name: str, mode: MessageMode) -> int:
@@ -141,26 +175,38 @@ def _why(link: Link, now: datetime) -> Iterator[tuple[str, str, str, str]]:
         yield "", "", "", f"→ {link.remedy}"
 
 
-def _approved(hold: Hold, now: datetime) -> Iterator[Block]:
-    """Say what was approved, and what was not because nobody was shown it."""
-    open_ones = [item for item in hold.items if not is_approved(item, now)]
+def _approved(hold: Hold, at: datetime) -> Iterator[Block]:
+    """Say what was approved at this instant, or before it, and what was not because nobody was shown it."""
+    word = "approved" if any(item.approved_at == at for item in hold.items) else "already approved"
+    open_ones = [item for item in hold.items if not is_approved(item, at)]
     if not open_ones:
-        yield f"approved {hold.id}: {hold.words}; {counted(hold.people, 'person', 'people')} touched"
+        yield f"{word} {hold.id}: {hold.words}; {counted(hold.people, 'person', 'people')} touched"
         return
-    yield f"approved {hold.id}: {len(hold.items) - len(open_ones)} of its {counted(len(hold.items), 'event')}, those that were listed"
+    yield f"{word} {hold.id}: {len(hold.items) - len(open_ones)} of its {counted(len(hold.items), 'event')}, those that were listed"
     yield _came_since(hold, len(open_ones))
+
+
+def _rejected(hold: Hold) -> Iterator[Block]:
+    """Say what was rejected, for how long, and how to take it back."""
+    yield f"rejected {hold.id}: the target keeps what it has of {counted(len(hold.items), 'event')}"
+    if hold.kind in (HoldKind.FILTER, HoldKind.ROUTE):
+        yield "  let go for good: calrelay does not touch them any more"
+        return
+    yield "  each is left alone until its row changes at the source"
+    ids = "" if len(hold.items) <= ITEMS_NAMED else "; `calrelay ignore --list` has the ids"
+    yield f"  to take it back: {_undo(hold.items)}{ids}"
 
 
 def _came_since(hold: Hold, number: int) -> str:
     return f"  {number} came, or changed, after it was listed, and {'waits' if number == 1 else 'wait'} for you: `calrelay holds {hold.id}`"
 
 
-def _answer(output: Output, links: Sequence[Link], done: str, *, is_due: bool = False) -> int:
+def _answer(output: Output, links: Sequence[Link], done: str, *, is_due: bool = False, after: Sequence[Block] = ()) -> int:
     lines: list[Block] = [f"{link.external_id} ({link.pipeline}): {done}" for link in links[:ITEMS_SHOWN]]
     if (more := len(links) - ITEMS_SHOWN) > 0:
         lines.append(f"and {more} more")
     due = _next_pass(sorted({link.pipeline for link in links})) if is_due else []
-    output.answer(links_document(links), [*lines, *due] if lines else ["Nothing to change."])
+    output.answer(links_document(links), [*lines, *after, *due] if lines else ["Nothing to change."])
     return 0
 
 

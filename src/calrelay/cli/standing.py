@@ -17,6 +17,7 @@ from calrelay.domain.words import ago, counted, iso
 from calrelay.domain.zones import ZONE_DATA_VERSION, zone_data_is_old
 from calrelay.engine.holds import how_to_decide, is_approved
 from calrelay.ports import Hold, PassRecord
+from calrelay.service.left_alone import Cause, why
 from calrelay.service.loaded import view_daemon
 from calrelay.service.standing import Budget, Standing, requests_by_account, standings_of
 from calrelay.state.database import Access
@@ -109,7 +110,7 @@ def _last_pass(standing: Standing) -> str:
 
 def _remarks(standing: Standing) -> list[Block]:
     """Say what needs somebody: problems of the last pass, holds, quarantine, a pause, a first load."""
-    remarks = [*_problems(standing), *_held(standing), *_counted(standing), *_overlap(standing)]
+    remarks = [*_problems(standing), *_held(standing), *_counted(standing), *_left_alone(standing), *_overlap(standing)]
     if standing.word == "retired":
         remedy = f"remove it from the config; calrelay adopt {standing.table.name} takes its events up again"
         remarks = [("retired: its events were let go, and no pass runs", remedy)]
@@ -151,6 +152,15 @@ def _counted(standing: Standing) -> list[tuple[str, str]]:
     ]
 
 
+def _left_alone(standing: Standing) -> list[tuple[str, str]]:
+    remedy = "calrelay ignore --list names them, calrelay ignore ID… --undo looks after them again"
+    return [
+        (f"{counted(number, 'coming event')} left alone: {why(cause)}", "" if cause is Cause.LET_GO else remedy)
+        for cause in Cause
+        if (number := standing.left_alone.get(cause, 0))
+    ]
+
+
 def _overlap(standing: Standing) -> list[tuple[str, str]]:
     found = standing.overlap
     return [overlap_words(found, standing.table.name, when=f"counted {ago(found.at, standing.now)}")] if found else []
@@ -179,6 +189,7 @@ def _standing_to_json(standing: Standing) -> dict[str, Any]:
         "freshness_seconds": round((standing.now - last).total_seconds()) if last else None,
         "live": standing.live,
         "states": {state.value: standing.counts.get(state, 0) for state in State},
+        "left_alone": {cause.value: standing.left_alone.get(cause, 0) for cause in Cause},
         "holds": [hold.id for hold in standing.holds],
         "overlap": standing.overlap.to_json() if standing.overlap is not None else None,
         "last_pass": _pass_to_json(standing.last) if standing.last else None,

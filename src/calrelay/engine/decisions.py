@@ -7,7 +7,7 @@ from datetime import datetime
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import HoldKind
 from calrelay.domain.link import ExternalId, Link, MessageMode, State, external_id_parts
-from calrelay.engine.holds import as_shown, without
+from calrelay.engine.holds import as_shown, is_approved, without
 from calrelay.errors import ConfigError, GuardRefused
 from calrelay.ports import Clock, Happening, Hold, Ledger
 
@@ -19,10 +19,17 @@ IGNORED_IN_FLIGHT = "ignored by the operator; what was being sent before may hav
 def approve(ledger: Ledger, name: str, *, clock: Clock) -> list[Hold]:
     """Approve a hold, or all holds of a pipeline, item by item as they were shown; return them as they are now.
 
-    What came, or changed, after a hold was listed stays undecided (rule 15). Raises ConfigError when there is no such hold, and
-    GuardRefused when nothing of it was shown as it is now.
+    What came, or changed, after a hold was listed stays undecided (rule 15), and what is approved already is not approved again. Raises
+    ConfigError when there is no such hold, and GuardRefused when nothing of it was shown as it is now.
     """
-    return ledger.approve(_as_shown(ledger, name), clock())
+    shown, now = _as_shown(ledger, name), clock()
+    ledger.approve([_undecided(hold, now) for hold in shown], now)
+    chosen = {hold.id for hold in shown}
+    return [hold for hold in ledger.holds() if hold.id in chosen]
+
+
+def _undecided(hold: Hold, now: datetime) -> Hold:
+    return dataclasses.replace(hold, items=tuple(item for item in hold.items if not is_approved(item, now)))
 
 
 def reject(ledger: Ledger, name: str, *, clock: Clock) -> list[Hold]:
@@ -119,9 +126,7 @@ def unignore(ledger: Ledger, external_id: str, *, clock: Clock) -> list[Link]:
     It also takes back `quarantine drop`, and a `reject` that left an event alone until its row changes. What was in flight when it was
     ignored is in flight again, so that the target is asked for it first.
     """
-    ignored = [link for link in find_links(ledger, external_id) if link.state is State.IGNORED]
-    if not ignored:
-        raise ConfigError(f"event {external_id} is not ignored", remedy=f"`calrelay show {external_id}` tells how it stands")
+    ignored = find_ignored(ledger, external_id)
     # No hash: whatever its row says now is compared with what the target holds.
     back = [
         dataclasses.replace(
@@ -136,6 +141,13 @@ def unignore(ledger: Ledger, external_id: str, *, clock: Clock) -> list[Link]:
     ]
     ledger.store(back, [_happening(link, "no longer ignored", "", clock()) for link in back])
     return back
+
+
+def find_ignored(ledger: Ledger, external_id: str) -> list[Link]:
+    """Return the ignored links of an event. Raises ConfigError when there is none."""
+    if ignored := [link for link in find_links(ledger, external_id) if link.state is State.IGNORED]:
+        return ignored
+    raise ConfigError(f"event {external_id} is not ignored", remedy=f"`calrelay show {external_id}` tells how it stands")
 
 
 def retag(ledger: Ledger, links: Iterable[Link], mode: MessageMode, *, clock: Clock) -> list[Link]:

@@ -12,6 +12,7 @@ from calrelay.engine.heirs import is_retired
 from calrelay.engine.overlapping import Overlapping, remembered_overlap
 from calrelay.ports import LOAD, Hold, Ledger, PassRecord, PipelineRecord
 from calrelay.service.freshness import INTERVALS
+from calrelay.service.left_alone import HANDS_OFF, Cause, counted_by_cause, left_alone
 
 HOUR = timedelta(hours=1)
 _LATE = 2  # complete reads missed before a pipeline is called late
@@ -33,6 +34,7 @@ class Standing:
     now: datetime
     overlap: Overlapping | None = None  # as the last complete pass counted it; None where the source messages nobody by itself
     is_retired: bool = False
+    left_alone: Mapping[Cause, int] = dataclasses.field(default_factory=dict)  # of those to come, by a decision of somebody
 
     @property
     def last(self) -> PassRecord | None:
@@ -137,16 +139,18 @@ def _joined(chunks: Sequence[PassRecord]) -> PassRecord:
 
 def standing_of(table: Pipeline, ledger: Ledger, now: datetime) -> Standing:
     """Gather what the ledger knows of a pipeline."""
+    counts, has_retired = ledger.count_states(table.name), is_retired(ledger, table.name)
     return Standing(
         table=table,
         record=ledger.pipeline(table.name),
         live=ledger.count_live(table.name),
-        counts=ledger.count_states(table.name),
+        counts=counts,
         holds=ledger.holds(table.name),
         passes=_passes(ledger, table.name),
         now=now,
         overlap=remembered_overlap(ledger, table.name, table.source),
-        is_retired=is_retired(ledger, table.name),
+        is_retired=has_retired,
+        left_alone={} if has_retired or not counts.keys() & HANDS_OFF else counted_by_cause(left_alone(ledger, table.name, now)),
     )
 
 

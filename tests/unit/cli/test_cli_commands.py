@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import re
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -363,6 +364,44 @@ def test_a_rejected_hold_is_gone_and_the_target_keeps_what_it_has(house: House) 
     assert house.ask("holds")["holds"] == []
     assert house.ask("sync", "venue")["passes"][0]["deleted"] == 0
     assert len(house.world.apptoto.events.live_events()) == there
+
+
+def test_what_is_rejected_is_told_by_status_and_taken_back_by_the_command_it_names(house: House) -> None:
+    hold_deletes(house)
+    hold = house.ask("holds")["holds"][0]
+    said = house.type("reject", hold["id"]).out
+    number = len(hold["items"])
+    status = house.ask("status")
+    assert_fits(status, "status")
+    assert status["pipelines"][0]["left_alone"] == {"rejected": number, "dropped": 0, "ignored": 0, "let_go": 0}
+    assert f"{number} coming events left alone: rejected" in house.type("status").out
+    listed = house.ask("ignore", "--list")
+    assert_fits(listed, "events")
+    assert {one["external_id"] for one in listed["events"]} == {item["external_id"] for item in hold["items"]}
+    (command,) = re.findall(r"`calrelay (ignore ts-.* --undo)`", said)
+    assert_fits(house.ask(*command.split()), "events")
+    assert sum(house.ask("status")["pipelines"][0]["left_alone"].values()) == 0
+    assert house.type("ignore", "--list").out == "No event that is to come is left alone.\n"
+
+
+def test_ignoring_takes_several_events_and_of_them_all_or_none(house: House) -> None:
+    house.load("venue")
+    first, second, third = settled(house)[:3]
+    assert len(house.ask("ignore", first, second)["events"]) == 2
+    assert house.type("ignore", second, third, "--undo").code == ExitCode.CONFIG
+    assert house.ask("status")["pipelines"][0]["left_alone"]["ignored"] == 2
+    assert "ignored" in house.type("ignore", "--list").out
+    for words in (("ignore",), ("ignore", first, "--list")):
+        assert house.type(*words).code == ExitCode.CONFIG
+
+
+def test_approving_twice_says_so_and_counts_once(house: House) -> None:
+    hold_deletes(house)
+    number = len(house.ask("holds")["holds"][0]["items"])
+    first, second = (house.type("approve", "venue").out for _ in range(2))
+    assert (first.partition(" venue-")[0], second.partition(" venue-")[0]) == ("approved", "already approved")
+    with state_of(house) as database:
+        assert SqlLedger(database).count_happened("venue", {"approved"}, datetime(2000, 1, 1, tzinfo=UTC)) == {"approved": number}
 
 
 def test_rejecting_takes_a_hold_and_no_pipeline(house: House) -> None:
