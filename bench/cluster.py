@@ -8,167 +8,137 @@ import argparse
 import asyncio
 import contextlib
 import dataclasses
-import math
-import os
 import statistics
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.crowd import Busiest, Terms, Vendors, a_minute, consent, serve_vendors, write_config
+from bench.lateness import Lateness, lateness
+from bench.usage import Usage, look
 from sqlalchemy import Engine, create_engine, text
 
-from calrelay.ports import TokenPair
-from calrelay.simulators.apptoto.simulator import ApptotoSimulator
-from calrelay.simulators.faults import Journal
-from calrelay.simulators.server import FREE_PORTS, SimulatorServer
-from calrelay.simulators.tripleseat.simulator import TripleseatSimulator
-from calrelay.simulators.worlds import populate_tripleseat
-from calrelay.state.database import open_database
-from calrelay.state.tokens import SqlTokenStore
 from tests.postgres.databases import own_server
-from tests.soaking.crew import URL, Member
+from tests.soaking.crew import Member
 
 LOAD_WITHIN = 600.0
-WARM_UP = 10.0
-EVENTS = 2  # at each account, so that a first load is one request to the target
-
-_HEAD = """\
-[state]
-url = {{ env = "{url}" }}
-
-[log]
-level = "warning"
-format = "json"
-"""
-_ACCOUNT = """
-[accounts.target{number}]
-vendor = "apptoto"
-username = "{username}"
-api_key = "{api_key}"
-base_url = "{target}/v1"
-requests_per_minute = {target_rate}
-
-[accounts.venue{number}]
-vendor = "tripleseat"
-client_id = "{client_id}"
-client_secret = "{client_secret}"
-base_url = "{base}/v1"
-requests_per_second = {rate}
-"""
-_PIPELINE = """
-[[pipelines]]
-name = "p{number}"
-source = "venue{account}"
-target = "target{account}"
-calendar = "Main Hall"
-id_prefix = "p{number}-"
-every = "{every}s"
-full_every = "1h"
-guards = {{ first_load = 1000 }}
-"""
+PERIODS = 3  # that a measurement lasts at least, and that a crew is given to come to its pace
+WARM_WITHIN = 75.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What is measured: so many pipelines, each due every so often, on so many pairs of accounts, each asked at this rate at most."""
+class Watched:
+    """A while of a crew at work."""
 
-    pipelines: int = 1000
-    accounts: int = 10
-    rate: float = 10.0
-    target_rate: float = 30.0
-    every: float = 15.0
-    seconds: float = 25.0
-
-    @property
-    def demand(self) -> float:
-        """Passes that fall due in a second."""
-        return self.pipelines / self.every
+    since: datetime
+    until: datetime
+    warm_up: float
+    usage: Usage
+    asked: int  # of the sources
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What came of it; lags in seconds. `busiest`: the most requests that an account saw in any second, as a share of its rate."""
+    """What came of it; lags in seconds."""
 
     terms: Terms
     workers: int
     loaded_in: float
-    runs: float
-    lag_median: float
-    lag_most: float  # of 95 in 100
-    busiest: float
-    refused: int
-    cpu: float  # seconds of the workers for each pass
+    watched: Watched
+    lateness: Lateness
+    journals: Busiest
+
+    @property
+    def runs(self) -> float:
+        """Passes a second."""
+        return self.lateness.passes / self.terms.seconds
+
+    @property
+    def busiest(self) -> float:
+        """The most that any account saw of what it allows, as a share."""
+        return max(self.journals.second, self.journals.minute)
+
+    @property
+    def refused(self) -> int:
+        """Requests that were answered with 429."""
+        return self.journals.refused
 
     def row(self) -> str:
         """Return a line of the table."""
-        terms = self.terms
+        terms, late, usage = self.terms, self.lateness, self.watched.usage
+        most = statistics.quantiles(late.lags, n=20)[-1] if len(late.lags) > 1 else late.lags[0]
+        allowed = terms.accounts * terms.rate * terms.seconds
         return (
-            f"| {self.workers} | {terms.demand:.0f} | {terms.accounts} × {terms.rate:g}/s | {self.runs:.1f} | {self.lag_median:.1f} s | "
-            f"{self.lag_most:.1f} s | {self.loaded_in:.0f} s | {1000 * self.cpu:.0f} ms | {self.busiest:.0%} | {self.refused} |"
+            f"| {self.workers} | {terms.demand:.0f} | {terms.accounts} × {terms.rate:g}/s | {self.runs:.1f} "
+            f"| {statistics.median(late.lags):.1f} s | {most:.1f} s | {max(late.lags):.1f} s "
+            f"| {late.overdue_at_first} → {late.overdue_at_last} | {self.watched.asked / allowed:.0%} | {usage.cores(terms.seconds)} "
+            f"| {1000 * usage.workers / max(1, late.passes):.0f} ms | {self.loaded_in:.0f} s | {self.watched.warm_up:.0f} s | {terms.seconds:.0f} s |"
         )
 
 
 HEADER = (
-    "| workers | due per second | accounts | passes/s | lag, median | lag, 95 % | first load | CPU per pass | busiest second | 429 |\n"
-    "|---|---|---|---|---|---|---|---|---|---|"
+    "| workers | due per second | accounts | passes/s | lag, median | lag, 95 % | lag, most | overdue, at first → at last "
+    "| of the accounts' rates | cores: workers / PostgreSQL / simulators / idle | CPU per pass | first load | warm-up | measured |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Vendors:
-    """The simulators, each account with one of its own and its own journal."""
-
-    venues: Sequence[TripleseatSimulator]
-    targets: Sequence[ApptotoSimulator]
-    urls: Sequence[tuple[str, str]]
-
-    def journals(self, terms: Terms) -> list[tuple[Journal, float]]:
-        """Return each account's journal, and its rate per second."""
-        return [
-            *((venue.journal, terms.rate) for venue in self.venues),
-            *((target.journal, terms.target_rate) for target in self.targets),
-        ]
 
 
 async def measure(terms: Terms, crews: Sequence[int], folder: Path) -> AsyncIterator[Measured]:
     """Let the first load pass, then measure crews of these sizes, one after the other, and yield what each came to."""
     with own_server() as server, _engine(url := server.make(is_empty=False)) as engine:
-        async with _vendors(terms) as vendors:
-            _write(config := folder / "config.toml", terms, vendors)
-            _consent(url, folder, vendors)
+        postmaster = int((server.server.folder / "data" / "postmaster.pid").read_text().split()[0])
+        async with serve_vendors(terms) as vendors:
+            write_config(config := folder / "config.toml", terms, vendors)
+            consent(url, folder, vendors)
             crew = [Member(name=f"worker-{number}", config=config, url=url) for number in range(1, max(crews) + 1)]
             began = time.monotonic()
             async with _at_work(crew):
                 await _until_loaded(engine, terms, crew)
             loaded_in = time.monotonic() - began
             for size in crews:
-                for journal, _ in vendors.journals(terms):
-                    journal.clear()
                 async with _at_work(crew[:size]):
-                    yield await _measure(terms, crew[:size], engine, vendors, loaded_in)
+                    warm_up = await _until_warm(engine, terms)
+                    watched = await _watch(terms, crew[:size], vendors, postmaster, warm_up)
+                yield Measured(  # only now, because a pass is noted when it ends
+                    terms=terms,
+                    workers=size,
+                    loaded_in=loaded_in,
+                    watched=watched,
+                    lateness=lateness(_begun(engine), terms.period, watched.since, watched.until),
+                    journals=vendors.busiest(terms),
+                )
 
 
-async def _measure(terms: Terms, crew: Sequence[Member], engine: Engine, vendors: Vendors, loaded_in: float) -> Measured:
-    await asyncio.sleep(WARM_UP)
-    cpu, since = _cpu(crew), datetime.now(UTC)
+async def _watch(terms: Terms, crew: Sequence[Member], vendors: Vendors, postmaster: int, warm_up: float) -> Watched:
+    pids = [member.pid for member in crew]
+    since, began, before = datetime.now(UTC), time.monotonic(), look(pids, postmaster)
     await asyncio.sleep(terms.seconds)
-    used = _cpu(crew) - cpu
-    runs, lags = _passes(engine, since, terms)
-    return Measured(
-        terms=terms,
-        workers=len(crew),
-        loaded_in=loaded_in,
-        runs=runs / terms.seconds,
-        lag_median=statistics.median(lags),
-        lag_most=statistics.quantiles(lags, n=20)[-1],
-        busiest=max(busiest_second(journal) / math.ceil(rate) for journal, rate in vendors.journals(terms)),
-        refused=sum(entry.status == 429 for journal, _ in vendors.journals(terms) for entry in journal.entries),
-        cpu=used / max(1, runs),
+    return Watched(
+        usage=look(pids, postmaster).since(before),
+        asked=vendors.asked(began, time.monotonic()),
+        since=since,
+        until=datetime.now(UTC),
+        warm_up=warm_up,
     )
+
+
+async def _until_warm(engine: Engine, terms: Terms) -> float:
+    """Wait until all pipelines have had a pass by this crew, and hardly one is overdue; return how long that took.
+
+    A crew that falls behind never gets there: it is given some periods to come to its own pace, and the table shows who is overdue.
+    """
+    began, since = time.monotonic(), datetime.now(UTC)
+    while True:
+        await asyncio.sleep(1)
+        took, now = time.monotonic() - began, datetime.now(UTC)
+        last = [times[-1] for times in _begun(engine).values()]
+        is_seen, late = min(last) > since, sum(now > at + terms.period for at in last)
+        has_caught_up = took >= terms.every and late <= max(1.0, terms.demand)  # those of the last second
+        if (is_seen and (has_caught_up or took >= PERIODS * terms.every)) or took >= WARM_WITHIN:
+            return took
 
 
 @contextlib.asynccontextmanager
@@ -183,56 +153,6 @@ async def _at_work(crew: Sequence[Member]) -> AsyncIterator[None]:
     finally:
         for member in crew:
             await member.kill()
-
-
-def busiest_second(journal: Journal) -> int:
-    """Return the most requests that came within any one second, both ends included."""
-    times = sorted(entry.monotonic for entry in journal.entries)
-    most = first = 0
-    for number, now in enumerate(times):
-        while now - times[first] > 1.0:
-            first += 1
-        most = max(most, number - first + 1)
-    return most
-
-
-@contextlib.asynccontextmanager
-async def _vendors(terms: Terms) -> AsyncIterator[Vendors]:
-    now = datetime.now(UTC)
-    venues = [TripleseatSimulator(seed=number) for number in range(terms.accounts)]
-    targets = [ApptotoSimulator(seed=number) for number in range(terms.accounts)]
-    async with contextlib.AsyncExitStack() as stack:
-        urls = []
-        for venue, target in zip(venues, targets, strict=True):
-            target.settings.requests_per_minute = None  # its limit is a minute's; here every second is looked at
-            target.add_calendar("Main Hall")
-            venue.settings.requests_per_second = math.ceil(terms.rate)
-            venue.settings.requests_per_minute = 0
-            populate_tripleseat(venue, events=EVENTS, now=now, seed=1)
-            served = await stack.enter_async_context(SimulatorServer([venue, target], ports=FREE_PORTS))
-            urls.append((served.urls["tripleseat"], served.urls["apptoto"]))
-        yield Vendors(venues=venues, targets=targets, urls=urls)
-
-
-def _write(config: Path, terms: Terms, vendors: Vendors) -> None:
-    parts = [_HEAD.format(url=URL)]
-    for number, (venue, target, (base, target_base)) in enumerate(zip(vendors.venues, vendors.targets, vendors.urls, strict=True)):
-        known = {"client_id": venue.settings.client_id, "client_secret": venue.settings.client_secret, "rate": terms.rate, "base": base}
-        known |= {"username": target.settings.username, "api_key": target.settings.api_key, "target": target_base}
-        parts.append(_ACCOUNT.format(number=number, target_rate=60 * terms.target_rate, **known))
-    every = max(1, round(terms.every))
-    parts += [_PIPELINE.format(number=number, account=number % terms.accounts, every=every) for number in range(terms.pipelines)]
-    config.touch(mode=0o600)
-    config.write_text("".join(parts))
-
-
-def _consent(url: str, folder: Path, vendors: Vendors) -> None:
-    with open_database(url, folder) as database:
-        for number, venue in enumerate(vendors.venues):
-            issued = venue.issue_tokens()
-            expires = datetime.now(UTC) + timedelta(hours=1)
-            pair = TokenPair(access_token=issued.access_token, refresh_token=issued.refresh_token, expires_at=expires)
-            SqlTokenStore(database).save(f"venue{number}", pair)
 
 
 @contextlib.contextmanager
@@ -256,46 +176,37 @@ async def _until_loaded(engine: Engine, terms: Terms, crew: Sequence[Member]) ->
         await asyncio.sleep(0.5)
 
 
-def _passes(engine: Engine, since: datetime, terms: Terms) -> tuple[int, list[float]]:
-    """Return how many passes began since, and by how much each came later than it was due."""
+def _begun(engine: Engine) -> dict[str, list[datetime]]:
+    """Return when the passes of each pipeline began."""
     with engine.connect() as connection:
-        rows = connection.execute(text("SELECT pipeline, started_at FROM pass ORDER BY pipeline, id")).all()
+        rows = connection.execute(text("SELECT pipeline, started_at FROM pass ORDER BY pipeline, started_at")).all()
     begun: defaultdict[str, list[datetime]] = defaultdict(list)
     for row in rows:
         begun[row.pipeline].append(row.started_at)
-    runs = sum(at >= since for times in begun.values() for at in times)
-    every = max(1, round(terms.every))
-    pairs = [pair for times in begun.values() for pair in pairwise(times) if pair[1] >= since]
-    lags = [(later - max(earlier, since - timedelta(seconds=every))).total_seconds() - every for earlier, later in pairs]
-    return runs, lags or [0.0, 0.0]
-
-
-def _cpu(crew: Sequence[Member]) -> float:
-    """Return the processor seconds the workers have used, by proc(5)."""
-    ticks = 0
-    for member in crew:
-        fields = Path(f"/proc/{member.pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    return begun
 
 
 def main() -> None:
     """Measure with 1, 2 and 4 workers, where the accounts' rates allow all that is due, and where they do not."""
     parser = argparse.ArgumentParser(prog="python -m bench.cluster", description="Passes per second of 1, 2 and 4 workers.")
     parser.add_argument("--pipelines", type=int, default=1000, help="%(default)s")
-    parser.add_argument("--seconds", type=float, default=25, help="of each measurement; %(default)s")
+    parser.add_argument("--seconds", type=float, default=45, help=f"of each measurement, {PERIODS} periods at least; %(default)s")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4], help="%(default)s")
     asked = parser.parse_args()
     asyncio.run(_measure_all(asked.pipelines, asked.seconds, asked.workers))
 
 
 async def _measure_all(pipelines: int, seconds: float, crews: Sequence[int]) -> None:
-    print(HEADER, flush=True)
     for every, accounts, rate in ((30.0, 10, 10.0), (15.0, 20, 3.0)):  # within the accounts' rates, and beyond them
-        terms = Terms(pipelines=pipelines, seconds=seconds, every=every, accounts=accounts, rate=rate)
+        terms = Terms(pipelines=pipelines, seconds=max(seconds, PERIODS * every), every=every, accounts=accounts, rate=rate)
+        print(HEADER, flush=True)
         with tempfile.TemporaryDirectory(prefix="calrelay-cluster-") as folder:
             async for measured in measure(terms, crews, Path(folder)):
                 print(measured.row(), flush=True)
+        print(
+            f"\n{measured.journals.told()} Their limits were on: {terms.rate:g} a second, {a_minute(terms.target_rate)} a minute.\n",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from bench.cluster import Terms, measure
+from bench.cluster import measure
+from bench.crowd import Terms
 
 
 async def test_two_workers_together_keep_to_the_rate_of_each_account(tmp_path: Path) -> None:
