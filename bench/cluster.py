@@ -75,7 +75,8 @@ class Measured:
             f"| {self.workers} | {terms.demand:.0f} | {terms.accounts} × {terms.rate:g}/s | {self.runs:.1f} "
             f"| {statistics.median(late.lags):.1f} s | {most:.1f} s | {max(late.lags):.1f} s "
             f"| {late.overdue_at_first} → {late.overdue_at_last} | {self.watched.asked / allowed:.0%} | {usage.cores(terms.seconds)} "
-            f"| {1000 * usage.workers / max(1, late.passes):.0f} ms | {self.loaded_in:.0f} s | {self.watched.warm_up:.0f} s | {terms.seconds:.0f} s |"
+            f"| {1000 * usage.workers / max(1, late.passes):.0f} ms | {self.loaded_in:.0f} s "
+            f"| {self.watched.warm_up:.0f} s | {terms.seconds:.0f} s |"
         )
 
 
