@@ -142,7 +142,7 @@ def test_naming_one_says_what_is_wrong_with_it_and_asks_nobody(town: Town) -> No
     for name in ("acme/studio", "acme/", "acme"):
         said = town.house.type("sync", name)
         assert said.code == ExitCode.CONFIG
-        assert "tenants/acme.toml: pipelines[0].kalender: is no key of this table — did you mean “calendar”?" in said.err
+        assert "tenants/acme.toml: pipelines[0].kalender (studio): is no key of this table — did you mean “calendar”?" in said.err
     assert town.served() == {}
     assert town.house.type("sync", "beta").code == 0
     assert set(town.served()) == {"beta"}

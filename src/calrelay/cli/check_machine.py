@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,23 +136,29 @@ def _doubts_about(ref: SecretRef, folder: Path) -> Iterator[str]:
 def examine_templates(config: Config, found: Examination) -> None:
     """Render each template of each pipeline by itself, on an event that has everything, so that a fault has a name."""
     for pipeline in config.pipelines:
-        path, event = config.place(pipeline.name), pipeline.event
+        event = pipeline.event
         for key in ("title", "location", "content"):
-            _render(f"{path}.event.{key}", Texts(**{key: getattr(event, key)}), found)
+            _render(config.place(pipeline.name, f"event.{key}"), Texts(**{key: getattr(event, key)}), found)
         for key, template in event.custom_data.items():
-            _render(f"{path}.event.custom_data.{key}", Texts(custom_data={key: template}), found)
+            _render(config.place(pipeline.name, f"event.custom_data.{key}"), Texts(custom_data={key: template}), found)
 
 
 def _render(path: str, texts: Texts, found: Examination) -> None:
     try:
         texts.render(_SAMPLE)
     except MappingError as error:
-        why = error.message.rpartition(": ")[2]
         problem = ConfigError(
-            f"{path}: fails on an ordinary event ({why})",
+            f"{path}: fails on an ordinary event: {_why(error.__context__)}",
             remedy="use the fields that docs/templates.md lists; one that may be missing needs a default",
         )
         found.problems.append(Finding.of(problem))
+
+
+def _why(error: BaseException | None) -> str:
+    """Say what a template asked for in vain; of our own sample, so that no guest is quoted."""
+    text = str(error)
+    missing = re.search(r"has no attribute '(\w+)'", text)
+    return f"there is no field “{missing[1]}”" if missing else text
 
 
 # --- state ---

@@ -179,14 +179,15 @@ async def _examine_calendars(config: Config, account: str, end: Source | Target,
     offered = await target.calendars()
     found.accounts[account] = dataclasses.replace(found.accounts[account], calendars=dict(offered), requests=target.requests)
     for pipeline in pipelines:
-        for place, calendar in zip(_places(config.place(pipeline.name), pipeline), _calendars_of(pipeline), strict=True):
+        for table, calendar in zip(_tables(pipeline), _calendars_of(pipeline), strict=True):
+            place = config.place(pipeline.name, f"{table}{'calendar' if calendar.id is None else 'calendar_id'}")
             problem = await _problem_with(calendar, place, target, offered, ledger)
             if problem is not None:
                 found.problems.append(Finding.of(problem, account=account))
 
 
-def _places(path: str, pipeline: Pipeline) -> list[str]:
-    return [path, *(f"{path}.routes[{route}]" for route in range(len(pipeline.routes)))]
+def _tables(pipeline: Pipeline) -> list[str]:
+    return ["", *(f"routes[{route}]." for route in range(len(pipeline.routes)))]
 
 
 async def _problem_with(
@@ -196,7 +197,7 @@ async def _problem_with(
         if calendar.id in offered.values() or await target.calendar_is_sound(calendar.id):
             return None
         return ConfigError(
-            f"{place}.calendar_id: account {target.account} shows no calendar {calendar.id}",
+            f"{place}: account {target.account} shows no calendar {calendar.id}",
             remedy=f"correct it; there is {_with_ids(offered)}",
         )
     name = calendar.name or ""
@@ -207,7 +208,7 @@ async def _problem_with(
     remedy = (
         f"{guess}There is {_with_ids(offered)}; or create it there" if offered else "create it there, or give its number as `calendar_id`"
     )
-    return ConfigError(f"{place}.calendar: account {target.account} has no calendar named “{name}”", remedy=remedy)
+    return ConfigError(f"{place}: account {target.account} has no calendar named “{name}”", remedy=remedy)
 
 
 def _with_ids(offered: Mapping[str, CalendarId]) -> str:

@@ -14,10 +14,10 @@ import typer
 
 from calrelay.cli.asking import Answers, Defaults, Nobody, Person, Question
 from calrelay.cli.output import Output, Table
-from calrelay.cli.shipped import SERVICE_CONFIG, SERVICE_STATE
+from calrelay.cli.shipped import CREDENTIALS, SERVICE_CONFIG, SERVICE_STATE
 from calrelay.cli.simulating import simulated_draft
 from calrelay.config.example import Draft, commented
-from calrelay.config.load import PLACES, parse_config
+from calrelay.config.load import PLACES, Config, parse_config
 from calrelay.config.schema import Node, schema_of
 from calrelay.config.vendor import Role, VendorConfig, suggestion
 from calrelay.domain.link import MessageMode
@@ -62,9 +62,9 @@ def init(output: Output, path: Path | None, given: Given, *, takes_defaults: boo
     if place.absolute().parent == SERVICE_CONFIG.parent:
         draft = dataclasses.replace(draft, sections={"state": {"url": SERVICE_STATE}})
     text = commented(draft, VENDORS)
-    parse_config(text, path=place.absolute(), vendors=VENDORS)
+    config = parse_config(text, path=place.absolute(), vendors=VENDORS)
     write_new(place, text)
-    output.say(f"Wrote {place}, which only you can read (mode 0600).", "", "Next", _next_steps(draft, place, first_port))
+    output.say(f"Wrote {place}, which only you can read (mode 0600).", "", "Next", _next_steps(config, draft, place, first_port))
     return 0
 
 
@@ -262,20 +262,45 @@ def _region_objection(text: str) -> str:
 # --- what comes next ---
 
 
-def _next_steps(draft: Draft, place: Path, first_port: int | None) -> Table:
+def _next_steps(config: Config, draft: Draft, place: Path, first_port: int | None) -> Table:
     command = "calrelay" if place in (PLACES[0], SERVICE_CONFIG) else f"calrelay --config {place}"
-    rows = [(f"{command} check", "validates it, and asks every account"), (f"{command} plan", "shows what a sync would do")]
-    if place == SERVICE_CONFIG:
-        rows.insert(0, ("calrelay service install", "makes a service of it; --dry-run shows how"))
+    before: list[tuple[str, str]] = []
     if first_port is not None:
         option = "" if first_port == DEFAULT_PORTS[PAGE] else f" --port {first_port}"
-        rows.insert(0, (f"calrelay simulate{option}", "the vendors it names; in another terminal"))
-    elif variables := _variables(draft):
-        others = f", and {', '.join(variables[1:])}" if variables[1:] else ""
-        rows.insert(0, (f"export {variables[0]}=…", f"puts the secret where the config looks{others}"))
-    return Table(rows=rows, indent=2)
+        before.append((f"calrelay simulate{option}", "the vendors it names; in another terminal"))
+    else:
+        before += _secret_steps(draft)
+    if place == SERVICE_CONFIG:
+        before.insert(0, ("calrelay service install", "makes a service of it; --dry-run shows how"))
+    consents = [
+        (f"{command} login {name}", "asks for the consent that the account needs, once")
+        for name, account in config.accounts.items()
+        if account.needs_consent
+    ]
+    rows = [
+        *before,
+        (f"{command} check --offline", "validates it, and asks nobody"),
+        *consents,
+        (f"{command} check", "asks every account as well"),
+        (f"{command} plan", "shows what a sync would do"),
+    ]
+    return Table(rows=rows if consents else [row for row in rows if not row[0].endswith("--offline")], indent=2)
 
 
-def _variables(draft: Draft) -> list[str]:
+def _secret_steps(draft: Draft) -> list[tuple[str, str]]:
+    """Say how each secret gets to where the config looks for it."""
+    variables = _named(draft, "env")
+    others = f", and {', '.join(variables[1:])}" if variables[1:] else ""
+    exports = [(f"export {variables[0]}=…", f"puts the secret where the config looks{others}")] if variables else []
+    files = [(f"install -m 600 /dev/stdin {path}", "takes the secret, then Ctrl-D") for path in _named(draft, "file")]
+    credentials = [
+        (f"sudo install -m 600 /dev/stdin {CREDENTIALS / name}", "takes the secret, then Ctrl-D; systemd hands it to the service")
+        for name in _named(draft, "credential")
+    ]
+    return [*exports, *files, *credentials]
+
+
+def _named(draft: Draft, form: str) -> list[str]:
+    """Return what the secrets of this form name."""
     values = [value for table in draft.accounts.values() for value in table.values()]
-    return [value["env"] for value in values if isinstance(value, dict) and list(value) == ["env"]]
+    return list(dict.fromkeys(value[form] for value in values if isinstance(value, dict) and list(value) == [form]))

@@ -75,7 +75,7 @@ def doubts(files: Sequence[File], web: WebSection, vendors: Mapping[str, VendorC
 
 def _doubts_within(file: File, vendors: Mapping[str, VendorConfig]) -> Iterator[str]:
     for index, pipeline in enumerate(file.pipelines):
-        yield from (f"pipelines[{index}].filter.statuses: {doubt}" for doubt in pipeline.filter.doubts())
+        yield from (f"pipelines[{index}].filter.statuses ({pipeline.name}): {doubt}" for doubt in pipeline.filter.doubts())
     yield from _fast_accounts(file.accounts, vendors)
 
 

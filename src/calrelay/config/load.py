@@ -13,7 +13,7 @@ from calrelay.config.database import absolute_database_url
 from calrelay.config.document import digest_of, located, read_tables, read_text, refuse_if_open, refused, vendor_names
 from calrelay.config.model import Document, Known, Pipeline
 from calrelay.config.notify import NotifySection
-from calrelay.config.problems import problems_of
+from calrelay.config.problems import names_in, problems_of, with_names
 from calrelay.config.secrets import SecretRef
 from calrelay.config.sections import LogSection, StateSection, WebSection
 from calrelay.config.tenants import SCOPE, Tenant, find_tenants, keep_tables, tenant_of
@@ -78,12 +78,13 @@ class Config:
         """
         return list({one.name: one for name in names for one in self._named_by(name)}.values())
 
-    def place(self, pipeline: str) -> str:
-        """Return where a pipeline's table stands, as messages name it: `tenants/acme.toml: pipelines[0]`."""
+    def place(self, pipeline: str, key: str) -> str:
+        """Return where a key of a pipeline stands, as messages name it: `tenants/acme.toml: pipelines[0].calendar (acme/venue)`."""
         tenant = self.tenants.get(tenant_of(pipeline))
         tables = tenant.pipelines if tenant else self.pipelines
         index = next(index for index, one in enumerate(tables) if one.name == pipeline)
-        return f"{tenant.label}: pipelines[{index}]" if tenant else f"pipelines[{index}]"
+        path = f"pipelines[{index}].{key} ({pipeline})"
+        return f"{tenant.label}: {path}" if tenant else path
 
     def _named_by(self, name: str) -> list[Pipeline]:
         tenant = self.tenants.get(name.removesuffix(SCOPE))
@@ -157,9 +158,9 @@ def parse_config(text: str, *, path: Path, vendors: Mapping[str, VendorConfig]) 
         document = Document.model_validate(raw, context=known)
     except ValidationError as error:
         found = [*problems_of(error, raw, vendors), *problems]
-        raise refused(path, found) from None
+        raise refused(path, with_names(found, names_in(raw))) from None
     if problems:
-        raise refused(path, problems)
+        raise refused(path, with_names(problems, names_in(raw)))
     own = File(pipelines=document.pipelines, accounts=document.accounts)
     return Config(
         path=path,

@@ -1,7 +1,7 @@
 """What is wrong with a config, in our words: each problem with its path and its fix. Values are quoted only where they are no secret."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -12,6 +12,7 @@ from calrelay.config.vendor import Role, VendorConfig, suggestion
 
 Step = str | int
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_IN_PIPELINE = re.compile(r"^pipelines\[(?P<index>\d+)\][^:]*(?=: )")
 Context = Mapping[str, Any]
 
 _WORDS: Final[Mapping[str, Callable[[Context], str]]] = {
@@ -49,6 +50,23 @@ def problems_of(error: ValidationError, raw: Mapping[str, Any], vendors: Mapping
             )
         found.append(f"{path_of(one['loc'])}: {_words(one, schemas[source], raw)}")
     return found
+
+
+def with_names(problems: Iterable[str], pipelines: Sequence[Any]) -> list[str]:
+    """Say of each problem of a pipeline whose it is: `pipelines[1].every (studio): …`. `pipelines` are their names, in order."""
+    return [_IN_PIPELINE.sub(lambda found: _with_name(found, pipelines), one, count=1) for one in problems]
+
+
+def names_in(raw: Mapping[str, Any]) -> list[Any]:
+    """Return the names of the pipelines in a document as it was read, whatever stands there."""
+    tables = raw.get("pipelines")
+    return [table.get("name") if isinstance(table, dict) else None for table in tables] if isinstance(tables, list) else []
+
+
+def _with_name(found: re.Match[str], pipelines: Sequence[Any]) -> str:
+    index = int(found["index"])
+    name = pipelines[index] if index < len(pipelines) else None
+    return f"{found[0]} ({name})" if isinstance(name, str) and name else found[0]
 
 
 def _is_target(vendor: VendorConfig) -> bool:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from calrelay.config.checks import impossibilities
 from calrelay.config.document import digest_of, located, read_tables, read_text, refuse_if_open, refused, vendor_names
 from calrelay.config.model import Document, Known, Pipeline, TenantDocument
-from calrelay.config.problems import problems_of
+from calrelay.config.problems import names_in, problems_of, with_names
 from calrelay.config.section import check_name
 from calrelay.config.vendor import AccountModel, VendorConfig
 from calrelay.errors import ConfigError
@@ -143,9 +143,9 @@ def _validated(
     known = Known(vendors=vendors, accounts={**shared, **vendor_names(raw)})
     problems = impossibilities(raw)
     try:
-        return TenantDocument.model_validate(raw, context=known), problems
+        return TenantDocument.model_validate(raw, context=known), with_names(problems, names_in(raw))
     except ValidationError as error:
-        return None, [*problems_of(error, raw, vendors), *problems]
+        return None, with_names([*problems_of(error, raw, vendors), *problems], names_in(raw))
 
 
 def _in_scope(tenant: str, pipeline: Pipeline, accounts: Mapping[str, AccountModel]) -> Pipeline:

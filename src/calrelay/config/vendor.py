@@ -33,6 +33,11 @@ class AccountModel(Section):
         """Requests per second that this account sends at most."""
         raise NotImplementedError
 
+    @property
+    def needs_consent(self) -> bool:
+        """Whether somebody must consent once, by `login`, before it can be asked anything."""
+        return False
+
 
 def zone_keys(*kinds: str) -> AfterValidator:
     """Return the validator of `zones` for a vendor whose places are of these kinds ("location:2601"); zones come out canonical."""

@@ -85,7 +85,7 @@ def test_all_problems_of_a_config_are_told_at_once_with_path_and_fix(house: Hous
     change(house, 'calendar = "Main Hall"', 'calendar = "Main Hall"\nevry = "5m"\nregion = "Utopia"')
     said = house.type("check")
     assert said.code == ExitCode.CONFIG
-    assert "pipelines[0].evry: is no key of this table" in said.out
+    assert "pipelines[0].evry (venue): is no key of this table" in said.out
     assert "→ did you mean “every”?" in said.out
     assert "pipelines[0].region" in said.out
 
@@ -165,7 +165,7 @@ def test_a_calendar_that_is_not_there_is_answered_with_the_names_that_are(house:
     change(house, '"Main Hall"', '"Mian Hall"')
     said = house.type("check")
     assert said.code == ExitCode.CONFIG
-    assert "pipelines[0].calendar: account reminders has no calendar named “Mian Hall”" in said.out
+    assert "pipelines[0].calendar (venue): account reminders has no calendar named “Mian Hall”" in said.out
     assert "did you mean “Main Hall”?" in said.out
     assert "“Terrace” (1000030002)" in said.out
 
@@ -194,9 +194,11 @@ def test_a_template_that_would_fail_on_every_event_is_named(house: House) -> Non
     document = house.ask("check", "--offline")
     assert document["exit_code"] == ExitCode.CONFIG
     assert [problem["message"].partition(":")[0] for problem in document["problems"]] == [
-        "pipelines[0].event.title",
-        "pipelines[0].event.custom_data.hall",
+        "pipelines[0].event.title (venue)",
+        "pipelines[0].event.custom_data.hall (venue)",
     ]
+    assert "there is no field “tilte”" in document["problems"][0]["message"]
+    assert "division by zero" in document["problems"][1]["message"]
 
 
 def test_a_zone_for_a_place_that_the_account_does_not_show_is_worth_a_word(house: House) -> None:

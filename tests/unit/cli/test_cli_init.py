@@ -29,6 +29,36 @@ def test_with_yes_it_asks_nothing_and_passes_the_check(capsys: pytest.CaptureFix
     assert main(["check", "--offline"]) == 0
 
 
+def next_steps(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    told = capsys.readouterr().out.partition("Next\n")[2]
+    return [line.strip().partition("  ")[0] for line in told.splitlines()]
+
+
+def test_the_next_steps_name_the_login_of_an_account_that_needs_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "--yes", "--vendor", "tripleseat", "consent.toml"]) == 0
+    steps = next_steps(capsys)
+    assert steps.index("calrelay --config consent.toml login venue") < steps.index("calrelay --config consent.toml check")
+    assert main(["init", "--yes", "--vendor", "tripleseat", "--set", "venue.auth=client_credentials", "none.toml"]) == 0
+    assert not any("login" in step for step in next_steps(capsys))
+
+
+def test_the_next_steps_say_where_each_secret_goes(capsys: pytest.CaptureFixture[str]) -> None:
+    secrets = ("--set", "reminders.api_key=credential:apptoto", "--set", "studio.private_key=file:timetap.key")
+    assert main(["init", "--yes", "--vendor", "timetap", *secrets]) == 0
+    assert next_steps(capsys)[1:3] == [
+        "install -m 600 /dev/stdin timetap.key",
+        "sudo install -m 600 /dev/stdin /etc/calrelay/credentials/apptoto",
+    ]
+
+
+def test_the_comments_hold_whatever_is_chosen() -> None:
+    assert main(["init", "--yes", "--set", "venue.auth=client_credentials", "--set", "reminders.api_key=apptoto-key"]) == 0
+    lines = Path("config.toml").read_text().splitlines()
+    comments = [line.partition("#")[2] for line in lines if line.startswith(("auth = ", 'api_key = "apptoto'))]
+    assert len(comments) == 2
+    assert not any("Or " in comment or "systemd" in comment for comment in comments)
+
+
 def test_for_simulators_it_needs_no_answer_and_finds_them() -> None:
     assert main(["init", "--simulate"]) == 0
     assert written()["accounts"]["reminders"]["base_url"] == f"http://127.0.0.1:{DEFAULT_PORTS['apptoto']}/v1"

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,8 +114,17 @@ TABLE: list[tuple[str, object, str]] = [
 @pytest.mark.parametrize(("path", "value", "problem"), TABLE, ids=[f"{path}={value!r}"[:70] for path, value, _ in TABLE])
 def test_each_mistake_is_one_problem_with_its_path_and_a_fix(problems: Problems, path: str, value: object, problem: str) -> None:
     (found,) = problems({path: value})
-    assert found.startswith(problem)
+    assert re.sub(r"^(pipelines.*?) \(.*?\): ", r"\1: ", found).startswith(problem)
     assert " — " in found
+
+
+def test_a_problem_of_a_pipeline_has_its_name_beside_its_path(problems: Problems) -> None:
+    (found,) = problems({"pipelines/1": SECOND | {"source": "studio", "every": "soon"}})
+    assert found.startswith("pipelines[1].every (second): is no duration")
+
+
+def test_a_pipeline_without_a_usable_name_is_told_by_its_path_alone(problems: Problems) -> None:
+    assert [one.partition(": ")[0] for one in problems({"pipelines/0/name": 5})] == ["pipelines[0].name"]
 
 
 def test_a_missing_key_is_told_with_its_meaning(problems: Problems, gone: object) -> None:
@@ -145,12 +155,12 @@ def test_all_problems_come_at_once(problems: Problems) -> None:
         "log.level",
         "accounts.venue.client_secret",
         "accounts.reminders.batch_size",
-        "pipelines[0].every",
-        "pipelines[0].guards.creates.cont",
-        "pipelines[0].guards.deletes",
-        "pipelines[1].region",
-        "pipelines[1].filter.room",
-        "pipelines[1].name",
+        "pipelines[0].every (venue)",
+        "pipelines[0].guards.creates.cont (venue)",
+        "pipelines[0].guards.deletes (venue)",
+        "pipelines[1].region (venue)",
+        "pipelines[1].filter.room (venue)",
+        "pipelines[1].name (venue)",
     ]
 
 
@@ -192,7 +202,7 @@ def test_prefixes_keep_two_pipelines_apart(load: Load) -> None:
 def test_filters_that_differ_in_order_only_are_the_same(problems: Problems) -> None:
     one, other = {"rooms": ["A", "B"], "statuses": ["DEFINITE"]}, {"statuses": ["definite"], "rooms": ["b", "a"]}
     (problem,) = problems({"pipelines/0/filter": one, "pipelines/1": SECOND | {"filter": other}})
-    assert problem.startswith("pipelines[1]: relays the same events")
+    assert problem.startswith("pipelines[1] (second): relays the same events")
 
 
 def test_a_pipeline_that_is_switched_off_is_in_nobodys_way(load: Load) -> None:
@@ -210,7 +220,7 @@ def test_a_pipeline_that_is_switched_off_is_in_nobodys_way(load: Load) -> None:
             {"web/hooks": "0.0.0.0:8643", "accounts/venue/webhook_secret": "a-key", "accounts/studio/webhook_secret": "another-key"},
             "web.hooks: 0.0.0.0:8643 can be reached from other machines without HTTPS",
         ),
-        ({"pipelines/0/filter/statuses": ["DEFINTE"]}, "pipelines[0].filter.statuses: “DEFINTE” is no status this release knows — did"),
+        ({"pipelines/0/filter/statuses": ["DEFINTE"]}, "pipelines[0].filter.statuses (venue): “DEFINTE” is no status this release knows"),
     ],
 )  # fmt: skip
 def test_what_may_not_be_meant_is_a_warning(load: Load, changes: dict[str, Any], warning: str) -> None:
@@ -239,7 +249,7 @@ def test_a_dead_source_does_not_hide_other_problems() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_config(text, path=Path("/nowhere/config.toml"), vendors=VENDORS)
     assert [problem.partition(": ")[0] for problem in caught.value.problems] == [
-        "pipelines[0].source",
-        "pipelines[0].target",
-        "pipelines[0].every",
+        "pipelines[0].source (a)",
+        "pipelines[0].target (a)",
+        "pipelines[0].every (a)",
     ]

@@ -78,7 +78,7 @@ def test_a_pipeline_uses_accounts_of_its_own_file_before_those_of_the_config(hou
 
 def test_an_account_of_another_tenant_cannot_be_named(house: Write) -> None:
     config = house(acme=TENANT.replace('source = "site"', 'source = "zoo/site"'), zoo=TENANT)
-    assert "tenants/acme.toml: pipelines[0].source: “zoo/site” is no account" in refusal(config, "acme").problems[0]
+    assert "tenants/acme.toml: pipelines[0].source (venue): “zoo/site” is no account" in refusal(config, "acme").problems[0]
 
 
 def test_files_of_secrets_start_at_the_folder_of_the_tenants_file(house: Write, tmp_path: Path) -> None:
@@ -97,11 +97,11 @@ def test_a_secret_that_is_missing_is_told_with_its_file_and_path(house: Write) -
     ("text", "problem"),
     [
         ("[accounts\n", "tenants/acme.toml in line 1"),
-        (BROKEN, "tenants/acme.toml: pipelines[0].every: "),
+        (BROKEN, "tenants/acme.toml: pipelines[0].every (venue): "),
         (TENANT + '[log]\nlevel = "debug"\n', "tenants/acme.toml: log: stands in the config itself"),
         ('include = ["more/*.toml"]\n' + TENANT, "tenants/acme.toml: include: stands in the config itself"),
         (TENANT + "[acounts]\n", "tenants/acme.toml: acounts: is no key of this table — did you mean “accounts”?"),
-        (TENANT + TENANT.partition("[[pipelines]]")[2].join(("[[pipelines]]", "")), "tenants/acme.toml: pipelines[1].name: "),
+        (TENANT + TENANT.partition("[[pipelines]]")[2].join(("[[pipelines]]", "")), "tenants/acme.toml: pipelines[1].name (venue): "),
         (TENANT.replace('{ file = "site.secret" }', '"written-out"'), "tenants/acme.toml: holds a secret, and others than its owner"),
     ],
 )
@@ -115,7 +115,7 @@ def test_what_is_wrong_with_one_file_is_its_own_refusal(house: Write, tmp_path: 
 
 def test_all_problems_of_a_file_are_told_at_once(house: Write) -> None:
     problems = refusal(house(acme="[web]\n" + BROKEN), "acme").problems
-    assert [problem.split(":")[1].strip() for problem in problems] == ["web", "pipelines[0].every"]
+    assert [problem.split(":")[1].strip() for problem in problems] == ["web", "pipelines[0].every (venue)"]
 
 
 def test_a_file_that_cannot_be_read_is_refused(house: Write, tmp_path: Path) -> None:
@@ -183,12 +183,13 @@ def test_a_pipeline_called_like_a_tenant_comes_first_and_the_stroke_means_the_te
 
 def test_a_pipeline_is_placed_by_its_file(house: Write) -> None:
     config = house(ROOT + TENANT, acme=TENANT)
-    assert [config.place("venue"), config.place("acme/venue")] == ["pipelines[0]", "tenants/acme.toml: pipelines[0]"]
+    assert config.place("venue", "calendar") == "pipelines[0].calendar (venue)"
+    assert config.place("acme/venue", "calendar") == "tenants/acme.toml: pipelines[0].calendar (acme/venue)"
 
 
 def test_a_doubt_names_the_file(house: Write) -> None:
     config = house(acme=TENANT + '[pipelines.filter]\nstatuses = ["DEFINTE"]\n')
-    assert config.warnings[0].startswith("tenants/acme.toml: pipelines[0].filter.statuses: “DEFINTE”")
+    assert config.warnings[0].startswith("tenants/acme.toml: pipelines[0].filter.statuses (acme/venue): “DEFINTE”")
 
 
 def test_tenants_that_share_a_target_are_told_of_prefixes(house: Write) -> None:

@@ -29,7 +29,7 @@ class ApptotoAccount(AccountModel):
 
     vendor: Literal["apptoto"] = Field(description="Whose account it is.")
     username: Identifier = Field(description="User name, an e-mail address.", examples=["ops@example.com"])
-    api_key: Secret = Field(description="API key; here from systemd's LoadCredential=.", examples=[{"credential": "apptoto"}])
+    api_key: Secret = Field(description="API key, as Apptoto's Developer Tools show it.", examples=[{"credential": "apptoto"}])
     schedule: Annotated[tuple[PositiveDuration, ...], Field(strict=False)] = Field(
         default=(), description="When Apptoto reminds; no API tells it, and only `messages` uses it.", examples=[["24h", "1h"]]
     )

@@ -47,7 +47,8 @@ class TripleseatAccount(AccountModel):
     client_secret: Secret = Field(description="Its secret.", examples=[{"env": "TRIPLESEAT_CLIENT_SECRET"}])
     redirect_uri: Url = Field(default=REDIRECT_URI, description="The application's redirect URL, exactly as registered.")
     auth: Annotated[Auth, Field(strict=False)] = Field(
-        default=Auth.AUTHORIZATION_CODE, description="Or client_credentials, which not every application may use."
+        default=Auth.AUTHORIZATION_CODE,
+        description="authorization_code, or client_credentials, which not every application may use.",
     )
     webhook_secret: Secret | None = Field(
         default=None, description="Signing key, only where webhooks are received.", examples=[{"env": "TRIPLESEAT_SIGNING_KEY"}]
@@ -87,6 +88,11 @@ class TripleseatAccount(AccountModel):
     requests_per_second: Rate = Field(
         default=3.0, description="Evenly spaced; 429s were seen above 3, 10 are documented.", json_schema_extra=_ADVANCED
     )
+
+    @property
+    def needs_consent(self) -> bool:
+        """Whether somebody must consent once, by `login`."""
+        return self.auth is Auth.AUTHORIZATION_CODE
 
     @property
     def rate(self) -> float:
