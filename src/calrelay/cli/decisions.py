@@ -57,6 +57,11 @@ def quarantine_list(session: Session, output: Output) -> int:
     blocks: list[Block] = [
         Table(columns=("id", "pipeline", "since", "why"), rows=[row for link in found for row in _why(link, session.now())])
     ]
+    commands = [
+        ("calrelay quarantine retry [ID…]", "tries them again with the next pass, without ID all of them"),
+        ("calrelay quarantine drop ID", "leaves one alone until its row changes at the source"),
+    ]
+    blocks += ["", "Next", Table(rows=commands, indent=2)]
     output.answer(links_document(found), blocks if found else ["Nothing is in quarantine."])
     return 0
 

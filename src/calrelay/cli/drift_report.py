@@ -116,7 +116,7 @@ def _summary(found: Verification) -> tuple[str, str, str]:
         f"{found.not_ours} in our calendars not ours" if found.not_ours else "",
         f"{found.left_alone} left alone" if found.left_alone else "",
         f"{found.in_motion} in motion" if found.in_motion else "",
-        f"{found.at_another_offset} shown at another offset" if found.at_another_offset else "",
+        f"{found.at_another_offset} told in the target's own UTC offset, the same instants" if found.at_another_offset else "",
         f"{len(found.repaired)} repaired" if found.repaired else "",
     ]
     return found.pipeline, outcome, "; ".join([words, *(aside for aside in asides if aside)]) + f" {asked}"
@@ -130,7 +130,7 @@ def _drift_rows(found: Verification) -> list[tuple[str, ...]]:
 
 
 def _row(pipeline: str, drift: Drift, *, is_repaired: bool) -> tuple[str, ...]:
-    start = in_place(drift.start, None) if drift.start else "?"
+    start = in_place(drift.start, None) if drift.start else "?"  # of the place nobody is asked here: UTC, and it says so
     details = [", ".join(drift.what).replace("_", " ")]
     if drift.kind is DriftKind.DOUBLED and drift.holding is not None:
         details.append(f"entry {drift.holding.target_id}")
@@ -154,10 +154,27 @@ def _problems(done: Sequence[Verification]) -> list[Block]:
 
 
 def _next(done: Sequence[Verification]) -> list[Block]:
-    names = [found.pipeline for found in done if found.left]
-    if not names:
+    empty = [line for found in done if found.is_all_lost for line in _all_lost(found)]
+    mendable = [found for found in done if found.left and not found.is_all_lost]
+    return [*empty, *_commands(mendable)]
+
+
+def _all_lost(found: Verification) -> list[Block]:
+    """Ask what a repair would ask, and refuse over (rule 2)."""
+    name = found.pipeline
+    question = f"{name}: none of its {counted(found.compared, 'event')} is there any more, and --repair refuses. Is it the right account?"
+    commands = [
+        ("calrelay check", "shows which account it is, and its calendars"),
+        (f"calrelay adopt {name}, then calrelay plan {name}", "if somebody deleted them there; a sync creates them again then"),
+    ]
+    return ["", question, Table(rows=commands, indent=2)]
+
+
+def _commands(mendable: Sequence[Verification]) -> list[Block]:
+    if not mendable:
         return []
-    lost = sum(found.count(DriftKind.LOST) for found in done)
+    names = [found.pipeline for found in mendable]
+    lost = sum(found.count(DriftKind.LOST) for found in mendable)
     warning = [f"Creating {counted(lost, 'lost event')} again can message the guests, as each event's message mode says."] if lost else []
     commands = Table(
         rows=[

@@ -60,6 +60,7 @@ def install(output: Output, mode: Mode, wishes: Wishes, machine: Machine) -> int
         require_systemd(wishes.root)
         require_reachable(wishes.program)
     starts, note = _readiness(wishes)
+    note = note if mode is Mode.DO else f"{_obstacle(wishes)}{note}"
     steps = [step for step in installation(wishes, starts=starts) if doing(step)]
     told = [(doing(step), look(step, machine)) for step in steps]
     for step in steps if mode is Mode.DO else ():
@@ -131,6 +132,15 @@ def _files(wishes: Wishes) -> Sequence[File]:
 # --- conditions ---
 
 
+def require_own_config(named: Path | None) -> None:
+    """Raise ConfigError where another config is named than the one that the service reads."""
+    if named is not None and named.absolute() != SERVICE_CONFIG:
+        raise ConfigError(
+            f"the service reads {SERVICE_CONFIG} and no other config, and --config names {named}",
+            remedy=f"leave --config away, and copy yours there: sudo install -m 640 {named} {SERVICE_CONFIG}",
+        )
+
+
 def require_systemd(root: Path = Path("/")) -> None:
     """Raise ConfigError where systemd does not run the machine. Source: sd_booted(3)."""
     if not (root / "run/systemd/system").is_dir():
@@ -150,6 +160,16 @@ def require_reachable(program: Path) -> None:
             raise ConfigError(f"{path} lies {where}, which the service does not see", remedy=remedy)
         if closed := next((folder for folder in path.parents if not folder.stat().st_mode & 0o001), None):
             raise ConfigError(f"the service's user may not enter {closed}, where {path} lies", remedy=remedy)
+
+
+def _obstacle(wishes: Wishes) -> str:
+    """Say what would keep an installation from being done, for those who are only shown it."""
+    try:
+        require_systemd(wishes.root)
+        require_reachable(wishes.program)
+    except ConfigError as error:
+        return f"It would be refused: {error.message}.\n  → {error.remedy}\n"
+    return ""
 
 
 def hidden_place(path: Path) -> str:
@@ -199,6 +219,7 @@ def _tell(output: Output, action: str, mode: Mode, told: Sequence[tuple[str, Sta
     marks = _MARKS | {Standing.DUE: "done" if is_done else "to do"}
     blocks: list[Block] = ["Done, in this order:" if is_done else "What would be done, in this order:"]
     blocks.append(Table(rows=[(marks[standing], step) for step, standing in told], indent=2))
+    blocks = blocks if told else ["Nothing of the service is on this machine."]
     if any(standing is Standing.EDITED for _, standing in told):
         blocks += ["", *_EDITED]
     blocks += ["", note] if note else []

@@ -6,6 +6,7 @@ import typer
 
 from calrelay.cli.options import AsJson
 from calrelay.cli.output import Output
+from calrelay.cli.session import session_of
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,6 +22,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be
 
 @app.command()
 def install(
+    ctx: typer.Context,
     dry_run: DryRun = False,
     no_start: Annotated[bool, typer.Option("--no-start", help="Install and enable, but do not start now.")] = False,
     replace_edited: Annotated[
@@ -37,12 +39,14 @@ def install(
     from calrelay.cli import installing  # noqa: PLC0415 - heavy, as is the next
     from calrelay.cli.machine import Machine  # noqa: PLC0415
 
+    installing.require_own_config(session_of(ctx).config_file)
     wishes = installing.Wishes(starts=not no_start, replaces_edited=replace_edited)
     return installing.install(Output(as_json), installing.Mode.SHOW if dry_run else installing.Mode.DO, wishes, Machine())
 
 
 @app.command()
 def uninstall(
+    ctx: typer.Context,
     dry_run: DryRun = False,
     purge: Annotated[
         bool, typer.Option("--purge", help="Delete config, credentials, database and user, too. There is no way back.")
@@ -56,5 +60,6 @@ def uninstall(
     from calrelay.cli import installing  # noqa: PLC0415 - heavy, as is the next
     from calrelay.cli.machine import Machine  # noqa: PLC0415
 
+    installing.require_own_config(session_of(ctx).config_file)
     mode = installing.Mode.SHOW if dry_run else installing.Mode.DO
     return installing.uninstall(Output(as_json), mode, installing.Wishes(), Machine(), is_purging=purge)

@@ -29,7 +29,7 @@ async def _tell(config: Config, external_id: str) -> list[Told]:
 
 def describe(told: Told) -> list[Block]:
     """Tell the story in sections."""
-    blocks: list[Block] = [f"{told.link.external_id}, pipeline {told.story.pipeline}"]
+    blocks: list[Block] = [f"{told.name}, pipeline {told.story.pipeline}"]
     for heading, rows in sections(told):
         if rows:
             blocks += ["", heading, Table(rows=rows, indent=2)]

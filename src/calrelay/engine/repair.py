@@ -46,10 +46,9 @@ def _refuse(pipeline: Pipeline, found: Verification) -> None:
         raise GuardRefused(f"pipeline {name} is paused; nothing was repaired", remedy=f"calrelay resume {name}")
     if is_retired(pipeline.ledger, name):
         raise GuardRefused(f"pipeline {name} was retired; nothing was repaired", remedy=f"calrelay adopt {name} takes its events up again")
-    lost = found.count(DriftKind.LOST)
-    if lost >= 2 and lost == found.compared:  # as with a source that shows nothing (rule 2)
+    if found.is_all_lost:
         raise GuardRefused(
-            f"none of the {lost} events that account {pipeline.target.account} accepted is there any more; nothing was repaired",
+            f"none of the {found.compared} events that account {pipeline.target.account} accepted is there any more; nothing was repaired",
             remedy=f"is it the right account? If they were deleted: `calrelay adopt {name}`, then `calrelay sync {name}`",
         )
 

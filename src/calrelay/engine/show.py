@@ -9,7 +9,7 @@ from typing import TypeVar
 from calrelay.domain.entry import Entry
 from calrelay.domain.event import Event, Unmappable
 from calrelay.domain.link import Link
-from calrelay.domain.plan import Decision, plan, plan_gone
+from calrelay.domain.plan import Decision, Delete, Skipped, plan, plan_gone
 from calrelay.domain.policy import Policy, Standing
 from calrelay.engine.decisions import find_links
 from calrelay.engine.pipeline import Pipeline
@@ -87,7 +87,16 @@ def _explain(pipeline: Pipeline, policy: Policy, link: Link, event: Event, story
         decision = plan(event, link, policy=policy, hasher=pipeline.hasher, now=pipeline.clock())
     except MappingError as error:
         return dataclasses.replace(story, unmappable=error)
-    return dataclasses.replace(story, entry=entry, decision=decision)
+    return dataclasses.replace(story, entry=entry if _is_wanted(decision) else None, decision=decision)
+
+
+def _is_wanted(decision: Decision) -> bool:
+    """Say whether the target is to hold the event at all."""
+    match decision:
+        case Skipped() | Delete(successor=None):
+            return False
+        case _:
+            return True
 
 
 def _without_policy(story: Story, error: CalrelayError) -> Story:

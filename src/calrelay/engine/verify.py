@@ -56,6 +56,12 @@ class Verification:
             codes.append(self.passed.exit_code)
         return ExitCode.worst(*codes)
 
+    @property
+    def is_all_lost(self) -> bool:
+        """Whether nothing that was accepted is there any more, as at a wrong account; like a source that shows nothing (rule 2)."""
+        lost = self.count(DriftKind.LOST)
+        return lost >= 2 and lost == self.compared
+
     def count(self, kind: DriftKind) -> int:
         """Count the differences of a kind."""
         return sum(drift.kind is kind for drift in self.drifts)

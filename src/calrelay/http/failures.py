@@ -76,7 +76,8 @@ _HUNDREDS = {
     4: _Row(
         RequestRejected,
         "rejected the request",
-        "It will not be accepted as it is. If it was about an event: `calrelay show ID`, then correct the booking.",
+        "It will not be accepted as it is. If it was about an event: `calrelay show ID` has both sides; correct the booking, or, "
+        "where its entry is gone at the target, `calrelay verify --repair`.",
     ),
 }
 _NO_SOUND_STATUS = _Row(VendorUnavailable, "failed", _BY_ITSELF, passes=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from calrelay.domain.entry import Entry
 from calrelay.domain.event import Event
-from calrelay.domain.link import Link, State
+from calrelay.domain.link import ExternalId, Link, Owed, State, external_id_of
 from calrelay.domain.people import Participant
 from calrelay.domain.plan import Create, Decision, Delete, Skipped, Unchanged, Update
 from calrelay.domain.words import in_place, on_this_machine
@@ -26,6 +26,16 @@ class Told:
     link: Link
     is_known: bool
     story: Story
+
+    @property
+    def has_next_id_only(self) -> bool:
+        """Whether its id is one for later: the entry before was deleted, and no other was ever created."""
+        return self.link.generation > 1 and not self.link.is_live and self.link.owed is Owed.NOTHING
+
+    @property
+    def name(self) -> ExternalId:
+        """The external id that the target has, or had last."""
+        return external_id_of(self.link.base_id, self.link.generation - 1) if self.has_next_id_only else self.link.external_id
 
 
 async def tell_all(pipelines: Sequence[Pipeline], external_id: str) -> list[Told]:
@@ -164,12 +174,18 @@ def _link(told: Told, zone: str | None) -> Rows:
     rows = [
         ("state", f"{link.state.value}{f': {link.reason}' if link.reason else ''}"),
         ("what to do", link.remedy),
-        ("ids", f"{link.source_id} at the source, {link.target_id or 'none'} at the target, generation {link.generation}"),
+        ("ids", f"{link.source_id} at the source, {link.target_id or 'none'} at the target, {_generation(told)}"),
         ("messages", f"{link.mode.value}{', loaded by backfill' if link.backfilled else ''}"),
         ("accepted", _imprint(link, zone)),
         ("since", on_this_machine(link.since) if link.since and link.state in _PUT_ASIDE else ""),
     ]
     return [row for row in rows if row[1]]
+
+
+def _generation(told: Told) -> str:
+    if told.has_next_id_only:
+        return f"generation {told.link.generation - 1} deleted; created again it would be {told.link.external_id}"
+    return f"generation {told.link.generation}"
 
 
 def _imprint(link: Link, zone: str | None) -> str:

@@ -233,6 +233,18 @@ def test_show_tells_the_whole_story_of_an_event(house: House) -> None:
     assert story["source"]["participants"][0]["name"] in text
 
 
+def test_show_of_a_booking_that_is_gone_wants_nothing_and_names_the_id_it_had(house: House) -> None:
+    house.load("venue")
+    external_id = settled(house)[0]
+    house.world.tripleseat.events.set_status(int(external_id.removeprefix("ts-")), "LOST")
+    assert house.ask("show", external_id)["stories"][0]["wanted"] is None
+    house.type("sync", "venue")
+    text = house.type("show", external_id).out
+    assert text.startswith(f"{external_id}, pipeline venue\n")
+    assert f"generation 1 deleted; created again it would be {external_id}.2" in text
+    assert "Wanted at the target" not in text
+
+
 def test_show_tells_of_an_event_that_no_pass_has_taken_up(house: House) -> None:
     action = house.ask("plan", "studio")["passes"][0]["actions"][0]
     document = house.ask("show", action["external_id"])
@@ -426,6 +438,7 @@ def test_quarantine_is_listed_retried_and_dropped(house: House) -> None:
     assert_fits(document, "quarantine")
     assert [event["external_id"] for event in document["events"]] == [external_id]
     assert "→" in house.type("quarantine", "list").out
+    assert "calrelay quarantine retry" in house.type("quarantine", "list").out
     assert_fits(house.ask("quarantine", "retry"), "quarantine")
     assert house.ask("sync", "studio")["passes"][0]["quarantined"] == 1
     assert_fits(house.ask("quarantine", "drop", external_id), "quarantine")

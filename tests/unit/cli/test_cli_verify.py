@@ -40,6 +40,17 @@ def rename_in_config(house: House, old: str, new: str) -> None:
 # --- verify ---
 
 
+def test_where_everything_is_lost_it_asks_for_the_account_instead_of_naming_a_repair_that_refuses(house: House) -> None:
+    house.load("venue")
+    for event in [one for one in house.world.apptoto.events.live_events() if (one.external_id or "").startswith("ts-")]:
+        house.world.apptoto.events.delete(event)
+    said = house.type("verify", "venue")
+    assert said.code == ExitCode.ATTENTION
+    assert "Is it the right account?" in said.out
+    assert "calrelay verify venue --repair" not in said.out
+    assert "right account" in house.type("verify", "venue", "--repair").out
+
+
 def test_a_person_s_edits_in_apptoto_are_told_apart_and_repaired(house: House) -> None:
     house.load("venue")
     events = house.world.apptoto.events

@@ -92,6 +92,25 @@ def test_a_dry_run_writes_nothing_and_tells_each_file(desk: Desk) -> None:
     assert [path for path in desk.files() if f"{desk.root}/{path}" not in told] == []
 
 
+def test_a_dry_run_says_what_would_keep_it_from_being_done(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "refused" not in desk.install(Mode.SHOW)
+    monkeypatch.setattr(installing, "require_reachable", require_reachable)
+    told = desk.install(Mode.SHOW)
+    assert f"It would be refused: there is no {PROGRAM}" in told
+    assert "→" in told
+
+
+def test_where_nothing_is_installed_there_is_nothing_to_take_away(desk: Desk) -> None:
+    assert desk.uninstall(Mode.SHOW).startswith("Nothing of the service is on this machine.\n")
+
+
+def test_the_service_has_its_own_config_and_says_so_where_another_is_named() -> None:
+    installing.require_own_config(None)
+    installing.require_own_config(Path("/etc/calrelay/config.toml"))
+    with pytest.raises(ConfigError, match="--config names mine"):
+        installing.require_own_config(Path("mine.toml"))
+
+
 def test_whoever_is_not_root_is_shown_what_would_be_done(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert "calrelay.service" in desk.install()
