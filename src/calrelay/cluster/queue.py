@@ -74,6 +74,12 @@ class Queue:
             await self._pool.open(wait=True, timeout=CONNECT.total_seconds())
             await self._app.open_async(self._pool)
             await self._make_tables()
+        except psycopg.errors.InsufficientPrivilege:
+            await self._pool.close()
+            raise StateError(
+                f"the user of the state database may not make the schema {self.schema}, in which the workers' queue stands",
+                remedy="its owner types: GRANT CREATE ON DATABASE … TO …; docs/scaling.md, In a shared database",
+            ) from None
         except (exceptions.ConnectorException, psycopg.Error) as error:
             await self._pool.close()
             raise _lost(error) from None
@@ -189,4 +195,4 @@ def _taking_timestamp(chore: Chore) -> Callable[..., Awaitable[None]]:
 def _lost(error: Exception | None) -> StateError:
     """Return what to raise when the queue's database does not answer; its own words are not repeated."""
     said = type(error.__cause__ or error).__name__ if error else "the engine ended"
-    return StateError(f"the queue in the state database cannot be used ({said})", remedy="look at the server; the worker tries again")
+    return StateError(f"the queue in the state database cannot be used ({said})", remedy="look at the server and its log")

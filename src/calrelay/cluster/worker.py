@@ -258,7 +258,9 @@ class _Outage:
         """Return the seconds until the next attempt; raises the error when it has gone on for too long."""
         if self._since is None:
             self._since = time.monotonic()
-            _log.error("database lost", why=error.message, remedy=error.remedy)
+            _log.error(
+                "database lost", why=error.message, remedy=error.remedy, what=f"tried again for {GIVE_UP_AFTER.seconds // 60} minutes"
+            )
         if time.monotonic() - self._since > GIVE_UP_AFTER.total_seconds():
             raise error
         self._attempts += 1

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 from typing import Annotated, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 from calrelay.config.secrets import SECRET_SCHEMA, Kind, SecretRef, as_written, read_reference
 
 _SQLITE: Final = "sqlite:///"
+_ENCODE: Final = "percent-encode what is no letter or digit in user and password: @ is %40, / is %2F, ? is %3F, # is %23, % is %25"
 _FORMS: Final = '"sqlite:///calrelay.db" or "postgresql://user@host/database"'
 
 
@@ -23,11 +24,14 @@ def check_database_url(url: str) -> str:
         raise ValueError("begins with postgres:// — write postgresql://")
     if not url.startswith(("postgresql://", "postgresql+psycopg://")):
         raise ValueError(f"is no database this release can use — write {_FORMS}")
+    before, at, _ = url.partition("://")[2].rpartition("@")
+    if at and any(sign in before for sign in "@/?#"):  # whatever follows the first one would be taken for host or name, and shown
+        raise ValueError(f"has an @, /, ? or # where it cannot stand for itself — {_ENCODE}")
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        raise ValueError(f"cannot be read as a URL — write {_FORMS}") from None
+        raise ValueError(f"cannot be read as a URL — write {_FORMS}, and {_ENCODE}") from None
     if not parts.path.strip("/"):
         raise ValueError("names no database — write postgresql://user@host/database")
     return url
@@ -54,8 +58,12 @@ def _read(value: object) -> SecretRef:
     if ref.kind is not Kind.PLAIN:
         return ref
     url = check_database_url(ref.value.strip())
-    has_password = not url.startswith(_SQLITE) and urlsplit(url).password is not None
-    return SecretRef(kind=Kind.LITERAL if has_password else Kind.PLAIN, value=url)
+    return SecretRef(kind=Kind.LITERAL if _has_password(url) else Kind.PLAIN, value=url)
+
+
+def _has_password(url: str) -> bool:
+    parts = urlsplit(url)
+    return not url.startswith(_SQLITE) and (parts.password is not None or "password" in parse_qs(parts.query))
 
 
 DatabaseUrl = Annotated[SecretRef, PlainValidator(_read), PlainSerializer(as_written), WithJsonSchema(SECRET_SCHEMA)]

@@ -16,7 +16,9 @@ _SHOWN = ("host", "port")  # of what may follow the question mark; `password` is
 
 
 def words_for(url: URL) -> str:
-    """Return the address as it may be shown: without password."""
+    """Return the address as it may be shown: without password, and not at all where a part of one may be in it."""
+    if "@" in f"{url.host}{url.database}":  # a password that was not percent-encoded
+        return "postgresql://…"
     shown = {key: value for key, value in url.query.items() if key in _SHOWN}
     bare = URL.create("postgresql", username=url.username, host=url.host, port=url.port, database=url.database, query=shown)
     return unquote(bare.render_as_string(hide_password=True))

@@ -39,6 +39,18 @@ async def run_for_a_moment(queue: Queue) -> None:
     await running
 
 
+async def test_a_user_that_may_not_make_the_queues_schema_is_told_what_to_grant(address: str) -> None:
+    async def work(_: str) -> None: ...
+
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS guest")
+        connection.execute("CREATE ROLE guest LOGIN")
+    with pytest.raises(StateError, match="may not make the schema calrelay_jobs_") as caught:
+        async with Queue(address.replace("calrelay@", "guest@"), schema="public", work=work, chores={}):
+            pass
+    assert "GRANT CREATE ON DATABASE" in caught.value.remedy
+
+
 async def test_a_pipeline_waits_once_however_often_it_is_put(queue: Queue, done: list[str]) -> None:
     await queue.put(["venue", "studio"])
     await queue.put(["attic", "venue"])

@@ -88,8 +88,11 @@ def test_a_config_without_secrets_may_be_read_by_all(tmp_path: Path, sound_text:
     assert load_config(path, VENDORS).path == path
 
 
-def test_a_password_in_the_databases_url_is_a_secret_too(tmp_path: Path, sound_text: str) -> None:
-    text = sound_text + '[state]\nurl = "postgresql://calrelay:pass@db.example.com/calrelay"\n'
+@pytest.mark.parametrize(
+    "url", ["postgresql://calrelay:pass@db.example.com/calrelay", "postgresql://db.example.com/calrelay?password=pass"]
+)
+def test_a_password_in_the_databases_url_is_a_secret_too(tmp_path: Path, sound_text: str, url: str) -> None:
+    text = f'{sound_text}[state]\nurl = "{url}"\n'
     with pytest.raises(ConfigError, match="holds a secret"):
         load_config(write(tmp_path, text, 0o644), VENDORS)
 

@@ -26,6 +26,8 @@ TABLE: list[tuple[str, object, str]] = [
     ("state/url", "postgres://h/d", "state.url: begins with postgres:// — write postgresql://"),
     ("state/url", "postgresql://h", "state.url: names no database — write"),
     ("state/url", "postgresql://h:x/d", "state.url: cannot be read as a URL — write"),
+    ("state/url", "postgresql://u:hunt@er/2@h/d", "state.url: has an @, /, ? or # where it cannot stand for itself — percent-encode"),
+    ("state/url", "postgresql://u:7/2@h/d", "state.url: has an @, /, ? or # where it cannot stand for itself — percent-encode"),
     ("log/level", "loud", "log.level: is none of its values — write 'debug', 'info'"),
     ("log/format", 5, "log.format: is none of its values — write 'auto'"),
     ("web/listen", "8642", "web.listen: is no address to listen on — write"),

@@ -224,6 +224,21 @@ def test_an_unknown_user_is_said_without_the_password(postgres: Databases) -> No
     assert "hunter2" not in error.message + error.remedy
 
 
+def test_a_users_missing_schema_is_said_with_the_statement_that_makes_it(postgres: Databases) -> None:
+    error = refusal(f"{postgres.make()}&options=-c%20search_path%3Dcalrelay")
+    assert "has no schema for this user's tables (InvalidSchemaName 3F000)" in error.message
+    assert "CREATE SCHEMA calrelay AUTHORIZATION calrelay" in error.remedy
+
+
+def test_a_users_limit_of_connections_is_not_taken_for_a_wrong_password(own: Databases) -> None:
+    url = own.make()
+    with open_database(url, HERE) as database, database.writing() as connection:
+        connection.exec_driver_sql("CREATE ROLE few LOGIN CONNECTION LIMIT 0")
+    error = refusal(url.replace("calrelay@", "few@"))
+    assert "has no connection left for us" in error.message
+    assert "CONNECTION LIMIT" in error.remedy
+
+
 def test_a_server_that_is_not_there_is_said() -> None:
     assert "cannot be reached" in refusal("postgresql://calrelay@127.0.0.1:1/calrelay").message
 
@@ -234,6 +249,8 @@ def test_a_server_that_is_not_there_is_said() -> None:
         ("postgresql://ops:hunter2@db.example.com:5433/calrelay", "postgresql://ops@db.example.com:5433/calrelay"),
         ("postgresql://db.example.com/calrelay?password=hunter2&sslmode=require", "postgresql://db.example.com/calrelay"),
         ("postgresql:///calrelay?host=/run/postgresql", "postgresql:///calrelay?host=/run/postgresql"),
+        ("postgresql://ops:hunt@er/2@db.example.com/calrelay", "postgresql://…"),
+        ("postgresql://ops:hunt@er2@db.example.com/calrelay", "postgresql://…"),
     ],
 )
 def test_an_address_is_shown_without_its_password(url: str, shown: str) -> None:
@@ -252,6 +269,10 @@ def test_an_address_is_shown_without_its_password(url: str, shown: str) -> None:
         ("99999", None, "does not answer as it should"),
         (None, None, "does not answer as it should"),
         (None, "FATAL: the database system is starting up", "was shut down, or is starting"),
+        (None, 'FATAL: too many connections for role "calrelay"', "has no connection left for us"),
+        (None, 'FATAL: too many connections for database "calrelay"', "has no connection left for us"),
+        (None, "FATAL: sorry, too many clients already", "has no connection left for us"),
+        ("3F000", None, "has no schema for this user's tables"),
         (None, "Connection refused", "cannot be reached, or broke off the connection"),
     ],
 )
