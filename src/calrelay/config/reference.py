@@ -10,8 +10,6 @@ from calrelay.config.vendor import VendorConfig
 _INTRODUCTION: Final = """\
 # Configuration
 
-Generated from the models in `src/calrelay/config/` and each vendor's `settings.py`; edit the descriptions there.
-
 The config is a TOML file: the one named by `--config`, else by `$CALRELAY_CONFIG`, else `./config.toml`, else
 `/etc/calrelay/config.toml`. `calrelay init` writes one, `calrelay config example` prints a commented one, `calrelay config schema` prints
 a JSON Schema for editors, and `calrelay check --offline` checks yours. Everything that is wrong is told at once, each with its path and
@@ -34,6 +32,12 @@ _GUARDS: Final = """
 A guard is a table of `count`, `share` (of the pipeline's live links before the plan, 0 to 1) and, save for `same_shift`, `max`. Keys left
 out of the table keep the guard's default. A number alone is the count, whatever the share: `deletes = 10` holds when a pass would delete
 more than ten.
+"""
+_ENDING: Final = """\
+---
+
+For those who change calrelay: this page is generated from the models in `src/calrelay/config/` and each vendor's `settings.py`; edit the
+descriptions there.
 """
 _MATCHES: Final = """
 Facets compare names or ids without regard to letter case. Of each facet that is named, an event must show one of the values; of several
@@ -59,6 +63,7 @@ def reference(vendors: Mapping[str, VendorConfig]) -> str:
             _section("`[[pipelines.routes]]`", pipeline["routes"]["items"]),
             _section("`[pipelines.event]`", pipeline["event"]),
             _section("`[pipelines.guards]`", pipeline["guards"]) + _GUARDS,
+            _ENDING,
         ]
     )
 
