@@ -126,9 +126,14 @@ class LockContract:
         with place.open() as other:
             with DaemonLock(database), pytest.raises(Busy, match=r"is being worked on by .*\(calrelay run\)") as caught:
                 DaemonLock(other, command="rename").__enter__()
-            assert "systemctl stop calrelay" in caught.value.remedy
+            assert "`systemctl stop calrelay`" in caught.value.remedy
             with DaemonLock(other):
                 pass
+
+    def test_whoever_is_kept_out_by_a_worker_is_told_how_workers_are_stopped(self, place: Place, database: Database) -> None:
+        with place.open() as other, DaemonLock(database, command="worker"), pytest.raises(Busy) as caught:
+            DaemonLock(other).__enter__()
+        assert "systemctl stop 'calrelay-worker@*'" in caught.value.remedy
 
     def test_one_process_at_a_time_refreshes_the_tokens_of_an_account(self, place: Place, database: Database) -> None:
         with place.open() as other:

@@ -1,5 +1,6 @@
 """Carries out `state copy`: finds the two databases, keeps everybody else away from both, and says what arrived."""
 
+import dataclasses
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from calrelay.state.copying import TABLES, Copied, copy_state, pipelines_in
 from calrelay.state.database import Database, open_database
 from calrelay.state.locks import DaemonLock, PipelineLock
 from calrelay.state.opening import alone
+from calrelay.state.server_failures import ADDRESS
 
 COMMAND = "state copy"
 _ENV = "env:"
@@ -28,6 +30,8 @@ def copy(session: Session, output: Output, addresses: Sequence[str]) -> int:
     origin, destination = _addresses(session, addresses)
     _check_origin(origin)
     with _opened(origin) as source, _opened(destination) as target:
+        if source.where == target.where:
+            raise ConfigError(f"FROM and TO are the same database, {source.where}", remedy="name another one as TO")
         with _alone(source, target), output.progress(COMMAND) as bar:
             copied = copy_state(source, target, progress=_Tables(bar))
         document = _document(source, target, copied, time.monotonic() - began)
@@ -35,14 +39,22 @@ def copy(session: Session, output: Output, addresses: Sequence[str]) -> int:
     return 0
 
 
-def _addresses(session: Session, given: Sequence[str]) -> tuple[str, str]:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Address:
+    """Where a database is, and what that address is called; it may hold a password."""
+
+    url: str = dataclasses.field(repr=False)
+    name: str = ADDRESS
+
+
+def _addresses(session: Session, given: Sequence[str]) -> tuple[_Address, _Address]:
     if len(given) > 2:
         raise ConfigError(f"`state copy` takes two databases, not {len(given)}", remedy="calrelay state copy FROM TO")
     known = [_address(word) for word in given]
-    return (known[0], known[1]) if len(known) == 2 else (session.load().state_url(), known[0])
+    return (known[0], known[1]) if len(known) == 2 else (_Address(url=session.load().state_url()), known[0])
 
 
-def _address(word: str) -> str:
+def _address(word: str) -> _Address:
     """Return the address that was typed, or that a variable holds. What cannot be read is not repeated: it may hold a password."""
     name = word.removeprefix(_ENV) if word.startswith(_ENV) else None
     url = word if name is None else os.environ.get(name, "")
@@ -50,21 +62,24 @@ def _address(word: str) -> str:
         raise ConfigError(f"the variable {name} is not set", remedy=f"export {name}='postgresql://…'")
     register_secret(url)
     try:
-        return absolute_database_url(url, Path.cwd())
+        return _Address(url=absolute_database_url(url, Path.cwd()), name=f"the variable {name}" if name else "the address you typed")
     except ValueError as error:
         what, _, remedy = str(error).partition(" — ")
         raise ConfigError(f"{name or 'an address'} {what}", remedy=remedy) from None
 
 
-def _check_origin(url: str) -> None:
+def _check_origin(origin: _Address) -> None:
     """Refuse a file that is not there: opening would make an empty database of it."""
-    file = sqlite_file(url)
+    file = sqlite_file(origin.url)
     if file is not None and not file.exists():
         raise StateError(f"there is no state database {file}", remedy="correct FROM, or leave it out for the config's")
 
 
-def _opened(url: str) -> Database:
-    return open_database(url, Path.cwd(), upgrading=alone)
+def _opened(address: _Address) -> Database:
+    try:
+        return open_database(address.url, Path.cwd(), upgrading=alone)
+    except StateError as error:  # whose words are those for the config's address
+        raise StateError(error.message, remedy=error.remedy.replace(ADDRESS, address.name)) from None
 
 
 @contextmanager

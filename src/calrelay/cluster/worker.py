@@ -58,6 +58,7 @@ class Worker:
         self._hurry = asyncio.Event()
         self._shift: _Shift | None = None
         self._refusals: Mapping[str, Refusal] = {}
+        self._is_reloaded = False
 
     def stop(self) -> None:
         """End soon; asked a second time, end now."""
@@ -103,7 +104,10 @@ class Worker:
 
     def _begin(self, shift: "_Shift") -> None:
         self._shift = shift
-        self._refusals = tell_refusals(shift.relay, self._refusals, shift.relay.clock())
+        before, self._refusals = self._refusals, tell_refusals(shift.relay, self._refusals, shift.relay.clock())
+        if self._is_reloaded:  # a secret that was mended shows in no fingerprint
+            shift.turns.hasten(before.keys() & shift.relay.pipelines.keys())
+            self._is_reloaded = False
         pipelines = len(shift.relay.pipelines)
         self.systemd.tell("READY=1", f"STATUS=shares {pipelines} pipelines, {self._places} at a time")
         _log.info("ready", pipelines=pipelines, places=self._places)
@@ -166,7 +170,7 @@ class Worker:
             _log.error("reload refused; the old config stays in use", why=error.message, remedy=error.remedy)
             self.systemd.tell("READY=1")
             return False
-        self._config = config
+        self._config, self._is_reloaded = config, True
         _log.info("reloaded")
         return True
 

@@ -14,6 +14,8 @@ from calrelay.state.holder import Holder
 from calrelay.state.leases import PipelineLease, holders
 
 _STOP_IT = "a daemon goes on until it is stopped: `systemctl stop calrelay`, or kill that process; anything else is soon done"
+_STOP_THEM = "workers go on until they are stopped, on every machine: `systemctl stop 'calrelay-worker@*'`, or kill that process"
+_WORKER = "worker"
 
 
 class _Lock(Protocol):
@@ -76,11 +78,13 @@ class DaemonLock(Lock):
         super().__init__(FileLock(lock_path(database, "daemon"), what=what, command=command))
 
     def __enter__(self) -> Self:
-        """Take the lock. A daemon never finishes by itself, so the remedy of Busy is to stop it."""
+        """Take the lock. A daemon, or a worker, never finishes by itself, so the remedy of Busy is to stop it."""
         try:
             return super().__enter__()
         except Busy as busy:
-            raise Busy(busy.message, remedy=_STOP_IT) from None
+            holder = self.holder()
+            is_worker = holder is not None and holder.command == _WORKER
+            raise Busy(busy.message, remedy=_STOP_THEM if is_worker else _STOP_IT) from None
 
 
 def refresh_lock(database: Database, account: str, *, patience: timedelta) -> AbstractContextManager[object]:

@@ -76,7 +76,7 @@ def test_it_is_refused_during_a_pass(folder: Path, capsys: pytest.CaptureFixture
     ("words", "code", "says"),
     [
         (["sqlite:///gone.db", "sqlite:///new.db"], ExitCode.STATE, "there is no state database"),
-        (["sqlite:///old.db", "sqlite:///old.db"], ExitCode.BUSY, "state copy"),
+        (["sqlite:///old.db", "sqlite:///old.db"], ExitCode.CONFIG, "FROM and TO are the same database"),
         (["sqlite:///old.db", "env:NOT_SET"], ExitCode.CONFIG, "NOT_SET is not set"),
         (["sqlite:///old.db", "mysql://ops:hunter2@localhost/x"], ExitCode.CONFIG, "no database this release can use"),
         (["a", "b", "c"], ExitCode.CONFIG, "takes two databases"),
@@ -88,3 +88,14 @@ def test_what_cannot_be_copied_is_refused(capsys: pytest.CaptureFixture[str], wo
     assert said[0] == code
     assert says in said[1]
     assert "hunter2" not in said[1]
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_address_that_leads_nowhere_is_called_by_where_it_was_found(
+    postgres: Databases, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_NEW", postgres.url("nowhere"))
+    assert main(["state", "copy", "sqlite:///old.db", "env:STATE_NEW"]) == ExitCode.STATE
+    said = capsys.readouterr().err
+    assert "correct the name at the end of the variable STATE_NEW" in said
+    assert "[state]" not in said

@@ -47,6 +47,17 @@ def test_a_pipeline_is_due_again_when_its_turn_says_so(turns: SqlTurns) -> None:
     assert found(turns, "attic").failures == 3
 
 
+def test_what_failed_and_what_could_not_run_is_due_at_once_when_somebody_has_mended_something(turns: SqlTurns) -> None:
+    turns.settle({"cellar": "1"})
+    turns.save(later(turns, "venue", timedelta(hours=1)))  # it failed
+    turns.put_off("attic", timedelta(minutes=1))
+    turns.put_off("cellar", timedelta(minutes=1))
+    turns.hasten({"attic"})
+    assert sorted(turns.claim(10)) == ["attic", "venue"]
+    _, now = turns.find("venue")
+    assert found(turns, "venue").complete_at <= now
+
+
 def test_who_has_waited_longest_comes_first(turns: SqlTurns) -> None:
     turns.save(later(turns, "attic", timedelta(seconds=-1)))
     turns.save(later(turns, "venue", timedelta(seconds=-9)))
