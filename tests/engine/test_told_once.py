@@ -20,8 +20,7 @@ def test_an_outage_that_spoils_many_requests_is_one_problem() -> None:
         *(Flaw(what=f"page {number} could not be read", error=down("report")) for number in range(1, 6)),
     ]
     [problem] = problems_of_flaws(flaws)
-    what = "the appointments could not be counted, page 1 could not be read, page 2 could not be read, and 3 more alike"
-    assert problem.message == f"{what}: TimeTap (account studio) failed: GET count"
+    assert problem.message == "the read is not complete: TimeTap (account studio) failed: GET count"
     assert (problem.kind, problem.remedy, problem.exit_code) == ("VendorUnavailable", "It usually passes by itself.", ExitCode.VENDOR)
 
 

@@ -71,7 +71,8 @@ def report(trouble: Trouble, output: Output, *, error: BaseException | None = No
 def lines_of(trouble: Trouble) -> list[str]:
     """Return the trouble as lines: what happened, each problem of a config, what to do."""
     lines = [f"calrelay: {trouble.message}"]
-    lines += [f"  {problem}" for problem in trouble.problems if problem not in trouble.message]
+    told = f"{trouble.message} — {trouble.remedy}"
+    lines += [f"  {problem}" for problem in trouble.problems if problem not in told]
     return lines + ([f"  → {trouble.remedy}"] if trouble.remedy else [])
 
 

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from calrelay.cli.output import Block, Table, elapsed
 from calrelay.domain.words import counted
-from calrelay.engine.report import PassReport, Problem
+from calrelay.engine.report import PassReport
 
 SHOWN = 20  # problems of one pipeline; JSON has all of them
+NAMED = 3  # events that share a problem
 
 
 def describe_passes(reports: Sequence[PassReport]) -> list[Block]:
@@ -74,17 +75,25 @@ def _done(report: PassReport) -> dict[str, int]:
 
 
 def _problem_rows(report: PassReport) -> list[tuple[str, str, str]]:
-    rows: list[tuple[str, str, str]] = []
-    for problem in report.problems[:SHOWN]:
-        rows += _rows_of(report.pipeline, problem)
-    if (more := len(report.problems) - SHOWN) > 0:
+    alike: dict[tuple[str, str], list[str]] = {}
+    for problem in report.problems:
+        alike.setdefault((problem.message, problem.remedy), []).append(problem.external_id)
+    rows = [row for (message, remedy), ids in [*alike.items()][:SHOWN] for row in _rows_of(report.pipeline, _named(ids), message, remedy)]
+    if more := sum(len(ids) for ids in [*alike.values()][SHOWN:]):
         rows.append((report.pipeline, "", f"and {more} more; --json lists all of them"))
     return rows
 
 
-def _rows_of(pipeline: str, problem: Problem) -> list[tuple[str, str, str]]:
-    rows = [(pipeline, problem.external_id or "-", problem.message)]
-    return [*rows, ("", "", f"→ {problem.remedy}")] if problem.remedy else rows
+def _named(external_ids: Sequence[str]) -> str:
+    """Name the events with the same problem: a few of them, and how many there are besides."""
+    named = [one for one in external_ids if one]
+    more = [f"and {len(named) - NAMED} more"] if len(named) > NAMED else []
+    return " ".join([*(", ".join(named[:NAMED]) or "-",), *more])
+
+
+def _rows_of(pipeline: str, who: str, message: str, remedy: str) -> list[tuple[str, str, str]]:
+    rows = [(pipeline, who, message)]
+    return [*rows, ("", "", f"→ {remedy}")] if remedy else rows
 
 
 def _standing(report: PassReport) -> str:

@@ -216,5 +216,7 @@ def _named(table: Mapping[str, Named], name: str, what: str, tenants: Mapping[st
         tenant = tenants.get(tenant_of(name))
         if tenant is not None and tenant.refusal is not None:
             raise tenant.refusal from None
+        if own := [one for one in table if tenant_of(one) == name.removesuffix(SCOPE)]:
+            raise ConfigError(f"{name} is a tenant, and one {what} is wanted here", remedy=f"name it: {', '.join(own)}") from None
         remedy = suggestion(name, list(table)).removeprefix(" — ")
         raise ConfigError(f"there is no {what} “{name}” in the config", remedy=remedy) from None

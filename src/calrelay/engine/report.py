@@ -14,8 +14,6 @@ from calrelay.engine.shelf import Shelf
 from calrelay.errors import CalrelayError, ExitCode, ResponseInvalid
 from calrelay.ports import Flaw, PassRecord
 
-FLAWS_NAMED = 3
-
 
 class Outcome(StrEnum):
     """How a pass ended."""
@@ -202,11 +200,15 @@ def problems_of_flaws(flaws: Sequence[Flaw]) -> list[Problem]:
 def _problem_of(group: Sequence[Flaw]) -> Problem:
     error = group[0].error
     parts = list(dict.fromkeys(flaw.what for flaw in group))
-    more = [f"and {len(parts) - FLAWS_NAMED} more alike"] if len(parts) > FLAWS_NAMED else []
-    what = ", ".join([*parts[:FLAWS_NAMED], *more])
     return Problem(
         kind=error.kind if error else ResponseInvalid.__name__,
-        message=f"{what}: {error.message}" if error else what,
+        message=_message_of(parts, error),
         remedy=(error.remedy if error else "") or "nothing was deleted; the next pass reads again",
         exit_code=ExitCode.VENDOR,
     )
+
+
+def _message_of(parts: Sequence[str], error: CalrelayError | None) -> str:
+    """Say what could not be read, and why; where one trouble spoiled several parts, that it did, instead of each of them."""
+    what = parts[0] if len(parts) == 1 else "the read is not complete"
+    return f"{what}: {error.message}" if error else what

@@ -328,7 +328,8 @@ class Surveyor:
                 kind="MappingError",
                 external_id=create.link.base_id,
                 message=f"pipelines {claim.pipeline} and {self._policy.pipeline} both claim this event for account {self._policy.target}",
-                remedy="narrow one of the two filters, or give one of the pipelines an `id_prefix`",
+                remedy="narrow one of the two filters, or give one of the pipelines an `id_prefix`; after `calrelay rename` write the new "
+                "name into the config",
             )
         )
         return None

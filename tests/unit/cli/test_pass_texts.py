@@ -49,6 +49,18 @@ async def test_a_pass_without_work_says_nothing_of_people_and_names_no_command()
     assert "Next" not in text
 
 
+def test_a_problem_that_many_events_share_is_told_once() -> None:
+    report = PassReport(pipeline="venue", command="plan", started_at=NOW)
+    report.problems += [
+        Problem(kind="MappingError", external_id=f"ms-{n}", message="both claim this event", remedy="narrow one") for n in range(79)
+    ]
+    report.problems.append(Problem(kind="MappingError", external_id="ms-80", message="no time zone", remedy="set `zones`"))
+    text = text_of(describe_passes([report]))
+    assert text.count("both claim this event") == text.count("narrow one") == 1
+    assert "ms-0, ms-1, ms-2 and 76 more" in text
+    assert "ms-80" in text
+
+
 async def test_a_problem_tells_the_event_what_happened_and_what_to_do() -> None:
     bench = a_bench(an_event(1))
     bench.source.spoil(7)

@@ -181,6 +181,14 @@ def test_a_pipeline_called_like_a_tenant_comes_first_and_the_stroke_means_the_te
     assert [one.name for one in config.select(["acme/"])] == ["acme/venue"]
 
 
+def test_a_tenant_that_is_named_where_one_pipeline_is_wanted_is_told_by_its_pipelines(house: Write) -> None:
+    config = house(acme=TENANT)
+    for name in ("acme", "acme/"):
+        with pytest.raises(ConfigError, match="is a tenant, and one pipeline is wanted here") as caught:
+            config.pipeline(name)
+        assert caught.value.remedy == "name it: acme/venue"
+
+
 def test_a_pipeline_is_placed_by_its_file(house: Write) -> None:
     config = house(ROOT + TENANT, acme=TENANT)
     assert config.place("venue", "calendar") == "pipelines[0].calendar (venue)"
