@@ -175,7 +175,19 @@ def test_status_puts_those_on_top_who_need_somebody_and_folds_the_others(town: T
     assert order == sorted(order)
     assert "beta/studio" not in said.out
     assert "beta/studio" in town.house.type("status", "beta").out
-    assert "kalender" in town.house.type("status", "acme").out
+    refused = town.house.type("status", "acme")
+    assert (refused.code, "kalender" in refused.out) == (ExitCode.CONFIG, True)
+
+
+def test_status_shows_what_is_remembered_of_a_tenant_whose_file_broke(town: Town) -> None:
+    town.settle("acme", "beta")
+    town.house.type("sync")
+    town.settle("acme", calendar="kalender")
+    document = town.house.ask("status")
+    assert_fits(document, "status")
+    assert [one.get("remembered") for one in document["tenants"]] == [["acme/studio"], None]
+    lines = town.house.type("status", "acme").out.splitlines()
+    assert next(line.split()[:2] for line in lines if "acme/studio" in line) == ["acme/studio", "refused"]
 
 
 def test_a_daemon_serves_the_others_while_a_vendor_is_dead(town: Town) -> None:

@@ -16,6 +16,7 @@ from calrelay.domain.link import State
 from calrelay.domain.words import ago, counted, iso
 from calrelay.domain.zones import ZONE_DATA_VERSION, zone_data_is_old
 from calrelay.engine.holds import how_to_decide, is_approved
+from calrelay.errors import ExitCode
 from calrelay.ports import Hold, PassRecord
 from calrelay.service.left_alone import Cause, why
 from calrelay.service.loaded import view_daemon
@@ -33,18 +34,20 @@ def status(session: Session, output: Output, names: Sequence[str] = ()) -> int:
         standings = standings_of(chosen.tables, state.ledger, now)
         rates = requests_by_account(config, state.ledger, now)
         daemon = view_daemon(state, config)
-        working = at_work(state.database, [table.name for table in chosen.tables])
+        known = tenants.remembered(state.ledger, chosen.refusals)
+        working = at_work(state.database, [*(table.name for table in chosen.tables), *(one.name for one in known)])
     if not chosen.is_all:
         rates = _rates_of(standings, rates)
     document = document_of(config, standings, rates, now) | {"daemon": daemon_to_json(daemon)}
     document["at_work"] = [holder_to_json(name, holder) for name, holder in working.items()]
     if config.tenants:
-        document["tenants"] = tenants.tenants_to_json(config, chosen)
-    blocks = describe_tenants(config, chosen, standings, rates, now) if config.tenants else describe(config, standings, rates, now)
+        document["tenants"] = tenants.tenants_to_json(config, chosen, known)
+    told = tenants.refused(config, chosen.refusals, known, now)
+    blocks = describe_tenants(config, chosen, standings, rates, now, told) if config.tenants else describe(config, standings, rates, now)
     output.answer(
         document, [*blocks, *(f"{name}: at work is {who}" for name, who in working.items()), f"daemon {daemon_in_words(daemon, now)}"]
     )
-    return 0
+    return ExitCode.CONFIG if chosen.refusals and not chosen.is_all else ExitCode.DONE
 
 
 def document_of(config: Config, standings: Sequence[Standing], rates: Sequence[Budget], now: datetime) -> dict[str, Any]:
@@ -73,11 +76,13 @@ def describe(config: Config, standings: Sequence[Standing], rates: Sequence[Budg
     return blocks
 
 
-def describe_tenants(config: Config, chosen: Chosen, standings: Sequence[Standing], rates: Sequence[Budget], now: datetime) -> list[Block]:
+def describe_tenants(
+    config: Config, chosen: Chosen, standings: Sequence[Standing], rates: Sequence[Budget], now: datetime, refused: Sequence[Block]
+) -> list[Block]:
     """Tell of tenants: what is refused, then those that need somebody, then a line for each of the others."""
     shown = tenants.unfolded(standings) if chosen.is_all else standings
     blocks: list[Block] = [tenants.headline(standings, chosen.refusals), ""] if chosen.is_all else []
-    blocks += tenants.refused(config, chosen.refusals)
+    blocks += refused
     if shown or not standings:
         blocks += describe(config, shown, _rates_of(shown, rates), now) if shown or not chosen.refusals else []
     return [*blocks, *tenants.folded(standings, shown), ""]
@@ -118,6 +123,10 @@ def _remarks(standing: Standing) -> list[Block]:
         remarks.append(("paused", f"calrelay resume {standing.table.name}"))
     elif standing.word == "never run":
         remarks.append(("never loaded", f"calrelay plan {standing.table.name}"))
+    elif standing.word == "loading":
+        remarks.append(
+            (f"its first load is under way: {counted(standing.live, 'event')} so far; one cut short goes on with the next pass", "")
+        )
     lines = [line for what, remedy in remarks for line in (what, f"  → {remedy}" if remedy else "") if line]
     return ["", standing.table.name, Table(rows=[(line,) for line in lines], indent=2)] if lines else []
 

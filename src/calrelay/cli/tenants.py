@@ -1,7 +1,8 @@
 """`status` by tenant: who is meant by a name, who needs somebody, and a line for each of the others."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from calrelay.cli.output import Block, Table
@@ -10,7 +11,9 @@ from calrelay.config.model import Pipeline
 from calrelay.config.tenants import SCOPE, tenant_of
 from calrelay.domain.words import ago, counted
 from calrelay.errors import ConfigError
+from calrelay.ports import PassRecord, PipelineRecord
 from calrelay.service.standing import Standing
+from calrelay.state.ledger import SqlLedger
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +58,48 @@ def headline(standings: Sequence[Standing], refusals: Mapping[str, ConfigError])
     return f"{counted(len(tenants), 'tenant')}, {counted(len(standings), 'pipeline')}: {words}"
 
 
-def refused(config: Config, refusals: Mapping[str, ConfigError]) -> list[Block]:
-    """Say what is wrong with the files of tenants that are refused."""
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """A pipeline of a tenant that is refused, as the state knows it: a process that has loaded it before may go on with it."""
+
+    name: str
+    live: int
+    record: PipelineRecord
+    last: PassRecord | None
+
+
+def remembered(ledger: SqlLedger, refusals: Iterable[str]) -> list[Remembered]:
+    """Gather what is known of the pipelines of these tenants."""
+    names = [name for tenant in refusals for name in ledger.pipelines_under(f"{tenant}{SCOPE}")]
+    return [
+        Remembered(name=name, live=ledger.count_live(name), record=ledger.pipeline(name), last=next(iter(ledger.passes(name, 1)), None))
+        for name in names
+    ]
+
+
+def refused(config: Config, refusals: Mapping[str, ConfigError], known: Sequence[Remembered], now: datetime) -> list[Block]:
+    """Say what is wrong with the files of tenants that are refused, and what is remembered of their pipelines."""
     rows = [row for tenant, error in refusals.items() for row in _refusal_rows(tenant, error)]
-    note = "They do not run; a daemon that ran one goes on with its old tables until it is started anew."
-    after = [f"  → mend {'the file' if len(refusals) == 1 else 'the files'}, `calrelay check --offline`, and reload the daemon"]
-    return ["Refused", Table(rows=rows, indent=2), f"  {note}", *after, ""] if config.tenants and rows else []
+    if not config.tenants or not rows:
+        return []
+    note = "They do not start; a daemon or worker that ran one goes on with its old tables until it is started anew."
+    remedy = f"mend {'the file' if len(refusals) == 1 else 'the files'}, `calrelay check --offline`, and reload the daemon, or all workers"
+    return ["Refused", Table(rows=rows, indent=2), f"  {note}", f"  → {remedy}", "", *_known(known, now)]
+
+
+def _known(known: Sequence[Remembered], now: datetime) -> list[Block]:
+    columns = ("pipeline", "stands", "complete read", "at target", "last pass")
+    rows = [
+        (
+            one.name,
+            "refused",
+            ago(one.record.last_complete_at, now),
+            str(one.live),
+            f"{one.last.command} {one.last.outcome}, {ago(one.last.started_at, now)}" if one.last else "none yet",
+        )
+        for one in known
+    ]
+    return [Table(columns=columns, rows=rows, indent=2), ""] if rows else []
 
 
 def folded(standings: Sequence[Standing], shown: Sequence[Standing]) -> list[Block]:
@@ -74,7 +113,7 @@ def folded(standings: Sequence[Standing], shown: Sequence[Standing]) -> list[Blo
     return ["", Table(columns=columns, rows=[_line(tenant, group) for tenant, group in tenants.items()])] if tenants else []
 
 
-def tenants_to_json(config: Config, chosen: Chosen) -> list[dict[str, Any]]:
+def tenants_to_json(config: Config, chosen: Chosen, known: Sequence[Remembered]) -> list[dict[str, Any]]:
     """Return the tenants as status.json has them."""
     names = [name for name in config.tenants if chosen.is_all] or sorted(
         {*map(tenant_of, (one.name for one in chosen.tables)), *chosen.refusals}
@@ -84,6 +123,7 @@ def tenants_to_json(config: Config, chosen: Chosen) -> list[dict[str, Any]]:
             "tenant": name,
             "file": config.tenants[name].label,
             "problems": list(error.problems) if (error := chosen.refusals.get(name)) else [],
+            **({"remembered": [one.name for one in known if tenant_of(one.name) == name]} if error else {}),
         }
         for name in names
         if name

@@ -67,13 +67,13 @@ class Standing:
     @property
     def _before_the_first_load(self) -> str:
         if not self.passes:
-            return "never run"
+            return "loading" if self.live else "never run"
         return "failed" if self.passes[0].outcome == "failed" else "first load waits"
 
     @property
     def needs_somebody(self) -> bool:
         """Whether it is neither well nor switched off on purpose."""
-        return self.word not in ("in step", "loaded", "disabled", "retired") or bool(self.held or self.quarantined)
+        return self.word not in ("in step", "loading", "loaded", "disabled", "retired") or bool(self.held or self.quarantined)
 
     @property
     def is_stale(self) -> bool:

@@ -156,6 +156,11 @@ class SqlLedger:
         with self._database.reading() as connection:
             return links_of(connection.execute(select(_LINK).where(_LINK.c.base_id.in_(bases)).order_by(_LINK.c.pipeline)))
 
+    def pipelines_under(self, prefix: str) -> list[str]:
+        """Return the names of remembered pipelines that begin so."""
+        with self._database.reading() as connection:
+            return pipelines.names_under(connection, prefix)
+
     def count_live(self, pipeline: str) -> int:
         """Count the links with an accepted entry, or in SENDING."""
         accepted = _LINK.c.accepted_end.is_not(None)

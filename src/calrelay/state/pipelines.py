@@ -33,6 +33,12 @@ def record_of(connection: Connection, name: str) -> PipelineRecord:
     )
 
 
+def names_under(connection: Connection, prefix: str) -> list[str]:
+    """Return the names that begin so, in order."""
+    name = _PIPELINE.c.name
+    return list(connection.scalars(select(name).where(name.startswith(prefix, autoescape=True)).order_by(name)))
+
+
 def note(connection: Connection, database: Database, name: str, given: Mapping[str, object]) -> None:
     """Remember these columns of a pipeline and leave the others as they are; `first_complete_at` stays what it was once it is known."""
     values = {column: value for column, value in given.items() if column != "first_complete_at"}

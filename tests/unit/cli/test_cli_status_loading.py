@@ -1,0 +1,18 @@
+"""`status` during a first load, of which no pass is recorded yet."""
+
+from calrelay.state.database import open_database
+from calrelay.state.ledger import SqlLedger
+from tests.fakes.links import a_link
+from tests.unit.cli.house import House
+from tests.unit.cli.schemas import assert_fits
+
+
+def test_a_first_load_under_way_is_told_instead_of_an_empty_pipeline(house: House) -> None:
+    with open_database("sqlite:///calrelay.db", house.config.parent) as database:
+        SqlLedger(database).store([a_link(number) for number in range(3)])
+    document = house.ask("status")
+    assert_fits(document, "status")
+    assert [one["standing"] for one in document["pipelines"]] == ["loading", "never run"]
+    said = house.type("status", "venue").out
+    assert "its first load is under way: 3 events so far" in said
+    assert "never loaded" not in said
