@@ -1,6 +1,7 @@
 """Runs `backfill`: whole days of the source's site become a span, its chunks go one by one, and stderr tells how far it is."""
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
@@ -10,17 +11,19 @@ from calrelay.assembly import assemble
 from calrelay.cli.failures import lines_of, trouble_of
 from calrelay.cli.output import Block, Output, Progress
 from calrelay.cli.pass_texts import describe_passes
-from calrelay.cli.passes import Running, document_of
+from calrelay.cli.passes import Running, Watch, document_of
 from calrelay.cli.session import Interrupted, Session
 from calrelay.config.load import Config
 from calrelay.domain.link import TAGS, MessageMode
 from calrelay.domain.window import Span
 from calrelay.domain.zones import resolve_zone, to_instant
-from calrelay.engine.backfill import Step, is_sound, merge_steps
-from calrelay.engine.backfill import backfill as load
+from calrelay.engine.backfill import Step, is_sound, merge_reports
+from calrelay.engine.backfill import backfill as chunks_of
+from calrelay.engine.order import Order
 from calrelay.engine.pipeline import Pipeline
-from calrelay.engine.report import Outcome, PassReport
+from calrelay.engine.report import Outcome, PassReport, Problem
 from calrelay.errors import Busy, CalrelayError, ConfigError
+from calrelay.ports import LOAD
 
 DAY = timedelta(days=1)
 PATIENCE = timedelta(minutes=10)  # a live pass between two chunks is over by then
@@ -33,13 +36,13 @@ def backfill(session: Session, output: Output, name: str, first: date, last: dat
         raise ConfigError(f"--to {last} is before --from {first}", remedy="give the earlier day as --from")
     config = session.load()
     name = config.pipeline(name).name  # of one pipeline, not of a whole tenant
-    steps: list[Step] = []
+    load = _Load()
     try:
-        report, hints = session.run(_load(config, output, name, (first, last), mode, steps))
+        report, hints = session.run(_load(config, output, name, (first, last), mode, load))
     except Interrupted as stop:
-        if not steps:
+        if load.watch is None:
             raise
-        report = merge_steps(name, steps[0].report.started_at, steps)
+        report = load.cut_short(load.watch, name)
         output.answer(document_of([report]), describe_passes([report]))
         output.message(*lines_of(trouble_of(stop)))
         return stop.exit_code
@@ -59,12 +62,17 @@ async def span_of(pipeline: Pipeline, first: date, last: date) -> Span:
 
 
 async def run_steps(
-    relay: Running, name: str, span: Span, mode: MessageMode, *, bar: Progress, patience: timedelta = PATIENCE
+    relay: Running, name: str, span: Span, mode: MessageMode, *, bar: Progress, watch: Watch, patience: timedelta = PATIENCE
 ) -> AsyncIterator[Step]:
     """Yield the chunks as they are done; waits for a live pass that is at work when the next chunk is due. Raises Busy in the end."""
+
+    def glance(report: PassReport) -> None:
+        watch.note(report)
+        bar.glance(f"read {report.read}, sent {report.sent}")
+
     deadline = time.monotonic() + patience.total_seconds()
     while True:
-        steps = load(relay.pipelines[name], span, mode, lock=lambda: relay.lock(name), progress=lambda report: _glance(bar, report))
+        steps = chunks_of(relay.pipelines[name], span, mode, lock=lambda: relay.lock(name), progress=glance)
         try:
             async with aclosing(steps):  # type: ignore[type-var] # an async generator, whatever its annotation says
                 async for step in steps:
@@ -79,22 +87,35 @@ async def run_steps(
             return
 
 
+@dataclasses.dataclass(slots=True, kw_only=True)
+class _Load:
+    """How far a load has come: the chunks that are done, and who watches the one at work."""
+
+    steps: list[Step] = dataclasses.field(default_factory=list)
+    watch: Watch | None = None
+
+    def cut_short(self, watch: Watch, name: str, *problems: Problem) -> PassReport:
+        """Return one report of everything until now, with what ended it."""
+        done = [step.report for step in self.steps]
+        reports = [*done, *watch.unfinished(done)]
+        return watch.cut_short(merge_reports(name, reports[0].started_at, reports), problems)
+
+
 async def _load(
-    config: Config, output: Output, name: str, days: tuple[date, date], mode: MessageMode, steps: list[Step]
+    config: Config, output: Output, name: str, days: tuple[date, date], mode: MessageMode, load: _Load
 ) -> tuple[PassReport, list[Block]]:
     async with assemble(config, command="backfill", pipelines=[name]) as relay:
         pipeline, started = relay.pipelines[name], relay.clock()
-        failure: CalrelayError | None = None
+        watch = load.watch = Watch(pipeline, Order(command=LOAD))
         try:
             span = await span_of(pipeline, *days)
             with output.progress(f"backfill {name}") as bar:
-                await _take_steps(run_steps(relay, name, span, mode, bar=bar), bar, steps)
+                await _take_steps(run_steps(relay, name, span, mode, bar=bar, watch=watch), bar, load.steps)
         except CalrelayError as error:
-            failure = error
-        report = merge_steps(name, started, steps)
-        if failure is not None:
-            report.fail(failure, Outcome.FAILED)
-        return report, _hints(pipeline, report, steps)
+            report = load.cut_short(watch, name, Problem.of(error))
+        else:
+            report = merge_reports(name, started, [step.report for step in load.steps])
+        return report, _hints(pipeline, report, load.steps)
 
 
 async def _take_steps(coming: AsyncIterator[Step], bar: Progress, steps: list[Step]) -> None:
@@ -113,10 +134,6 @@ def _line_of(step: Step) -> str:
 def _tag_in_words(mode: MessageMode) -> str:
     tag = TAGS[mode]
     return f"New events carry {tag}." if tag else "New events carry no tag: the target messages their people as its settings say."
-
-
-def _glance(bar: Progress, report: PassReport) -> None:
-    bar.glance(f"read {report.read}, sent {report.sent}")
 
 
 def _hints(pipeline: Pipeline, report: PassReport, steps: Sequence[Step]) -> list[Block]:

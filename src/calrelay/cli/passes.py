@@ -1,6 +1,7 @@
 """Runs passes for `sync`, `plan` and `adopt`: one pipeline after another, so that each report counts its own requests."""
 
 import dataclasses
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
@@ -8,7 +9,7 @@ from typing import Protocol
 
 from calrelay.assembly import RULES_KEPT, assemble, utc_now
 from calrelay.cli.failures import lines_of, trouble_of
-from calrelay.cli.output import Block, Output
+from calrelay.cli.output import Block, Output, Progress
 from calrelay.cli.pass_texts import describe_passes
 from calrelay.cli.plan_texts import describe_plans
 from calrelay.cli.session import Interrupted, Session
@@ -17,7 +18,7 @@ from calrelay.config.tenants import SCOPE
 from calrelay.domain.link import CalendarId
 from calrelay.engine.order import Order
 from calrelay.engine.pipeline import Pipeline
-from calrelay.engine.report import Outcome, PassReport, Problem
+from calrelay.engine.report import Outcome, PassReport, Problem, requests_since
 from calrelay.engine.sync import run_pass
 from calrelay.errors import CalrelayError, ConfigError, ExitCode, StateError
 from calrelay.ports import Clock
@@ -47,6 +48,37 @@ class Done:
     calendars: dict[CalendarId, str] = dataclasses.field(default_factory=dict)
 
 
+class Watch:
+    """Keeps an eye on passes while they run, for when an error ends one without a report: what it sent must be told all the same.
+
+    `report` is that of the pass at work, or of the last one.
+    """
+
+    def __init__(self, pipeline: Pipeline, order: Order) -> None:
+        self._pipeline = pipeline
+        self._began = time.monotonic()
+        self._asked = pipeline.request_counts()
+        started_at = pipeline.clock()
+        self.report = PassReport(pipeline=pipeline.name, command=order.command, started_at=started_at, is_dry_run=order.is_dry_run)
+
+    def note(self, report: PassReport) -> None:
+        """Take the report of the pass that is at work; it goes on being filled."""
+        self.report = report
+
+    def unfinished(self, finished: Sequence[PassReport]) -> list[PassReport]:
+        """Return the report of a pass that was cut short, if there is one: it is none of those that were finished."""
+        return [] if any(self.report is report for report in finished) else [self.report]
+
+    def cut_short(self, report: PassReport, problems: Sequence[Problem]) -> PassReport:
+        """Tell in a report what ended it, with the requests and the time that everything took since the watch began."""
+        known = {problem.message for problem in report.problems}
+        report.problems += [problem for problem in problems if problem.message not in known]
+        report.outcome = Outcome.PARTIAL if report.sent else Outcome.FAILED
+        report.seconds = time.monotonic() - self._began
+        report.requests = requests_since(self._asked, self._pipeline.request_counts())
+        return report
+
+
 def sync(session: Session, output: Output, names: Sequence[str]) -> int:
     """Run a pass of each pipeline and tell what came of it."""
     return _run(session, output, names, Order(command="sync"))
@@ -72,9 +104,11 @@ def exit_code_of(reports: Sequence[PassReport]) -> int:
     return ExitCode.worst(*(report.exit_code for report in reports))
 
 
-async def run_passes(relay: Running, order: Order, reports: list[PassReport]) -> None:
+async def run_passes(relay: Running, order: Order, reports: list[PassReport], bar: Progress | None = None) -> None:
     """Run a pass of each pipeline, and append its report when it is done. Only a ledger that cannot be trusted stops the next ones."""
-    for name in relay.pipelines:
+    for name, pipeline in relay.pipelines.items():
+        if bar is not None:  # said before anything is asked: a vendor that is down takes its time to be given up
+            bar.glance(f"{name}: reading account {pipeline.source.account}; given up after a minute without an answer")
         report = await _run_one(relay, name, order)
         reports.append(report)
         if any(problem.exit_code == ExitCode.STATE for problem in report.problems):
@@ -120,16 +154,17 @@ async def calendar_names(pipeline: Pipeline) -> dict[CalendarId, str]:
 async def _run_one(relay: Running, name: str, order: Order) -> PassReport:
     pipeline = relay.pipelines[name]
     before = pipeline.source.requests
+    watch = Watch(pipeline, order)
     try:
         if order.is_dry_run:
             await _learn(pipeline)  # a plan warns of what the source sends by itself, and has nobody to ask but the source
         with nullcontext() if order.is_dry_run else relay.lock(name):
-            report = await run_pass(pipeline, order)
+            report = await run_pass(pipeline, order, progress=watch.note)
         if report.is_complete and not order.is_dry_run:
             await _learn(pipeline)  # for `status`, and when there is nothing that could wait for it
         return _counting(report, pipeline, before)
     except Exception as error:  # noqa: BLE001 - whatever stops one pipeline, the others are run and all are reported
-        return _failed(relay, name, order, error)
+        return watch.cut_short(watch.report, problems_of(error))
 
 
 async def _learn(pipeline: Pipeline) -> None:
@@ -144,10 +179,6 @@ def _counting(report: PassReport, pipeline: Pipeline, before: int) -> PassReport
     return report
 
 
-def _failed(relay: Running, name: str, order: Order, error: Exception) -> PassReport:
-    return _without_pass(name, order, error, relay.clock())
-
-
 def _without_pass(name: str, order: Order, error: Exception, now: datetime) -> PassReport:
     report = PassReport(pipeline=name, command=order.command, started_at=now, is_dry_run=order.is_dry_run, outcome=Outcome.FAILED)
     report.problems += problems_of(error)
@@ -158,7 +189,7 @@ def _run(session: Session, output: Output, names: Sequence[str], order: Order) -
     config = session.load()
     done = Done()
     try:
-        session.run(_assembled(config, names, order, done))
+        session.run(_assembled(config, output, names, order, done))
     except (Interrupted, StateError) as error:
         if not done.reports:
             raise
@@ -169,13 +200,14 @@ def _run(session: Session, output: Output, names: Sequence[str], order: Order) -
     return exit_code_of(done.reports)
 
 
-async def _assembled(config: Config, names: Sequence[str], order: Order, done: Done) -> None:
+async def _assembled(config: Config, output: Output, names: Sequence[str], order: Order, done: Done) -> None:
     access = Access.READ if order.is_dry_run else Access.WRITE
     left_out: dict[str, ConfigError] = {}
     if chosen := chosen_of(config, names):
         async with assemble(config, command=order.command, pipelines=chosen, access=access) as relay:
             left_out |= relay.unready
-            await run_passes(relay, order, done.reports)
+            with output.progress(order.command) as bar:
+                await run_passes(relay, order, done.reports, bar)
             if order.is_dry_run:
                 for pipeline in relay.pipelines.values():
                     done.calendars |= await calendar_names(pipeline)

@@ -78,10 +78,10 @@ def _end_first_load(pipeline: Pipeline, span: Span) -> None:
         pipeline.ledger.note_pipeline(pipeline.name, first_complete_at=now)
 
 
-def merge_steps(pipeline: str, started_at: datetime, steps: Sequence[Step]) -> PassReport:
+def merge_reports(pipeline: str, started_at: datetime, reports: Sequence[PassReport]) -> PassReport:
     """Return one report over all chunks, in the form of the JSON contract."""
     total = PassReport(pipeline=pipeline, command=LOAD, started_at=started_at)
-    for report in (step.report for step in steps):
+    for report in reports:
         total.read += report.read
         total.created += report.created
         total.updated += report.updated

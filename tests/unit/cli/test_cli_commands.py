@@ -6,6 +6,7 @@ import re
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -540,10 +541,10 @@ def test_sync_status_and_decisions_name_no_guest(house: House) -> None:
 def test_an_interrupted_command_tells_what_was_done(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second pass is interrupted: the first one's report is printed all the same, and the exit code says how it ended."""
 
-    async def interrupted_at_studio(pipeline: object, order: object) -> PassReport:
+    async def interrupted_at_studio(pipeline: object, order: object, **options: Any) -> PassReport:
         if getattr(pipeline, "name", "") == "studio":
             raise KeyboardInterrupt
-        return await run_pass(pipeline, order)  # type: ignore[arg-type] # as it came
+        return await run_pass(pipeline, order, **options)  # type: ignore[arg-type] # as it came
 
     monkeypatch.setattr("calrelay.cli.passes.run_pass", interrupted_at_studio)
     said = house.type("sync", "--json")

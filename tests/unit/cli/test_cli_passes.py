@@ -4,12 +4,14 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from calrelay.cli import loading
 from calrelay.cli.loading import run_steps, span_of
-from calrelay.cli.passes import Done, calendar_names, document_of, exit_code_of, run_passes
+from calrelay.cli.passes import Done, Watch, calendar_names, document_of, exit_code_of, run_passes
+from calrelay.domain.event import SourceId
 from calrelay.domain.link import MessageMode
 from calrelay.engine.backfill import Step
 from calrelay.engine.order import Order
@@ -17,6 +19,7 @@ from calrelay.engine.pipeline import Pipeline, calendar_memo
 from calrelay.engine.report import Outcome
 from calrelay.errors import Busy, ExitCode, StateError, VendorUnavailable
 from calrelay.ports import Clock, Flaw
+from tests.fakes.memory_ledger import MemoryLedger
 from tests.fakes.memory_source import NOW, an_event
 from tests.fakes.pipelines import Bench, a_bench
 from tests.unit.cli.schemas import assert_fits
@@ -117,6 +120,44 @@ async def test_a_ledger_that_cannot_be_trusted_stops_everything(monkeypatch: pyt
     assert exit_code_of(done.reports) == ExitCode.STATE
 
 
+class Failing(MemoryLedger):
+    """A ledger that is gone after it has settled so many batches."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.left = after
+
+    def settle(self, *args: Any, **kwargs: Any) -> None:
+        if not self.left:
+            raise StateError("the state database cannot be reached")
+        self.left -= 1
+        super().settle(*args, **kwargs)
+
+
+async def test_a_pass_that_loses_its_ledger_tells_what_it_had_sent_until_then() -> None:
+    bench = dataclasses.replace(a_bench(*(an_event(number) for number in range(1, 41))), ledger=Failing(after=2))
+    done = await run(Benches(benches={"venue": bench}))
+    (report,) = done.reports
+    assert (report.read, report.created, report.outcome, report.exit_code) == (40, len(bench.target.live), Outcome.PARTIAL, ExitCode.STATE)
+    assert report.created == 30
+    assert report.requests["reminders"] == bench.target.requests
+    assert [problem.message for problem in report.problems] == ["the state database cannot be reached"]
+    assert_fits(document_of(done.reports), "passes")
+
+
+async def test_a_load_that_loses_its_ledger_knows_what_its_open_chunk_had_sent() -> None:
+    bench = dataclasses.replace(
+        a_bench(*(an_event(1, source_id=SourceId(str(i))) for i in range(1, 41)), first_load=0), ledger=Failing(after=1)
+    )
+    relay = Benches(benches={"venue": bench})
+    watch = Watch(relay.pipelines["venue"], Order(command="backfill"))
+    with pytest.raises(StateError):
+        await steps_of(relay, patience=timedelta(), watch=watch)
+    (unfinished,) = watch.unfinished(())
+    assert unfinished.created == len(bench.target.live) == 20
+    assert watch.cut_short(unfinished, []).outcome is Outcome.PARTIAL
+
+
 async def test_calendars_are_named_where_the_config_names_them() -> None:
     bench = a_bench()
     name, identity = next(iter(bench.target.calendars_by_name.items()))
@@ -150,9 +191,11 @@ async def test_days_are_utc_where_the_site_has_no_zone(monkeypatch: pytest.Monke
     )
 
 
-async def steps_of(relay: Benches, *, patience: timedelta) -> list[Step]:
-    span = await span_of(relay.pipelines["venue"], date(2026, 11, 21), date(2026, 12, 10))
-    return [step async for step in run_steps(relay, "venue", span, MessageMode.NO_BOOKING, bar=Silent(), patience=patience)]
+async def steps_of(relay: Benches, *, patience: timedelta, watch: Watch | None = None) -> list[Step]:
+    pipeline = relay.pipelines["venue"]
+    span = await span_of(pipeline, date(2026, 11, 21), date(2026, 12, 10))
+    watch = watch or Watch(pipeline, Order(command="backfill"))
+    return [step async for step in run_steps(relay, "venue", span, MessageMode.NO_BOOKING, bar=Silent(), watch=watch, patience=patience)]
 
 
 async def test_a_load_waits_for_a_live_pass_and_loads_every_chunk_once(monkeypatch: pytest.MonkeyPatch) -> None:
