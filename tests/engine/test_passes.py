@@ -13,7 +13,7 @@ from calrelay.engine import decisions
 from calrelay.engine.order import Order, Reach
 from calrelay.engine.report import Outcome
 from calrelay.engine.sync import run_pass
-from calrelay.errors import AuthFailed, ExitCode, RequestRejected, VendorUnavailable
+from calrelay.errors import AuthFailed, ExitCode, RateLimited, RequestRejected, VendorError, VendorUnavailable
 from tests.fakes.memory_source import NOW, a_guest, an_event, moved, with_status
 from tests.fakes.memory_target import Applied, Call, Poison
 from tests.fakes.pipelines import MAIN_HALL, TERRACE, Bench, a_bench
@@ -320,11 +320,17 @@ async def test_a_cancellation_right_after_a_lost_answer_is_deleted_at_the_target
     assert (report.deleted, len(bench.target.live)) == (1, 0)
 
 
-async def test_refused_credentials_stop_the_pass_and_nothing_counts_as_sent() -> None:
+@pytest.mark.parametrize("applied", Applied)
+@pytest.mark.parametrize("error", [AuthFailed("401", status=401), RateLimited("429", status=429)])
+async def test_what_was_refused_at_the_door_is_asked_for_all_the_same(error: VendorError, applied: Applied) -> None:
+    """The answer may be one to a repetition of what had been carried out; here the bookings are cancelled before anybody looks again."""
     bench = a_bench(*events(8))
-    bench.target.fail_next(AuthFailed("401", account="reminders"), call=Call.UPSERT)
+    bench.target.fail_next(error, call=Call.UPSERT, applied=applied)
     report = await bench.sync()
-    assert (report.outcome, report.exit_code) == (Outcome.FAILED, ExitCode.VENDOR)
+    assert (report.outcome, report.exit_code, report.created) == (Outcome.FAILED, ExitCode.VENDOR, 0)
+    bench.source.put(*(with_status(event, "LOST") for event in events(3)))
+    await bench.sync()
+    assert len(bench.target.live) == 5
     assert bench.ledger.count_states("venue").get(State.SENDING, 0) == 0
 
 

@@ -20,11 +20,9 @@ from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport, Problem
 from calrelay.engine.vigil import Vigil
 from calrelay.errors import (
-    AuthFailed,
     ExitCode,
     GuardRefused,
     NotFound,
-    RateLimited,
     RequestRejected,
     ResponseInvalid,
     VendorError,
@@ -186,7 +184,10 @@ class Applier:
     # --- creates and updates ---
 
     async def _send(self, batch: Sequence[Upsert], *, halvings: int = 0) -> None:
-        """Send one batch, whose links are stored as SENDING; halve it while it is refused, or while nobody answers (rule 20)."""
+        """Send one batch, whose links are stored as SENDING; halve it while it is refused, or while nobody answers (rule 20).
+
+        A 429 or 401 leaves them so, too, and they are asked for: it may have come to a repetition of what was applied and not answered.
+        """
         try:
             holdings = await self._target.upsert([_put(a) for a in batch])
         except NotFound:  # the address is wrong, not the events
@@ -197,10 +198,6 @@ class Applier:
                 await self._refuse(batch[0], error)
                 return
             await self._halve(batch, halvings)
-        except (AuthFailed, RateLimited) as error:
-            if not _is_success(error.status):  # refused at the door: nothing was applied; of a page that came with 200 nobody knows
-                self._store([dataclasses.replace(a.link, state=State.READY) for a in batch])
-            raise
         except (VendorUnavailable, ResponseInvalid) as error:  # nobody knows whether it was applied
             if len(batch) == 1 or (halvings and error.status is None):  # what was applied is asked for next time
                 raise
@@ -364,10 +361,6 @@ class _Batches(Iterator[Sequence[Upsert]]):
 
     def _take(self) -> list[Upsert]:
         return list(itertools.islice(self._queue, self._size))
-
-
-def _is_success(status: int | None) -> bool:
-    return status is not None and 200 <= status < 300
 
 
 def _put(action: Upsert) -> Put:
