@@ -19,6 +19,7 @@ from calrelay.engine.pipeline import Pipeline
 from calrelay.errors import ConfigError
 from calrelay.http.client import AsyncBaseTransport, Auth, Observer, VendorClient
 from calrelay.http.pacing import Pace, Pacer
+from calrelay.http.retry import Retry, Waits
 from calrelay.http.shared_pacing import SharedPacer
 from calrelay.log import register_secret
 from calrelay.ports import Clock, Messenger, Source, Target
@@ -68,6 +69,7 @@ class Relay:
     messengers: Mapping[str, Messenger] = dataclasses.field(default_factory=dict)  # by account: sources that message people by themselves
     listeners: "Mapping[str, Listener]" = dataclasses.field(default_factory=dict)  # the same accounts: what is known of it
     unready: Mapping[str, ConfigError] = dataclasses.field(default_factory=dict)
+    waits: Waits = dataclasses.field(default_factory=Waits)  # before a read is asked again; to be ended with the passes
 
     @property
     def ledger(self) -> SqlLedger:
@@ -121,6 +123,7 @@ async def assemble(
                 messengers=builder.messengers,
                 listeners=builder.listeners,
                 keep_alive=tuple(builder.keep_alive),
+                waits=builder.waits,
             )
 
 
@@ -158,6 +161,7 @@ class _Builder:
         self.messengers: dict[str, Messenger] = {}
         self.listeners: dict[str, Listener] = {}
         self.keep_alive: list[KeepAlive] = []
+        self.waits = Waits()
 
     async def open(self, name: str) -> None:
         """Open an account's client. One that cannot be opened is in nobody's way who does not use it, where the config has tenants."""
@@ -339,6 +343,7 @@ class _Builder:
             base_url=account.base_url,
             requests_per_minute=account.requests_per_minute,
             pacer=self._pacer(name, account.rate),
+            retry=Retry(waits=self.waits),
             transport=self._transports.get(name),
             observer=self._observer,
             now=self._clock,
@@ -360,6 +365,7 @@ class _Builder:
             base_url=base_url,
             pacer=self._pacer(name, rate),
             auth=auth,
+            retry=Retry(waits=self.waits),
             transport=self._transports.get(name),
             observer=self._observer,
             now=self._clock,

@@ -3,6 +3,7 @@
 import json
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +50,7 @@ guards = {{ first_load = 1000 }}
 """
 APPOINTMENTS = 6  # of which two are over, or not wanted
 WANTED = 4
+AT_ONCE = 5  # seconds; a request to a vendor that is dead is asked again for up to fifteen
 
 
 class Town:
@@ -199,6 +201,9 @@ def test_a_daemon_serves_the_others_while_a_vendor_is_dead(town: Town) -> None:
         town.wait_until({"beta": WANTED, "zoo": WANTED})
         town.cancel_one()
         town.wait_until({"beta": WANTED - 1, "zoo": WANTED - 1})  # while requests to the dead one are still repeated
+        asked_to_stop = time.monotonic()
+        process.end()
+        assert time.monotonic() - asked_to_stop < AT_ONCE
     assert "dead" not in town.served()
 
 

@@ -1,6 +1,7 @@
 """The one place where requests are repeated: which failures, how often, and after which wait. It knows nothing of HTTP."""
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -21,18 +22,41 @@ stamina.instrumentation.set_on_retry_hooks(())
 _log = get_logger(__name__)
 
 
+class Waits:
+    """The waits before further attempts of everything that asks together: `end` cuts them short, and no attempt follows it."""
+
+    def __init__(self) -> None:
+        self._ended = asyncio.Event()
+
+    @property
+    def are_over(self) -> bool:
+        """Whether nothing is asked again any more."""
+        return self._ended.is_set()
+
+    async def rest(self, seconds: float) -> None:
+        """Wait so long, or until the end."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ended.wait()
+
+    def end(self) -> None:
+        """Have whoever waits give up with the failure it has: the process is to stop, and no answer is in hand."""
+        self._ended.set()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
     """How often and how long one request is asked again; seconds throughout.
 
     `budget` is counted from the first attempt, waits included, and bounds when a new attempt may begin. It does not cut an attempt
     short: Apptoto may take minutes over a batch, and breaking off would leave unknown what it applied.
-    `wait`, `clock` and `jitter` (0 to 1) are there to be replaced in tests.
+    `waits` may end early, `wait` may not; it, `clock` and `jitter` (0 to 1) are there to be replaced in tests.
     """
 
     attempts: int = 5
     budget: float = 60.0
     longest: float = 15.0
+    waits: Waits | None = field(default=None, repr=False)
     wait: Callable[[float], Awaitable[None]] = field(default=asyncio.sleep, repr=False)
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     jitter: Callable[[], float] = field(default=random.random, repr=False)
@@ -74,7 +98,7 @@ class _Course:
 
     def decide(self, exception: Exception) -> bool | float:
         """Tell stamina whether to go on; always without a wait of its own, which could not be replaced in tests."""
-        if not isinstance(exception, _Failed) or not exception.failure.passes:
+        if not isinstance(exception, _Failed) or not exception.failure.passes or self._are_waits_over:
             return False
         self.failures += 1
         self.reason = exception.failure
@@ -95,7 +119,14 @@ class _Course:
             return
         error = self.reason.error
         _log.debug("asking again", account=error.account, after=error.kind, status=error.status, wait=round(self.pause, 1))
-        await self.retry.wait(self.pause)
+        waits = self.retry.waits
+        await (waits.rest if waits else self.retry.wait)(self.pause)
+        if self._are_waits_over:
+            raise _Failed(self.reason)
+
+    @property
+    def _are_waits_over(self) -> bool:
+        return self.retry.waits is not None and self.retry.waits.are_over
 
 
 def _found(outcome: Found | Failure) -> Found:

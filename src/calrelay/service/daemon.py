@@ -266,6 +266,7 @@ class Daemon:
         """Stop the runners; what is under way ends after the answer in hand, or is cut off when that takes too long (rule 26)."""
         for runner in self._runners.values():
             runner.stop()
+        self.relay.waits.end()
         self._lending.close()
         tasks, self._tasks = [*self._tasks, *self._lending.tasks], []
         ended = asyncio.create_task(_all_done(tasks))

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -6,7 +7,7 @@ import pytest
 
 from calrelay.errors import AuthFailed, RateLimited, RequestRejected, ResponseInvalid, VendorError, VendorUnavailable
 from calrelay.http.failures import Failure
-from calrelay.http.retry import Retry
+from calrelay.http.retry import Retry, Waits
 
 
 class Script:
@@ -141,3 +142,21 @@ async def test_a_bug_is_not_repeated(waits: Any) -> None:
     with pytest.raises(KeyError):
         await waits.retry()(broken, idempotent=True)
     assert asked == 1
+
+
+async def test_a_wait_ends_at_once_when_nothing_is_to_be_asked_any_more() -> None:
+    together, script = Waits(), Script([limited(3600)])
+    asking = asyncio.create_task(Retry(budget=7200, waits=together)(script, idempotent=True))
+    await asyncio.sleep(0)
+    together.end()
+    with pytest.raises(RateLimited):
+        await asyncio.wait_for(asking, 5)
+    assert script.asked == 1
+
+
+async def test_after_the_end_of_all_waits_each_request_is_asked_once() -> None:
+    together, script = Waits(), Script([down()])
+    together.end()
+    with pytest.raises(VendorUnavailable):
+        await Retry(waits=together)(script, idempotent=True)
+    assert script.asked == 1

@@ -62,7 +62,7 @@ class WriteRetry(Retry):
 
     @classmethod
     def like(cls, retry: Retry) -> Self:
-        """Return the same bounds and test doubles, for writes."""
+        """Return the same bounds and test doubles, for writes; theirs do not end early, or a stop would cut batches."""
         shared = ("attempts", "longest", "wait", "clock", "jitter")
         return cls(patience=retry.budget, **{name: getattr(retry, name) for name in shared})
 
