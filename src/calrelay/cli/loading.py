@@ -11,7 +11,7 @@ from calrelay.assembly import assemble
 from calrelay.cli.failures import lines_of, trouble_of
 from calrelay.cli.output import Block, Output, Progress
 from calrelay.cli.pass_texts import describe_passes
-from calrelay.cli.passes import Running, Watch, document_of
+from calrelay.cli.passes import Running, Watch, document_of, exit_code_of
 from calrelay.cli.session import Interrupted, Session
 from calrelay.config.load import Config
 from calrelay.domain.link import TAGS, MessageMode
@@ -31,23 +31,26 @@ _POLL_SECONDS = 0.5
 
 
 def backfill(session: Session, output: Output, name: str, first: date, last: date, mode: MessageMode) -> int:
-    """Load the days from `first` to `last`, both included, and tell what came of it."""
+    """Load the days from `first` to `last`, both included, of a pipeline or of all of a tenant, one by one, and tell what came of it."""
     if last < first:
         raise ConfigError(f"--to {last} is before --from {first}", remedy="give the earlier day as --from")
     config = session.load()
-    name = config.pipeline(name).name  # of one pipeline, not of a whole tenant
-    load = _Load()
+    done, hints, load = list[PassReport](), list[Block](), _Load()
     try:
-        report, hints = session.run(_load(config, output, name, (first, last), mode, load))
-    except Interrupted as stop:
-        if load.watch is None:
+        for one in [pipeline.name for pipeline in config.select([name])]:
+            load = _Load()
+            report, more = session.run(_load(config, output, one, (first, last), mode, load))
+            done.append(report)
+            hints += more
+    except (Interrupted, CalrelayError) as stop:
+        done += [load.cut_short(load.watch)] if load.watch is not None and isinstance(stop, Interrupted) else []
+        if not done:
             raise
-        report = load.cut_short(load.watch, name)
-        output.answer(document_of([report]), describe_passes([report]))
+        output.answer(document_of(done), describe_passes(done))
         output.message(*lines_of(trouble_of(stop)))
         return stop.exit_code
-    output.answer(document_of([report]), [*describe_passes([report]), "", _tag_in_words(mode), *hints])
-    return report.exit_code
+    output.answer(document_of(done), [*describe_passes(done), "", _tag_in_words(mode), *hints])
+    return exit_code_of(done)
 
 
 async def span_of(pipeline: Pipeline, first: date, last: date) -> Span:
@@ -94,11 +97,11 @@ class _Load:
     steps: list[Step] = dataclasses.field(default_factory=list)
     watch: Watch | None = None
 
-    def cut_short(self, watch: Watch, name: str, *problems: Problem) -> PassReport:
+    def cut_short(self, watch: Watch, *problems: Problem) -> PassReport:
         """Return one report of everything until now, with what ended it."""
         done = [step.report for step in self.steps]
         reports = [*done, *watch.unfinished(done)]
-        return watch.cut_short(merge_reports(name, reports[0].started_at, reports), problems)
+        return watch.cut_short(merge_reports(watch.report.pipeline, reports[0].started_at, reports), problems)
 
 
 async def _load(
@@ -112,7 +115,7 @@ async def _load(
             with output.progress(f"backfill {name}") as bar:
                 await _take_steps(run_steps(relay, name, span, mode, bar=bar, watch=watch), bar, load.steps)
         except CalrelayError as error:
-            report = load.cut_short(watch, name, Problem.of(error))
+            report = load.cut_short(watch, Problem.of(error))
         else:
             report = merge_reports(name, started, [step.report for step in load.steps])
         return report, _hints(pipeline, report, load.steps)

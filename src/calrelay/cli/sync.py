@@ -5,10 +5,15 @@ from typing import Annotated
 
 import typer
 
-from calrelay.cli.options import AsJson, PipelineName, PipelineNames
+from calrelay.cli.options import AsJson, PipelineName, PipelineNames, pipeline_names
 from calrelay.cli.output import Output
 from calrelay.cli.session import session_of
 from calrelay.domain.link import MessageMode
+
+PipelineOrTenant = Annotated[
+    str,
+    typer.Argument(metavar="PIPELINE", help="A pipeline's name, or a tenant (acme/) for all of its own.", autocompletion=pipeline_names),
+]
 
 
 def _day(text: str) -> date:
@@ -52,7 +57,7 @@ def adopt(ctx: typer.Context, pipeline: PipelineName, as_json: AsJson = False) -
 
 def backfill(
     ctx: typer.Context,
-    pipeline: PipelineName,
+    pipeline: PipelineOrTenant,
     first: Annotated[
         date,
         typer.Option("--from", parser=_day, metavar="DATE", help="The first day, in the source's site zone (UTC where it has none)."),
