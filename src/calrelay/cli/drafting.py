@@ -277,14 +277,10 @@ def _next_steps(config: Config, draft: Draft, place: Path, first_port: int | Non
         for name, account in config.accounts.items()
         if account.needs_consent
     ]
-    rows = [
-        *before,
-        (f"{command} check --offline", "validates it, and asks nobody"),
-        *consents,
-        (f"{command} check", "asks every account as well"),
-        (f"{command} plan", "shows what a sync would do"),
-    ]
-    return Table(rows=rows if consents else [row for row in rows if not row[0].endswith("--offline")], indent=2)
+    ask = "asks every account as well" if consents else "validates it, and asks every account"
+    offline = [(f"{command} check --offline", "validates it, and asks nobody")] if consents else []
+    rows = [*before, *offline, *consents, (f"{command} check", ask), (f"{command} plan", "shows what a sync would do")]
+    return Table(rows=rows, indent=2)
 
 
 def _secret_steps(draft: Draft) -> list[tuple[str, str]]:

@@ -79,7 +79,8 @@ def uninstall(output: Output, mode: Mode, wishes: Wishes, machine: Machine, *, i
     for step in steps if mode is Mode.DO else ():
         undo(step, machine)
     kept = f"Kept: {SERVICE_CONFIG.parent}, {STATE_FOLDER} and user {USER}. --purge deletes them, for good."
-    return _tell(output, "uninstall", mode, told, "" if is_purging else kept)
+    has_left = any(is_there(wishes.at(folder)) for folder in (SERVICE_CONFIG.parent, STATE_FOLDER))
+    return _tell(output, "uninstall", mode, told, kept if has_left and not is_purging else "")
 
 
 def installation(wishes: Wishes, *, starts: bool) -> Sequence[Step]:
