@@ -328,7 +328,7 @@ async def test_what_was_refused_at_the_door_is_asked_for_all_the_same(error: Ven
     bench.target.fail_next(error, call=Call.UPSERT, applied=applied)
     report = await bench.sync()
     assert (report.outcome, report.exit_code, report.created) == (Outcome.FAILED, ExitCode.VENDOR, 0)
-    bench.source.put(*(with_status(event, "LOST") for event in events(3)))
+    bench.source.put(*(with_status(an_event(number), "LOST") for number in range(1, 4)))
     await bench.sync()
     assert len(bench.target.live) == 5
     assert bench.ledger.count_states("venue").get(State.SENDING, 0) == 0

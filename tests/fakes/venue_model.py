@@ -124,7 +124,7 @@ class VenueModel:
             self.earlier = self.earlier.with_passed(report.passed)
         elif report.outcome in (Outcome.OK, Outcome.PARTIAL):
             self.earlier, self.tally = Earlier(), Tally()
-        if report is not None and report.is_complete:
+        if report is not None and report.is_complete and report.exit_code != ExitCode.VENDOR:  # else something is still to be sent
             self.note_settled()
         return report
 

@@ -6,7 +6,7 @@ from calrelay.domain.link import Field, Imprint, Link, State
 from calrelay.engine.asking import ask_for
 from calrelay.engine.latecomers import remember
 from calrelay.engine.pipeline import Pipeline
-from calrelay.ports import Happening, Holding
+from calrelay.ports import DELETED, Happening, Holding
 
 DELETED_THERE = "somebody deleted it at the target while a change to it was being sent"
 DELETED_REMEDY = "`calrelay quarantine retry ID` creates it again, which can message its guest; `calrelay quarantine drop ID` leaves it"
@@ -37,9 +37,17 @@ def resolve(link: Link, holding: Holding | None) -> Link:
 
 
 def _happening(before: Link, resolved: Link, pipeline: Pipeline) -> Happening:
-    what = "resolved" if resolved.state is State.READY else "quarantined"
     detail = "the target has it" if resolved.accepted else resolved.reason or "the target does not have it"
-    return Happening(at=pipeline.clock(), pipeline=pipeline.name, external_id=before.external_id, what=what, detail=detail)
+    return Happening(
+        at=pipeline.clock(), pipeline=pipeline.name, external_id=before.external_id, what=_word(before, resolved), detail=detail
+    )
+
+
+def _word(before: Link, resolved: Link) -> str:
+    """Name what became of it; a delete that was carried out counts as one for the guard, though nobody saw its answer."""
+    if resolved.state is not State.READY:
+        return "quarantined"
+    return DELETED if before.accepted is not None and resolved.accepted is None else "resolved"
 
 
 def _absent(link: Link, *, was_there: bool) -> Link:
