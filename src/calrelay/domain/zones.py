@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import Final, NewType, cast
 
 import pytz
-from pytz.tzfile import build_tzinfo
 from tzlocal.windows_tz import win_tz
 
 from calrelay.errors import MappingError
@@ -211,9 +210,7 @@ def hhmm(value: int) -> time:
 
 @lru_cache(maxsize=1024)
 def _rules(zone: Zone) -> tzinfo:
-    """Read the zone's own file; `pytz.timezone` would first open those of all zones, to see that they are there."""
-    with pytz.open_resource(zone) as stream:  # type: ignore[attr-defined] # its stubs forget it
-        return build_tzinfo(zone, stream)
+    return pytz.timezone(zone)
 
 
 def _on_clock(instant: datetime, zone: Zone) -> datetime:
