@@ -29,7 +29,7 @@ _WORDS = {
     ),
     "3F000": Words(
         "has no schema for this user's tables",
-        "its owner types: CREATE SCHEMA calrelay AUTHORIZATION calrelay; docs/scaling.md, In a shared database, has the rest",
+        "as a superuser: CREATE SCHEMA calrelay AUTHORIZATION calrelay; docs/scaling.md, In a shared database, has the rest",
     ),
     "25006": Words("only lets itself be read", f"it is a standby: name the primary in {ADDRESS}"),
     "25P03": Words(
