@@ -176,7 +176,7 @@ def _link(told: Told, zone: str | None) -> Rows:
         ("what to do", link.remedy),
         ("ids", f"{link.source_id} at the source, {link.target_id or 'none'} at the target, {_generation(told)}"),
         ("messages", f"{link.mode.value}{', loaded by backfill' if link.backfilled else ''}"),
-        ("accepted", _imprint(link, zone)),
+        ("accepted", "nothing any more" if told.has_next_id_only else _imprint(link, zone)),
         ("since", on_this_machine(link.since) if link.since and link.state in _PUT_ASIDE else ""),
     ]
     return [row for row in rows if row[1]]

@@ -36,7 +36,7 @@ async def reject(daemon: Daemon, form: Form) -> str:
     async with at_rest(daemon, pipeline):
         hold = _hold_as_seen(daemon, form)  # the pass that was waited for may have changed it
         decisions.reject(daemon.relay.ledger, hold.id, clock=daemon.clock)
-    return f"Rejected: {hold.words.partition(':')[0]}. The target keeps what it has."
+    return f"Rejected: {hold.words.partition(':')[0]}. The target keeps what it has; `calrelay ignore --list` names the events."
 
 
 async def retry(daemon: Daemon, form: Form) -> str:

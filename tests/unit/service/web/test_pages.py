@@ -273,12 +273,13 @@ async def test_a_hold_that_grew_since_it_was_shown_is_not_approved(careful: Stan
         assert all(item.approved_at is None for hold in browser.daemon.relay.ledger.holds() for item in hold.items)
 
 
-async def test_a_rejection_leaves_the_target_as_it_is(careful: Stand) -> None:
+async def test_a_rejection_leaves_the_target_as_it_is_and_is_counted(careful: Stand) -> None:
     async with a_browser(careful) as browser:
         await hold_two(browser)
         await browser.log_in()
         await browser.press("/holds/reject")
         assert not browser.daemon.relay.ledger.holds()
+        assert '<dt>Left alone</dt><dd title="2 rejected">2, by decision</dd>' in await browser.read()
         await a_pass(browser)
         assert len(careful.target.live) == 5
 
