@@ -1,7 +1,6 @@
 """The one place where requests are repeated: which failures, how often, and after which wait. It knows nothing of HTTP."""
 
 import asyncio
-import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -33,11 +32,14 @@ class Waits:
         """Whether nothing is asked again any more."""
         return self._ended.is_set()
 
-    async def rest(self, seconds: float) -> None:
-        """Wait so long, or until the end."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._ended.wait()
+    async def rest(self, waiting: Awaitable[None]) -> None:
+        """Wait for this, or until the end."""
+        tasks = [asyncio.ensure_future(waiting), asyncio.ensure_future(self._ended.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
 
     def end(self) -> None:
         """Have whoever waits give up with the failure it has: the process is to stop, and no answer is in hand."""
@@ -50,7 +52,7 @@ class Retry:
 
     `budget` is counted from the first attempt, waits included, and bounds when a new attempt may begin. It does not cut an attempt
     short: Apptoto may take minutes over a batch, and breaking off would leave unknown what it applied.
-    `waits` may end early, `wait` may not; it, `clock` and `jitter` (0 to 1) are there to be replaced in tests.
+    With `waits` a wait may end early. `wait`, `clock` and `jitter` (0 to 1) are there to be replaced in tests.
     """
 
     attempts: int = 5
@@ -119,8 +121,8 @@ class _Course:
             return
         error = self.reason.error
         _log.debug("asking again", account=error.account, after=error.kind, status=error.status, wait=round(self.pause, 1))
-        waits = self.retry.waits
-        await (waits.rest if waits else self.retry.wait)(self.pause)
+        waiting = self.retry.wait(self.pause)
+        await (self.retry.waits.rest(waiting) if self.retry.waits else waiting)
         if self._are_waits_over:
             raise _Failed(self.reason)
 
