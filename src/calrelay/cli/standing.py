@@ -124,9 +124,8 @@ def _remarks(standing: Standing) -> list[Block]:
     elif standing.word == "never run":
         remarks.append(("never loaded", f"calrelay plan {standing.table.name}"))
     elif standing.word == "loading":
-        remarks.append(
-            (f"its first load is under way: {counted(standing.live, 'event')} so far; one cut short goes on with the next pass", "")
-        )
+        remedy = f"if no load is running now, it was cut short: calrelay plan {standing.table.name} says what is left"
+        remarks.append((f"its first load is not complete: {counted(standing.live, 'event')} so far", remedy))
     lines = [line for what, remedy in remarks for line in (what, f"  → {remedy}" if remedy else "") if line]
     return ["", standing.table.name, Table(rows=[(line,) for line in lines], indent=2)] if lines else []
 

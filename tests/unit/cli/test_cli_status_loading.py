@@ -7,12 +7,13 @@ from tests.unit.cli.house import House
 from tests.unit.cli.schemas import assert_fits
 
 
-def test_a_first_load_under_way_is_told_instead_of_an_empty_pipeline(house: House) -> None:
+def test_a_first_load_that_has_begun_is_told_instead_of_an_empty_pipeline(house: House) -> None:
     with open_database("sqlite:///calrelay.db", house.config.parent) as database:
         SqlLedger(database).store([a_link(number) for number in range(3)])
     document = house.ask("status")
     assert_fits(document, "status")
     assert [one["standing"] for one in document["pipelines"]] == ["loading", "never run"]
     said = house.type("status", "venue").out
-    assert "its first load is under way: 3 events so far" in said
+    assert "its first load is not complete: 3 events so far" in said
+    assert "if no load is running now, it was cut short: calrelay plan venue says what is left" in said
     assert "never loaded" not in said

@@ -172,8 +172,8 @@ class Overview:
             return f"The first load of {' and '.join(loads)} waits for you."
         if self.holds:
             return "What was approved goes out with the next pass."
-        if under_way := _some([one.name for one in self.pipelines if one.word == "loading"]):
-            return f"The first load of {' and '.join(under_way)} is under way."
+        if begun := _some([one.name for one in self.pipelines if one.word == "loading"]):
+            return f"The first load of {' and '.join(begun)} is not complete yet."
         return "Everything is in step." if self.pipelines else "There is no pipeline yet."
 
     @property

@@ -14,6 +14,7 @@ from calrelay.engine.order import Reach
 from calrelay.errors import StateError, VendorUnavailable
 from calrelay.service.daemon import Daemon
 from calrelay.service.web.gate import LARGEST_FORM
+from tests.fakes.links import a_link
 from tests.fakes.memory_source import an_event, with_status
 from tests.fakes.memory_target import Poison
 from tests.unit.service.stand import Stand
@@ -230,6 +231,20 @@ async def test_nothing_is_called_in_step_while_an_approval_still_has_to_go_out(c
         page = await browser.read()
         assert "What was approved goes out with the next pass." in page
         assert "Everything is in step." not in page
+
+
+async def test_a_first_load_that_has_begun_is_not_called_in_step(stand: Stand) -> None:
+    stand.source.gate.close()
+    async with stand.running() as daemon:
+        await stand.source.gate.reached.wait()
+        daemon.relay.ledger.store([a_link(1)])
+        browser = Browser(daemon, stand)
+        async with browser.http:
+            page = await browser.read()
+        assert "The first load of venue is not complete yet." in page
+        assert "Everything is in step." not in page
+        stand.source.gate.open()
+        await stand.next_pass()
 
 
 async def test_a_hold_is_shown_whole_with_what_a_decision_needs(careful: Stand) -> None:
