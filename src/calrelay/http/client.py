@@ -8,7 +8,7 @@ import functools
 import math
 import ssl
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -46,6 +46,7 @@ Params = Mapping[str, str | int | Sequence[str | int]]
 # One httpx client is fastest with two to five requests in flight and collapses under a hundred: who wants more gets more clients.
 IN_FLIGHT = 5
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_WRITING = "http11.send_request_headers.started"  # httpcore's word for the moment; see "Extensions" in httpx's documentation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,10 +276,22 @@ class VendorClient:
         """How many there were; within `counting_its_own` those made in there."""
         return self._tally.number
 
-    async def _before(self, _: Request) -> None:
+    async def _before(self, request: Request) -> None:
         """Let a request onto the wire; httpx calls this for those of the sign-in as well."""
-        await self._pacer.acquire()
+        latest = await self._pacer.acquire()
         self._tally.add()
+        if latest < math.inf:
+            request.extensions["trace"] = self._at_the_wire(latest)
+
+    def _at_the_wire(self, latest: float) -> Callable[[str, object], Awaitable[None]]:
+        """Return what httpcore calls at each step: a request whose time passed while a connection was made waits for another turn."""
+
+        async def look(step: str, _: object) -> None:
+            nonlocal latest
+            while step == _WRITING and time.monotonic() > latest:
+                latest = await self._pacer.acquire()
+
+        return look
 
     async def _after(self, response: Response) -> None:
         """Read the answer to its end, and learn from it how fast we may be and how far apart the clocks are.

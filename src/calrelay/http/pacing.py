@@ -1,6 +1,7 @@
 """An account's pace: evenly spaced requests below its rate, slower after a 429, and back again. It knows nothing of HTTP."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -18,8 +19,8 @@ _ONE_BURST = 1.0  # seconds in which several 429s, from requests that were in fl
 class Pace(Protocol):
     """What a client asks of an account's pace: `Pacer` within one process, `shared_pacing.SharedPacer` over many."""
 
-    async def acquire(self) -> None:
-        """Wait until the next request may go out."""
+    async def acquire(self) -> float:
+        """Wait until the next request may go out; return until when it has to be on the wire, in seconds of `time.monotonic`."""
 
     def slow_down(self) -> None:
         """Note a 429."""
@@ -55,13 +56,14 @@ class Pacer:
         """The present rate in requests per second; below the configured one while a 429 is remembered."""
         return self.configured / self._slots
 
-    async def acquire(self) -> None:
-        """Wait until the next request may go out."""
+    async def acquire(self) -> float:
+        """Wait until the next request may go out; it may take its time: those of one process are late together."""
         async with self._turn:
             paid = 0
             while paid < self._slots:  # looked at anew each time: a 429 may come in while this request waits
                 await self._limiter.acquire()
                 paid += 1
+        return math.inf
 
     def slow_down(self) -> None:
         """Halve the rate, down to an eighth; call it for each 429."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-# A request goes out some time after its slot began: the loop was busy, the line was. So much of a second is left for that between
-# processes, which do not know of each other's delays; within one process a third of it does.
+# A request goes out some time after its slot began: the loop was busy, a connection had to be made, the line was slow. So much of a second
+# is left for that between processes, which do not know of each other's delays: a third until it wakes up, one until it is on the wire, and
+# one for the way.
 _MARGIN = 1.15
 _RECOVERY = 10  # requests in a row without a 429, before each step back up
 _MOST_ALLOWED = 5.0  # seconds
@@ -43,7 +44,8 @@ class SharedPacer:
 
     Whoever wakes up too late for its slot, because its loop was busy or the process was suspended, lets it go and books a longer one, in
     which it may be as late as it just was: so no two requests come nearer to each other than a slot, and a slow process still gets its
-    turn. Each process has at most one booking per account at a time, so that they take turns.
+    turn. Whoever is not on the wire in time, which the client sees, asks again. Each process has at most one booking per account at a
+    time, so that they take turns.
     """
 
     def __init__(self, account: str, rate: float, bookings: Bookings, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -54,7 +56,7 @@ class SharedPacer:
         self._bookings = bookings
         self._clock = clock
         self._interval = _MARGIN / rate
-        self._tolerance = (math.ceil(rate) * self._interval - 1) / 3  # for waking up; the rest is for the way to the vendor
+        self._tolerance = (math.ceil(rate) * self._interval - 1) / 3
         self._turn = asyncio.Lock()
         self._allowance = 0.0
         self._slots = 1
@@ -65,12 +67,14 @@ class SharedPacer:
         """The present rate in requests per second, as of our last request; below the configured one while a 429 is remembered."""
         return self.configured / self._slots
 
-    async def acquire(self) -> None:
-        """Wait until the next request may go out. Raises StateError."""
+    async def acquire(self) -> float:
+        """Wait until the next request may go out; return until when it has to be on the wire, by the clock. Raises StateError."""
         async with self._turn:
             while (late := await self._wait_for_a_slot()) > self._tolerance + self._allowance:
                 self._allowance = min(1.5 * late, _MOST_ALLOWED)
+            latest = self._clock() - late + 2 * self._tolerance + self._allowance
             self._allowance = self._allowance * _FORGETTING if self._allowance > _PUNCTUAL else 0.0
+            return latest
 
     def slow_down(self) -> None:
         """Halve the rate of all processes, down to an eighth; call it for each 429."""

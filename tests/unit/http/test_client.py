@@ -1,5 +1,7 @@
 import asyncio
 import json
+import math
+import time
 from collections.abc import AsyncIterator, Callable, Generator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -378,6 +380,38 @@ async def test_a_real_socket_that_nobody_listens_on_is_unavailable(client_of: Bu
     with pytest.raises(VendorUnavailable, match="cannot be reached"):
         await ask(client)
     assert client.requests == 2
+
+
+class Turns:
+    """A pace whose turns last until these times."""
+
+    def __init__(self, *latest: float) -> None:
+        self.left = list(latest)
+
+    async def acquire(self) -> float:
+        return self.left.pop(0)
+
+    def slow_down(self) -> None: ...
+
+    def speed_up(self) -> None: ...
+
+
+async def test_a_request_whose_turn_has_passed_before_it_is_written_waits_for_another(client_of: Build, unused_tcp_port: int) -> None:
+    pace = Turns(time.monotonic() - 1, 0.0, time.monotonic() + 100, math.inf)
+    left_when_written: list[int] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        left_when_written.append(len(pace.left))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", unused_tcp_port)
+    client = client_of(None, base_url=f"http://127.0.0.1:{unused_tcp_port}", transport=None, pacer=pace)
+    async with server, client:
+        await client.request("GET", "/one", endpoint="one", idempotent=True)
+        assert client.requests == 1  # one on the wire, however many turns it took
+    assert left_when_written == [1]
 
 
 async def test_an_answer_that_is_cut_off_on_the_wire_is_unavailable(client_of: Build, unused_tcp_port: int) -> None:

@@ -96,6 +96,29 @@ def test_processes_that_are_always_late_keep_the_rate_and_get_their_turn(seed: i
     assert most_in_a_second(times) <= 10
 
 
+@pytest.mark.parametrize("rate", [0.5, 3, 10])
+def test_processes_that_write_late_keep_the_rate_where_they_ask_again(rate: float, in_no_time: Callable[..., Any]) -> None:
+    """New connections take up to half a second here, and a third of the room that is left up to the vendor."""
+    desk, chance = Desk(), random.Random(7)
+    way = (ceil(rate) * 1.15 / rate - 1) / 3
+    times: list[float] = []
+
+    async def ask_slowly(pacer: SharedPacer, count: int) -> None:
+        for _ in range(count):
+            latest = await pacer.acquire()
+            await asyncio.sleep(chance.choice([0, 0, 0.1, 0.5]))
+            while asyncio.get_running_loop().time() > latest:
+                latest = await pacer.acquire()
+            times.append(asyncio.get_running_loop().time() + chance.uniform(0, way))
+
+    async def all_together() -> None:
+        await asyncio.gather(*(ask_slowly(a_pacer(desk, rate)[0], 25) for _ in range(3)))
+
+    in_no_time(all_together())
+    assert len(times) == 75
+    assert most_in_a_second(times) <= ceil(rate)
+
+
 def test_a_refusal_slows_all_processes_down_and_ten_successes_in_a_row_bring_a_step_back(in_no_time: Callable[..., Any]) -> None:
     desk = Desk()
     one, other = a_pacer(desk, 10)[0], a_pacer(desk, 10)[0]
