@@ -38,6 +38,7 @@ _CONFIG_HOLDS: Mapping[Cause, HoldKind] = {
 _OF_DELETES = frozenset({HoldKind.DELETES, HoldKind.ABSENCES, HoldKind.EMPTY_READ})
 
 Count = Callable[[], int]  # of a million links nobody wants to count more often than need be
+NONE: Count = lambda: 0  # noqa: E731 - a constant
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +135,7 @@ def guard(
     *,
     limits: Limits,
     live: Count,
-    recent_deletes: int = 0,
+    recent_deletes: Count = NONE,
     approval: Approval | None = None,
     guard_creates: bool = True,
     earlier: Earlier = Earlier(),
@@ -196,7 +197,7 @@ def _share(number: int, live: int) -> float:
 
 
 def _over_limit(
-    actions: Sequence[Action], *, limits: Limits, live: Count, recent_deletes: int, guard_creates: bool, earlier: Earlier
+    actions: Sequence[Action], *, limits: Limits, live: Count, recent_deletes: Count, guard_creates: bool, earlier: Earlier
 ) -> dict[HoldKind, list[Action]]:
     creates: list[Action] = [a for a in actions if isinstance(a, Create) and not a.is_decided]
     changes = [a for a in actions if (isinstance(a, Update) and not a.is_decided) or isinstance(a, Delete)]
@@ -211,7 +212,7 @@ def _over_limit(
         found[HoldKind.CREATES] = creates
     if updates and limits.updates.is_exceeded(len(earlier.updates | _ids(updates)), live):
         found[HoldKind.UPDATES] = updates
-    if deletes and limits.deletes.is_exceeded(len(deletes) + recent_deletes, live):
+    if deletes and limits.deletes.is_exceeded(len(deletes) + recent_deletes(), live):
         found[HoldKind.DELETES] = deletes
     return found
 

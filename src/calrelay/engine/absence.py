@@ -31,7 +31,7 @@ class GuardTerms:
 
     limits: Limits
     live: Count
-    recent_deletes: int
+    recent_deletes: Count
 
 
 def absences(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datetime, *, remember: bool) -> Absences:
@@ -104,7 +104,7 @@ def _too_much(found: Absences, undecided: int, terms: GuardTerms) -> HoldKind | 
         return None
     if found.expected >= 2 and len(found.missing) == found.expected:
         return HoldKind.EMPTY_READ
-    if terms.limits.deletes.is_exceeded(undecided + terms.recent_deletes, terms.live):
+    if terms.limits.deletes.is_exceeded(undecided + terms.recent_deletes(), terms.live):
         return HoldKind.ABSENCES
     return None
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from calrelay.domain.guard import Approval, Count, Parked, Verdict, guard, joined
+from calrelay.domain.guard import Approval, Parked, Verdict, guard, joined
 from calrelay.domain.link import State
 from calrelay.domain.plan import Action, Create, Delete, Update, plan_gone
 from calrelay.domain.policy import Policy
@@ -106,17 +106,17 @@ class _Pass:
         if not self._order.is_dry_run:
             await look_for_latecomers(self._pipeline)
             await resolve_unanswered(self._pipeline)
-        live = functools.cache(lambda: self._ledger.count_live(self._pipeline.name))  # nothing is written before the guards have asked
+        terms = self._guard_terms()
         holds = self._ledger.holds(self._pipeline.name) if self._order.is_dry_run else close_done(self._pipeline)
         approval = approval_of(holds, self._now)
         shelf = self._report.shelf = Shelf() if self._is_plain_first_load(policy, holds) else None
         surveyor = Surveyor(self._pipeline, policy, self._order, self._report, shelf)
         await self._survey(surveyor, policy)
-        parked = await self._survey_unseen(surveyor, live, approval)
+        parked = await self._survey_unseen(surveyor, terms, approval)
         self._tell_flaws(surveyor)
         self._check_clocks()
         self._vigil.check()
-        verdict = self._guard(surveyor, live, approval, holds, parked)
+        verdict = self._guard(surveyor, terms, approval, holds, parked)
         self._report.actions = [*surveyor.survey.actions, *(action for group in parked for action in group.actions)]
         self._report.parked = verdict.parked
         self._report.overlap = surveyor.overlap.found if surveyor.overlap else None
@@ -134,7 +134,9 @@ class _Pass:
                 self._pipeline, self._report, vigil=self._vigil, approval=approval, progress=self._progress, interlude=interlude
             )
             await applier.apply(ready, shelf.take_all() if shelf else ())
-            close_done(self._pipeline, {action.link.source_id for action in (*ready, *(interlude.ready if interlude else ()))})
+            late = interlude.ready if interlude else []
+            if approval.digests or late:
+                close_done(self._pipeline, {action.link.source_id for action in (*ready, *late)})
             remember_pipeline(self._pipeline, self._order, self._report, now=self._now)
             if self._report.is_complete and self._report.overlap is not None:
                 remember_overlap(self._ledger, self._pipeline.name, self._report.overlap)
@@ -158,7 +160,6 @@ class _Pass:
 
         A look that was not sound decides nothing. Raises VendorError.
         """
-        live = functools.cache(lambda: self._ledger.count_live(self._pipeline.name))
         holds = self._ledger.holds(self._pipeline.name)
         surveyor = Surveyor(self._pipeline, policy, self._order, self._report)
         await self._survey(surveyor, policy)
@@ -166,7 +167,7 @@ class _Pass:
         if surveyor.survey.flaws:
             return Intake()
         left = leave_queued(surveyor.survey, queued, is_load=is_load)
-        verdict = self._guard(surveyor, live, approval_of(holds, self._now), holds, [])
+        verdict = self._guard(surveyor, self._guard_terms(), approval_of(holds, self._now), holds, [])
         self._report.actions, self._report.parked = surveyor.survey.actions, verdict.parked
         ready = record_plan(self._pipeline, policy, surveyor.survey, verdict, before=holds, now=self._now)
         return Intake(actions=ready, decided=(self._order.ids | surveyor.survey.seen) - left)
@@ -213,14 +214,14 @@ class _Pass:
             return Scope(span=self._span, changed_since=self._record.last_read_at)
         return Scope(span=Span(begin=self._span.begin, end=min(self._span.end, self._now + self._pipeline.near)))
 
-    async def _survey_unseen(self, surveyor: Surveyor, live: Count, approval: Approval) -> list[Parked]:
+    async def _survey_unseen(self, surveyor: Surveyor, terms: GuardTerms, approval: Approval) -> list[Parked]:
         """Plan what the read did not show: expected events that are missing, and events that still owe the target something."""
         parked = []
         if self._order.reach is Reach.COMPLETE and not self._order.is_load and not surveyor.survey.flaws:
             self._report.is_complete = True
             forget_unsent(self._pipeline, surveyor, self._span, self._now)
             found = absences(self._pipeline, surveyor, self._span, self._now, remember=not self._order.is_dry_run)
-            group = await settle_absences(surveyor, found, self._guard_terms(live), approval, now=self._now)
+            group = await settle_absences(surveyor, found, terms, approval, now=self._now)
             parked = [group] if group else []
         if self._order.reach is not Reach.IDS and not self._order.is_load:
             await self._survey_owing(surveyor, approval)
@@ -245,12 +246,16 @@ class _Pass:
 
     # --- guard ---
 
-    def _guard_terms(self, live: Count) -> GuardTerms:
-        recent = self._ledger.deletes_since(self._pipeline.name, self._now - DAY)
-        return GuardTerms(limits=self._pipeline.limits, live=live, recent_deletes=recent)
+    def _guard_terms(self) -> GuardTerms:
+        """Return what the guards measure by; counted when first asked for, and nothing is written before they have asked."""
+        name, since = self._pipeline.name, self._now - DAY
+        return GuardTerms(
+            limits=self._pipeline.limits,
+            live=functools.cache(lambda: self._ledger.count_live(name)),
+            recent_deletes=functools.cache(lambda: self._ledger.deletes_since(name, since)),
+        )
 
-    def _guard(self, surveyor: Surveyor, live: Count, approval: Approval, holds: Sequence[Hold], parked: Sequence[Parked]) -> Verdict:
-        terms = self._guard_terms(live)
+    def _guard(self, surveyor: Surveyor, terms: GuardTerms, approval: Approval, holds: Sequence[Hold], parked: Sequence[Parked]) -> Verdict:
         is_loading = self._order.is_load or self._record.first_complete_at is None
         verdict = guard(
             surveyor.survey.actions,

@@ -86,9 +86,12 @@ class PipelineLease:
         free = select(_PIPELINE.c.name).where(_PIPELINE.c.name == self._pipeline, is_free).with_for_update(skip_locked=True)
         until = _NOW + literal(self._database.lease, Interval)
         take = update(_PIPELINE).where(_PIPELINE.c.name.in_(free)).values(owner=ours, lease_until=until, epoch=_PIPELINE.c.epoch + 1)
+        take = take.returning(_PIPELINE.c.epoch)
         with self._database.writing() as connection:
-            connection.execute(insert(_PIPELINE).on_conflict_do_nothing(), {"name": self._pipeline, "is_paused": False})
-            epoch: int | None = connection.scalar(take.returning(_PIPELINE.c.epoch))
+            epoch: int | None = connection.scalar(take)
+            if epoch is None:  # held by another, or never heard of
+                connection.execute(insert(_PIPELINE).on_conflict_do_nothing(), {"name": self._pipeline, "is_paused": False})
+                epoch = connection.scalar(take)
         return epoch
 
     def _remedy(self) -> str:

@@ -106,6 +106,8 @@ class SqlLedger:
 
     def links(self, pipeline: str, source_ids: Collection[SourceId]) -> dict[SourceId, Link]:
         """Return the links of these events that exist. Any number of ids."""
+        if not source_ids:
+            return {}
         with self._database.reading() as connection:
             return {link.source_id: link for chunk in _batches(source_ids) for link in _links_by_id(connection, pipeline, chunk)}
 
@@ -190,6 +192,8 @@ class SqlLedger:
         Raises Busy, and stores nothing, when another pipeline uses the external id of one of them.
         """
         links, happenings = list(links), list(happenings)
+        if not links and not happenings:
+            return
         named = {link.pipeline for link in links} | {happening.pipeline for happening in happenings}
         with self._writing(*named) as connection:
             if links:
