@@ -89,7 +89,11 @@ class ConfigError(CalrelayError):
 
 
 class VendorError(CalrelayError):
-    """A vendor did not do what was asked; `account` names whose, `status` is HTTP's or None."""
+    """A vendor did not do what was asked; `account` names whose, `status` is HTTP's or None.
+
+    `is_open` says that it may have been done all the same. Only a 4xx proves that it was not, other than 408, and only where no earlier
+    try of the same request was left open.
+    """
 
     stops = Stops.VENDOR
     actor = Actor.VENDOR
@@ -99,6 +103,7 @@ class VendorError(CalrelayError):
         super().__init__(message, remedy=remedy)
         self.account = account
         self.status = status
+        self.is_open = status is None or status == 408 or not 400 <= status < 500
 
 
 class VendorUnavailable(VendorError):

@@ -435,10 +435,11 @@ class Ledger(Protocol):
     def holds(self, pipeline: str | None = None) -> list[Hold]:
         """Return the open holds with their items, oldest first."""
 
-    def save_holds(self, pipeline: str, holds: Sequence[Hold]) -> None:
+    def save_holds(self, pipeline: str, holds: Sequence[Hold], links: Iterable[Link] = (), happenings: Iterable[Happening] = ()) -> None:
         """Replace the open holds of a pipeline by these: holds not named are closed, items not named dissolve.
 
-        What the operator saw and decided since the holds were read is kept: an item given undecided keeps the decision on the same digest.
+        The links that tell of them, and what happened, are stored in the same transaction, as `store` does. What the operator saw and
+        decided since the holds were read is kept: an item given undecided keeps the decision on the same digest.
         """
 
     def note_shown(self, shown: Sequence[Hold], at: datetime) -> None:

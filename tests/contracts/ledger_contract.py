@@ -408,6 +408,16 @@ class LedgerContract:
         ledger.save_holds("venue", [a_hold("a", an_item(digest="delete|other"))])
         assert ledger.holds("venue")[0].items[0].approved_at is None
 
+    def test_holds_and_the_links_that_tell_of_them_are_stored_together_or_not_at_all(self, ledger: OperatorsLedger) -> None:
+        ledger.store([a_link(1, pipeline="terrace")])
+        with pytest.raises(Busy):
+            ledger.save_holds("venue", [a_hold()], [a_link(1)], [a_happening()])
+        assert (ledger.holds("venue"), ledger.links("venue", [SourceId("1")])) == ([], {})
+        ledger.save_holds("venue", [a_hold()], [a_link(2)], [a_happening()])
+        assert [link.source_id for link in ledger.all_links("venue")] == ["2"]
+        assert ledger.holds("venue") == [a_hold()]
+        assert len(ledger.history("venue", a_happening().external_id)) == 1
+
     # --- memos ---
 
     def test_a_memo_is_kept_replaced_and_forgotten(self, ledger: OperatorsLedger) -> None:

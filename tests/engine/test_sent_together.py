@@ -42,7 +42,7 @@ async def test_what_is_under_way_at_once_is_noted_at_once(max_in_flight: int, no
 
 async def test_what_was_noted_and_not_sent_is_ready_and_goes_with_the_next_pass() -> None:
     bench, ledger = a_bench_in_flight(4)
-    bench.target.fail_next(AuthFailed("the key is not accepted", status=401), call=Call.UPSERT)
+    bench.target.fail_next(AuthFailed("a login page", status=200), call=Call.UPSERT)
     await bench.sync()
     in_hand = {link.external_id for link in ledger.links_in(bench.name, {State.SENDING})}
     assert len(in_hand) == 5  # the batch that was answered so; of the three noted with it everything is known

@@ -183,7 +183,8 @@ class MemoryLedger:
     def hold(self, hold_id: str) -> Hold | None:
         return next((hold for hold in self.holds() if hold.id == hold_id), None)
 
-    def save_holds(self, pipeline: str, holds: Sequence[Hold]) -> None:
+    def save_holds(self, pipeline: str, holds: Sequence[Hold], links: Iterable[Link] = (), happenings: Iterable[Happening] = ()) -> None:
+        self.store(links, happenings)
         self._holds[pipeline] = with_decisions(holds, self._holds[pipeline])
 
     def note_shown(self, shown: Sequence[Hold], at: datetime) -> None:

@@ -1,5 +1,6 @@
 """A target calendar in memory: keeps ports.Target's contract, fails on demand, and remembers what it was asked. No tests here."""
 
+import copy
 import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -214,7 +215,9 @@ class MemoryTarget:
         del self._failing[at]
         if due.applied is Applied.NOTHING or call not in _WRITES:
             raise due.error
-        return due.error
+        error = copy.copy(due.error)
+        error.is_open = True  # as where an earlier try of the same request was left without an answer
+        return error
 
     def _takes(self, calendar: CalendarId) -> bool:
         return calendar in self.calendars_by_name.values() and calendar not in self.broken_calendars

@@ -28,6 +28,7 @@ from calrelay.ports import LOAD
 DAY = timedelta(days=1)
 PATIENCE = timedelta(minutes=10)  # a live pass between two chunks is over by then
 _POLL_SECONDS = 0.5
+_STOPPED = ("", "The load stopped. Run the same command again: it goes on where it stopped.")
 
 
 def backfill(session: Session, output: Output, name: str, first: date, last: date, mode: MessageMode) -> int:
@@ -74,14 +75,17 @@ async def run_steps(
         bar.glance(f"read {report.read}, sent {report.sent}")
 
     deadline = time.monotonic() + patience.total_seconds()
+    finished = list[PassReport]()
     while True:
         steps = chunks_of(relay.pipelines[name], span, mode, lock=lambda: relay.lock(name), progress=glance)
         try:
             async with aclosing(steps):  # type: ignore[type-var] # an async generator, whatever its annotation says
                 async for step in steps:
+                    finished.append(step.report)
                     yield step
                     deadline = time.monotonic() + patience.total_seconds()
         except Busy as busy:
+            watch.lose(finished)
             if time.monotonic() >= deadline:
                 raise
             bar.glance(busy.message)
@@ -115,9 +119,10 @@ async def _load(
             with output.progress(f"backfill {name}") as bar:
                 await _take_steps(run_steps(relay, name, span, mode, bar=bar, watch=watch), bar, load.steps)
         except CalrelayError as error:
-            report = load.cut_short(watch, Problem.of(error))
-        else:
-            report = merge_reports(name, started, [step.report for step in load.steps])
+            return load.cut_short(watch, Problem.of(error)), [
+                *_STOPPED
+            ]  # nothing is read to tell more: it may be the database that is gone
+        report = merge_reports(name, started, [*watch.lost, *(step.report for step in load.steps)])
         return report, _hints(pipeline, report, load.steps)
 
 
@@ -142,7 +147,7 @@ def _tag_in_words(mode: MessageMode) -> str:
 def _hints(pipeline: Pipeline, report: PassReport, steps: Sequence[Step]) -> list[Block]:
     """Say what is left to do: a load that stopped, or one that leaves part of the window unloaded."""
     if report.outcome in (Outcome.FAILED, Outcome.REFUSED) or (steps and not is_sound(steps[-1].report)):
-        return ["", "The load stopped. Run the same command again: it goes on where it stopped."]
+        return [*_STOPPED]
     if pipeline.ledger.pipeline(pipeline.name).first_complete_at is None:
         window = pipeline.window.at(pipeline.clock())
         return [

@@ -1,9 +1,10 @@
 """Runs passes for `sync`, `plan` and `adopt`: one pipeline after another, so that each report counts its own requests."""
 
+import asyncio
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
 from typing import Protocol
 
@@ -19,7 +20,7 @@ from calrelay.domain.link import CalendarId
 from calrelay.engine.order import Order
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import Outcome, PassReport, Problem, requests_since
-from calrelay.engine.sync import run_pass
+from calrelay.engine.sync import count_standing, run_pass
 from calrelay.errors import CalrelayError, ConfigError, ExitCode, StateError
 from calrelay.ports import Clock
 from calrelay.state.database import Access
@@ -60,14 +61,22 @@ class Watch:
         self._asked = pipeline.request_counts()
         started_at = pipeline.clock()
         self.report = PassReport(pipeline=pipeline.name, command=order.command, started_at=started_at, is_dry_run=order.is_dry_run)
+        self.lost: list[PassReport] = []  # of passes that lost their lease, and were begun again
 
     def note(self, report: PassReport) -> None:
         """Take the report of the pass that is at work; it goes on being filled."""
         self.report = report
 
     def unfinished(self, finished: Sequence[PassReport]) -> list[PassReport]:
-        """Return the report of a pass that was cut short, if there is one: it is none of those that were finished."""
-        return [] if any(self.report is report for report in finished) else [self.report]
+        """Return the reports of passes that were cut short: those that are none of the finished ones."""
+        is_known = any(self.report is report for report in (*finished, *self.lost))
+        return [*self.lost] if is_known else [*self.lost, self.report]
+
+    def lose(self, finished: Sequence[PassReport]) -> None:
+        """Keep the report of the pass at work, which another one takes the place of: what it sent counts, what stopped it does not."""
+        self.lost = self.unfinished(finished)
+        for report in self.lost:
+            report.outcome, report.problems = Outcome.OK, []
 
     def cut_short(self, report: PassReport, problems: Sequence[Problem]) -> PassReport:
         """Tell in a report what ended it, with the requests and the time that everything took since the watch began."""
@@ -76,6 +85,9 @@ class Watch:
         report.outcome = Outcome.PARTIAL if report.sent else Outcome.FAILED
         report.seconds = time.monotonic() - self._began
         report.requests = requests_since(self._asked, self._pipeline.request_counts())
+        if not report.is_dry_run and not any(problem.exit_code == ExitCode.STATE for problem in problems):
+            with suppress(CalrelayError):
+                count_standing(self._pipeline, report)
         return report
 
 
@@ -109,9 +121,8 @@ async def run_passes(relay: Running, order: Order, reports: list[PassReport], ba
     for name, pipeline in relay.pipelines.items():
         if bar is not None:  # said before anything is asked: a vendor that is down takes its time to be given up
             bar.glance(f"{name}: reading account {pipeline.source.account}; given up after a minute without an answer")
-        report = await _run_one(relay, name, order)
-        reports.append(report)
-        if any(problem.exit_code == ExitCode.STATE for problem in report.problems):
+        await _run_one(relay, name, order, reports)
+        if any(problem.exit_code == ExitCode.STATE for problem in reports[-1].problems):
             return
 
 
@@ -151,7 +162,7 @@ async def calendar_names(pipeline: Pipeline) -> dict[CalendarId, str]:
     return {calendar: name for calendar, name in named if name}
 
 
-async def _run_one(relay: Running, name: str, order: Order) -> PassReport:
+async def _run_one(relay: Running, name: str, order: Order, reports: list[PassReport]) -> None:
     pipeline = relay.pipelines[name]
     before = pipeline.source.requests
     watch = Watch(pipeline, order)
@@ -162,9 +173,13 @@ async def _run_one(relay: Running, name: str, order: Order) -> PassReport:
             report = await run_pass(pipeline, order, progress=watch.note)
         if report.is_complete and not order.is_dry_run:
             await _learn(pipeline)  # for `status`, and when there is nothing that could wait for it
-        return _counting(report, pipeline, before)
+        reports.append(_counting(report, pipeline, before))
+    except asyncio.CancelledError:
+        if watch.report.sent:
+            reports.append(watch.cut_short(watch.report, ()))
+        raise
     except Exception as error:  # noqa: BLE001 - whatever stops one pipeline, the others are run and all are reported
-        return watch.cut_short(watch.report, problems_of(error))
+        reports.append(watch.cut_short(watch.report, problems_of(error)))
 
 
 async def _learn(pipeline: Pipeline) -> None:

@@ -11,7 +11,7 @@ from calrelay.cluster.places import NoPlace, Places
 from calrelay.cluster.rhythm import Ended, after, after_bug, health_before, look_again, reach_due
 from calrelay.engine.order import Order, Reach
 from calrelay.engine.pipeline import Pipeline
-from calrelay.engine.report import Outcome, PassReport
+from calrelay.engine.report import PassReport
 from calrelay.engine.sync import run_pass
 from calrelay.errors import Busy, StateError
 from calrelay.http.tally import counting_its_own
@@ -111,8 +111,6 @@ class Passes:
         except Exception:  # noqa: BLE001 - an error of ours in one pipeline's pass is told, and keeps nobody else's from running
             _log.exception("bug", pipeline=pipeline.name, what="a pass broke off; it is tried again ever less often. Please report it")
             return after_bug(turn, pipeline, began)
-        if self._is_stopping and report.outcome is Outcome.FAILED:  # it would have asked again, and so does whoever comes next
-            raise Stopped
         self._log.recall(pipeline.name, health_before(turn))
         self._log.note(pipeline, reach, report, health_of(report))
         now = began + timedelta(seconds=report.seconds)

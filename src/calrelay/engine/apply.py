@@ -15,9 +15,11 @@ from calrelay.domain.link import CalendarId, Field, Link, State, TargetId
 from calrelay.domain.plan import Action, Create, Delete, Update
 from calrelay.engine.answers import Answered, match_answers
 from calrelay.engine.generations import next_generation
+from calrelay.engine.latecomers import remember
 from calrelay.engine.newcomers import Interlude
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport, Problem
+from calrelay.engine.unanswered import resolve
 from calrelay.engine.vigil import Vigil
 from calrelay.errors import (
     ExitCode,
@@ -161,6 +163,10 @@ class Applier:
         except RequestRejected as error:
             self._quarantine(action, error)
             return None
+        except VendorError as error:
+            if not error.is_open:
+                self._store([dataclasses.replace(link, state=State.READY, hold=None)])
+            raise
         return self._deleted(action)
 
     def _deleted(self, action: Delete) -> Create | None:
@@ -183,34 +189,31 @@ class Applier:
 
     # --- creates and updates ---
 
-    async def _send(self, batch: Sequence[Upsert], *, halvings: int = 0) -> None:
-        """Send one batch, whose links are stored as SENDING; halve it while it is refused, or while nobody answers (rule 20).
-
-        A 429 or 401 leaves them so, too, and they are asked for: it may have come to a repetition of what was applied and not answered.
-        """
+    async def _send(self, batch: Sequence[Upsert], *, halvings: int = 0, was_open: bool = False) -> None:
+        """Send one batch, whose links are stored as SENDING; `was_open` says that a larger one it was a part of may have been applied."""
         try:
             holdings = await self._target.upsert([_put(a) for a in batch])
-        except NotFound:  # the address is wrong, not the events
-            self._store([dataclasses.replace(a.link, state=State.READY) for a in batch])
-            raise
-        except RequestRejected as error:
-            if len(batch) == 1:
-                await self._refuse(batch[0], error)
-                return
-            await self._halve(batch, halvings)
-        except (VendorUnavailable, ResponseInvalid) as error:  # nobody knows whether it was applied
-            if len(batch) == 1 or (halvings and error.status is None):  # what was applied is asked for next time
-                raise
-            # The same PUT was repeated. One that got no answer may take minutes (240 s, Apptoto: 7), so a single smaller one follows;
-            # a 502 comes at once, and batches down to five events were seen to get one: halving goes on.
-            await self._halve(batch, halvings)
+        except VendorError as error:
+            await self._cope(batch, error, halvings=halvings, is_open=was_open or error.is_open)
         else:
             await self._record(batch, await match_answers(self._target, batch, holdings))
 
-    async def _halve(self, batch: Sequence[Upsert], halvings: int) -> None:
-        middle = len(batch) // 2
-        for half in (batch[:middle], batch[middle:]):
-            await self._send(half, halvings=halvings + 1)
+    async def _cope(self, batch: Sequence[Upsert], error: VendorError, *, halvings: int, is_open: bool) -> None:
+        """Halve a batch that was refused, or that nobody answered, down to the event that is to blame (rule 20); else raise the error.
+
+        What nobody knows to be applied or not stays SENDING, and is asked for.
+        """
+        if _helps_to_halve(error, batch, halvings):
+            middle = len(batch) // 2
+            for half in (batch[:middle], batch[middle:]):
+                await self._send(half, halvings=halvings + 1, was_open=is_open)
+            return
+        if isinstance(error, RequestRejected) and not isinstance(error, NotFound):
+            await self._refuse(batch[0], error, is_open=is_open)
+            return
+        if not is_open:
+            self._store([dataclasses.replace(a.link, state=State.READY) for a in batch])
+        raise error
 
     async def _record(self, batch: Sequence[Upsert], answered: Sequence[Answered]) -> None:
         """Record the answers in one transaction; events left out of an answer are sent alone, and left out again they are refused."""
@@ -267,9 +270,20 @@ class Applier:
 
     # --- refusals ---
 
-    async def _refuse(self, action: Upsert, error: RequestRejected) -> None:
-        """Note a refused event. When the first three of a calendar fail and none was taken, the calendar is looked at (rule 20)."""
-        self._store([dataclasses.replace(action.link, state=State.READY)])
+    async def _refuse(self, action: Upsert, error: RequestRejected, *, is_open: bool) -> None:
+        """Note a refused event. When the first three of a calendar fail and none was taken, the calendar is looked at (rule 20).
+
+        Where an earlier try may have been carried out, the target is asked what it holds: a quarantined event that is cancelled is deleted.
+        """
+        link = dataclasses.replace(action.link, state=State.READY)
+        if is_open:
+            remember(self._pipeline, [action.link])
+            link = resolve(action.link, await self._target.find(action.link.external_id))
+        action = dataclasses.replace(action, link=link)
+        if link.state is State.QUARANTINED:
+            self._quarantine(action, RequestRejected(link.reason, remedy=link.remedy, account=self._target.account))
+            return
+        self._store([link])
         self._refused.append((action, error))
         calendar = action.entry.calendar
         if sum(other.entry.calendar == calendar for other, _ in self._refused) == ALIKE:
@@ -361,6 +375,16 @@ class _Batches(Iterator[Sequence[Upsert]]):
 
     def _take(self) -> list[Upsert]:
         return list(itertools.islice(self._queue, self._size))
+
+
+def _helps_to_halve(error: VendorError, batch: Sequence[Upsert], halvings: int) -> bool:
+    """Say whether smaller batches may go through; where a 404 is the answer, it is the address that is wrong, not the events."""
+    if len(batch) == 1 or isinstance(error, NotFound):
+        return False
+    # The same PUT was repeated. One that got no answer may take minutes (240 s, Apptoto: 7), so a single smaller one follows; a 502 comes
+    # at once, and batches down to five events were seen to get one: halving goes on.
+    is_silence = isinstance(error, VendorUnavailable | ResponseInvalid) and error.status is None
+    return isinstance(error, RequestRejected | VendorUnavailable | ResponseInvalid) and not (halvings and is_silence)
 
 
 def _put(action: Upsert) -> Put:

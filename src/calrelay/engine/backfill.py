@@ -17,6 +17,7 @@ from calrelay.errors import ExitCode
 from calrelay.ports import LOAD
 
 CHUNK = timedelta(days=7)
+_STOPPING = frozenset({ExitCode.VENDOR, ExitCode.CONFIG, ExitCode.BUSY})
 MEMO_DONE = "backfill:{pipeline}:{begin}:{end}"
 
 
@@ -66,7 +67,9 @@ async def backfill(
 
 def is_sound(report: PassReport) -> bool:
     """Say whether a chunk was read and sent; events in quarantine or held do not stop a load."""
-    return report.outcome not in (Outcome.FAILED, Outcome.REFUSED) and report.exit_code not in (ExitCode.VENDOR, ExitCode.CONFIG)
+    if report.outcome in (Outcome.FAILED, Outcome.REFUSED):
+        return False
+    return not any(problem.exit_code in _STOPPING for problem in report.problems)
 
 
 def _end_first_load(pipeline: Pipeline, span: Span) -> None:

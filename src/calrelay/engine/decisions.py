@@ -40,18 +40,26 @@ def reject(ledger: Ledger, name: str, *, clock: Clock) -> list[Hold]:
     """
     rejected = _as_shown(ledger, name)
     for hold in rejected:
-        links = ledger.links(hold.pipeline, [item.source_id for item in hold.items])
-        settled = [_rejected(link, hold.kind) for link in links.values() if not link.is_hands_off and link.state is not State.SENDING]
-        ledger.store(settled, [_happening(link, "rejected", hold.kind.value, clock()) for link in settled])
-    for hold in rejected:
-        _leave_out(ledger, hold.pipeline, {item.source_id for item in hold.items}, of=hold.id)
+        ids = [item.source_id for item in hold.items]
+        links = ledger.links(hold.pipeline, ids).values()
+        settled = [_rejected(link, hold.kind) for link in links if not link.is_hands_off and link.state is not State.SENDING]
+        happenings = [_happening(link, "rejected", hold.kind.value, clock()) for link in settled]
+        _leave_out(ledger, hold.pipeline, ids, settled, happenings, of=hold.id)
     return rejected
 
 
-def _leave_out(ledger: Ledger, pipeline: str, gone: Collection[SourceId], *, of: str | None = None) -> None:
-    """Take events out of the holds of a pipeline, or out of one of them; a hold without any is closed."""
+def _leave_out(
+    ledger: Ledger,
+    pipeline: str,
+    gone: Collection[SourceId],
+    links: Iterable[Link],
+    happenings: Iterable[Happening],
+    *,
+    of: str | None = None,
+) -> None:
+    """Take events out of the holds of a pipeline, or out of one of them, and store what they are now; a hold without any is closed."""
     left = [without(hold, gone) if of in (None, hold.id) else hold for hold in ledger.holds(pipeline)]
-    ledger.save_holds(pipeline, [hold for hold in left if hold.items])
+    ledger.save_holds(pipeline, [hold for hold in left if hold.items], links, happenings)
 
 
 def _rejected(link: Link, kind: HoldKind) -> Link:
@@ -108,9 +116,8 @@ def ignore(ledger: Ledger, external_id: str, *, clock: Clock) -> list[Link]:
         dataclasses.replace(link, state=State.IGNORED, until_changed=False, reason=_why_ignored(link), hold=None)
         for link in find_links(ledger, external_id)
     ]
-    ledger.store(ignored, [_happening(link, "ignored", "", clock()) for link in ignored])
     for link in ignored:
-        _leave_out(ledger, link.pipeline, {link.source_id})
+        _leave_out(ledger, link.pipeline, {link.source_id}, [link], [_happening(link, "ignored", "", clock())])
     return ignored
 
 

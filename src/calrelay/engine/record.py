@@ -46,9 +46,11 @@ def record_plan(
     parked = [_parked(action, group, survey, hold_ids, now) for group in verdict.parked for action in group.actions]
     ready, waiting = _split_waiting(verdict.passed, policy, survey, now)
     happenings = [_happened(pipeline, link, now) for link in [*survey.unmappable, *(link for link in parked if _is_news(link, survey))]]
+    changed = [*survey.changed, *parked, *waiting]
     if before or open_holds:
-        pipeline.ledger.save_holds(pipeline.name, open_holds)
-    pipeline.ledger.store([*survey.changed, *parked, *waiting], happenings)
+        pipeline.ledger.save_holds(pipeline.name, open_holds, changed, happenings)
+    else:
+        pipeline.ledger.store(changed, happenings)
     return ready
 
 

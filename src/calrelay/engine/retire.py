@@ -57,8 +57,7 @@ def release(ledger: WholeLedger, pipeline: str, *, clock: Clock) -> int:
     now = clock()
     told = [Happening(at=now, pipeline=pipeline, external_id=link.external_id, what="let go", detail=RETIRED) for link in released]
     _note_retired(ledger, pipeline, clock)
-    ledger.save_holds(pipeline, [])
-    ledger.store(released, told)
+    ledger.save_holds(pipeline, [], released, told)
     return sum(link.accepted is not None and link.accepted.end > now for link in released)
 
 

@@ -156,6 +156,7 @@ class Surveyor:
                 except VendorError as error:
                     self.survey.flaws.append(Flaw(what=f"event {source_id} could not be asked for by its id", error=error))
                     self.survey.seen.add(source_id)
+                    self.survey.undecided.add(source_id)
                     return
             link = links.get(source_id)
             if row is not None and link is None and discover_in is not None and not _starts_in(row, discover_in):

@@ -59,10 +59,12 @@ async def run_pass(
         if error.exit_code in (ExitCode.STATE, ExitCode.BUG):
             raise
         report.fail(error, Outcome.REFUSED if isinstance(error, GuardRefused) else Outcome.FAILED)
+    if progress is not None and any(problem.exit_code == ExitCode.VENDOR for problem in report.problems):
+        progress(report)  # where it raises, a stop may be all that ailed the vendor, and nothing is to be said of it
     report.seconds = time.monotonic() - started
     report.requests = requests_since(before, pipeline.request_counts())
     if not order.is_dry_run:
-        _count_standing(pipeline, report)
+        count_standing(pipeline, report)
     if report.held or report.quarantined:
         report.worsen(Outcome.PARTIAL)
     if not order.is_dry_run and not work.is_paused:  # what a pause kept from running says nothing of how the pipeline stands
@@ -70,7 +72,8 @@ async def run_pass(
     return report
 
 
-def _count_standing(pipeline: Pipeline, report: PassReport) -> None:
+def count_standing(pipeline: Pipeline, report: PassReport) -> None:
+    """Fill in how many events stand in quarantine, in holds and in waiting. Raises StateError."""
     states = pipeline.ledger.count_states(pipeline.name, _STANDING)
     report.quarantined, report.held, report.waiting = (states.get(s, 0) for s in _STANDING)
 

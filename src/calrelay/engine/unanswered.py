@@ -2,11 +2,14 @@
 
 import dataclasses
 
+from calrelay.domain.guard import Approval
 from calrelay.domain.link import Field, Imprint, Link, State
+from calrelay.domain.plan import Cause, Delete
 from calrelay.engine.asking import ask_for
+from calrelay.engine.holds import approval_of
 from calrelay.engine.latecomers import remember
 from calrelay.engine.pipeline import Pipeline
-from calrelay.ports import DELETED, Happening, Holding
+from calrelay.ports import DELETED, DELETED_AS_APPROVED, Happening, Holding
 
 DELETED_THERE = "somebody deleted it at the target while a change to it was being sent"
 DELETED_REMEDY = "`calrelay quarantine retry ID` creates it again, which can message its guest; `calrelay quarantine drop ID` leaves it"
@@ -22,7 +25,9 @@ async def resolve_unanswered(pipeline: Pipeline) -> None:
     holdings = await ask_for(pipeline, {link.external_id: link for link in unanswered})
     resolved = [resolve(link, holdings[link.external_id]) for link in unanswered]
     if resolved:
-        pipeline.ledger.store(resolved, [_happening(before, link, pipeline) for before, link in zip(unanswered, resolved, strict=True)])
+        approval = approval_of(pipeline.ledger.holds(pipeline.name), pipeline.clock())
+        happenings = [_happening(before, link, pipeline, approval) for before, link in zip(unanswered, resolved, strict=True)]
+        pipeline.ledger.store(resolved, happenings)
 
 
 def resolve(link: Link, holding: Holding | None) -> Link:
@@ -36,18 +41,19 @@ def resolve(link: Link, holding: Holding | None) -> Link:
     return dataclasses.replace(link, state=State.READY, target_id=holding.target_id, accepted=accepted, hold=None)
 
 
-def _happening(before: Link, resolved: Link, pipeline: Pipeline) -> Happening:
+def _happening(before: Link, resolved: Link, pipeline: Pipeline, approval: Approval) -> Happening:
     detail = "the target has it" if resolved.accepted else resolved.reason or "the target does not have it"
-    return Happening(
-        at=pipeline.clock(), pipeline=pipeline.name, external_id=before.external_id, what=_word(before, resolved), detail=detail
-    )
+    what = _word(before, resolved, approval)
+    return Happening(at=pipeline.clock(), pipeline=pipeline.name, external_id=before.external_id, what=what, detail=detail)
 
 
-def _word(before: Link, resolved: Link) -> str:
+def _word(before: Link, resolved: Link, approval: Approval) -> str:
     """Name what became of it; a delete that was carried out counts as one for the guard, though nobody saw its answer."""
     if resolved.state is not State.READY:
         return "quarantined"
-    return DELETED if before.accepted is not None and resolved.accepted is None else "resolved"
+    if before.accepted is None or resolved.accepted is not None:
+        return "resolved"
+    return DELETED_AS_APPROVED if approval.covers(Delete(link=before, reason="", cause=Cause.SOURCE)) else DELETED
 
 
 def _absent(link: Link, *, was_there: bool) -> Link:

@@ -66,7 +66,7 @@ class Retry:
     async def __call__(self, once: Callable[[], Awaitable[Found | Failure]], *, idempotent: bool) -> Found:
         """Ask, and ask again while that may help and the bounds allow; raise the last failure's error otherwise.
 
-        What is not idempotent is asked once.
+        What is not idempotent is asked once. The error says so where an earlier try of the request was left open.
         """
         course = _Course(retry=self, began=self.clock())
         limit = self.attempts if idempotent else 1
@@ -77,6 +77,7 @@ class Retry:
                     return _found(await once())
         except _Failed as failed:
             failure = failed.failure
+        failure.error.is_open |= course.was_open
         raise failure.error  # outside the except block, so that nothing foreign becomes its context
 
 
@@ -97,6 +98,7 @@ class _Course:
     failures: int = 0
     pause: float = 0.0
     reason: Failure | None = None
+    was_open: bool = False
 
     def decide(self, exception: Exception) -> bool | float:
         """Tell stamina whether to go on; always without a wait of its own, which could not be replaced in tests."""
@@ -104,6 +106,7 @@ class _Course:
             return False
         self.failures += 1
         self.reason = exception.failure
+        self.was_open |= exception.failure.error.is_open
         self.pause = self._pause_after(exception.failure)
         within = self.retry.clock() - self.began + self.pause <= self.retry.budget
         return 0.0 if within else False

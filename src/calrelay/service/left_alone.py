@@ -8,6 +8,7 @@ from enum import StrEnum
 from calrelay.domain.link import Link, State
 from calrelay.engine.decisions import REJECTED
 from calrelay.ports import Ledger
+from calrelay.state.history import KEPT_FOR
 
 HANDS_OFF = frozenset({State.IGNORED, State.RELEASED})
 
@@ -58,5 +59,8 @@ def _was_decided(link: Link) -> bool:
 
 
 def _is_coming(link: Link, now: datetime) -> bool:
+    """Say whether an event has not ended; of one that could never be mapped nobody knows, so it is believed for as long as history is."""
     known = [imprint.end for imprint in (link.wanted, link.accepted) if imprint is not None]
-    return not known or max(known) > now
+    if not known:
+        return link.since is None or now - link.since < KEPT_FOR
+    return max(known) > now

@@ -196,10 +196,7 @@ class SqlLedger:
             return
         named = {link.pipeline for link in links} | {happening.pipeline for happening in happenings}
         with self._writing(*named) as connection:
-            if links:
-                self._upsert(connection, _LINK, [values_of_link(link) for link in links])
-                self._let_claims_follow(connection, links)
-            history.append(connection, happenings)
+            self._store(connection, links, happenings)
 
     def settle(
         self, pipeline: str, taken: Mapping[SourceId, TargetId], happenings: Iterable[Happening], rows: Mapping[SourceId, str] = NO_ROWS
@@ -290,10 +287,13 @@ class SqlLedger:
         with self._database.reading() as connection:
             return holds.with_id(connection, hold_id)
 
-    def save_holds(self, pipeline: str, holds_now: Sequence[Hold]) -> None:
-        """Replace the open holds of a pipeline by these: holds not named are closed, items not named dissolve."""
+    def save_holds(
+        self, pipeline: str, holds_now: Sequence[Hold], links: Iterable[Link] = (), happenings: Iterable[Happening] = ()
+    ) -> None:
+        """Replace the open holds of a pipeline by these, and store the links that tell of them; see `ports.Ledger`."""
         with self._writing(pipeline) as connection:
             holds.replace(connection, pipeline, holds_now)
+            self._store(connection, list(links), happenings)
 
     def note_shown(self, shown: Sequence[Hold], at: datetime) -> None:
         """Remember that an operator had these items listed; those that stand otherwise by now were not shown as they are."""
@@ -349,6 +349,12 @@ class SqlLedger:
 
     def _upsert(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
         execute_many(connection, self._database.upsert(table), rows)
+
+    def _store(self, connection: Connection, links: Sequence[Link], happenings: Iterable[Happening]) -> None:
+        if links:
+            self._upsert(connection, _LINK, [values_of_link(link) for link in links])
+            self._let_claims_follow(connection, links)
+        history.append(connection, happenings)
 
     def _let_claims_follow(self, connection: Connection, links: Iterable[Link]) -> None:
         by_target: dict[str, list[Link]] = defaultdict(list)

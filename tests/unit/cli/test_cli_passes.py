@@ -1,8 +1,9 @@
 """How commands run passes: one failure stops nobody else, and a load waits for its turn."""
 
+import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -16,9 +17,9 @@ from calrelay.domain.link import MessageMode
 from calrelay.engine.backfill import Step
 from calrelay.engine.order import Order
 from calrelay.engine.pipeline import Pipeline, calendar_memo
-from calrelay.engine.report import Outcome
-from calrelay.errors import Busy, ExitCode, StateError, VendorUnavailable
-from calrelay.ports import Clock, Flaw
+from calrelay.engine.report import Outcome, PassReport
+from calrelay.errors import Busy, ExitCode, LeaseLost, StateError, VendorUnavailable
+from calrelay.ports import Clock, Flaw, Holding, Put
 from tests.fakes.memory_ledger import MemoryLedger
 from tests.fakes.memory_source import NOW, an_event
 from tests.fakes.pipelines import Bench, a_bench
@@ -156,6 +157,85 @@ async def test_a_load_that_loses_its_ledger_knows_what_its_open_chunk_had_sent()
     (unfinished,) = watch.unfinished(())
     assert unfinished.created == len(bench.target.live) == 20
     assert watch.cut_short(unfinished, []).outcome is Outcome.PARTIAL
+
+
+async def test_a_sync_that_is_interrupted_tells_what_the_pass_at_work_had_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, reports, third = a_bench(*(an_event(i) for i in range(1, 41))), list[PassReport](), asyncio.Event()
+    upsert = bench.target.upsert
+
+    async def slow(puts: Sequence[Put]) -> Sequence[Holding]:
+        if len(bench.target.upserts) == 2:
+            third.set()
+            await asyncio.Event().wait()
+        return await upsert(puts)
+
+    monkeypatch.setattr(bench.target, "upsert", slow)
+    task = asyncio.create_task(run_passes(Benches(benches={"venue": bench}), Order(command="sync"), reports))
+    await third.wait()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert [(report.created, report.outcome) for report in reports] == [(20, Outcome.PARTIAL)]
+
+
+class LosesItsLease(MemoryLedger):
+    """Loses the lease with the second batch; every write fails until it is taken anew."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches, self.is_lost = 0, False
+
+    def _check(self) -> None:
+        if self.is_lost:
+            raise LeaseLost("another process took over")
+
+    def settle(self, *args: Any, **options: Any) -> None:
+        self.batches += 1
+        self.is_lost = self.is_lost or self.batches == 2
+        self._check()
+        super().settle(*args, **options)
+
+    def store(self, *args: Any, **options: Any) -> None:
+        self._check()
+        super().store(*args, **options)
+
+    def record_pass(self, *args: Any, **options: Any) -> None:
+        self._check()
+        super().record_pass(*args, **options)
+
+
+async def test_a_load_that_lost_its_lease_and_went_on_counts_what_it_had_sent_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "_POLL_SECONDS", 0)
+    ledger = LosesItsLease()
+    same_day = (an_event(1, source_id=SourceId(str(i))) for i in range(1, 41))
+    relay = Benches(benches={"venue": dataclasses.replace(a_bench(*same_day, first_load=0), ledger=ledger)})
+    lock = relay.lock
+
+    @contextlib.contextmanager
+    def anew(pipeline: str) -> Iterator[None]:
+        ledger.is_lost = False
+        with lock(pipeline):
+            yield
+
+    monkeypatch.setattr(Benches, "lock", lambda _, pipeline: anew(pipeline))
+    watch = Watch(relay.pipelines["venue"], Order(command="backfill"))
+    steps = await steps_of(relay, patience=timedelta(minutes=1), watch=watch)
+    (lost,) = watch.lost
+    assert (lost.created, lost.outcome, lost.problems) == (20, Outcome.OK, [])  # ten of them were not recorded, and went again as updates
+    assert [sum(counts) for counts in zip(*((s.report.created, s.report.updated, s.report.unchanged) for s in steps), strict=True)] == [
+        20,
+        10,
+        10,
+    ]
+
+
+async def test_what_was_cut_short_says_what_stands_in_quarantine() -> None:
+    bench = a_bench(*(an_event(i) for i in range(1, 4)))
+    bench.source.spoil(2)
+    await bench.sync()
+    watch = Watch(bench.pipeline, Order(command="sync"))
+    assert watch.cut_short(watch.report, []).quarantined == 1
+    assert Watch(bench.pipeline, Order(command="plan", is_dry_run=True)).cut_short(watch.report, []).quarantined == 1
 
 
 async def test_calendars_are_named_where_the_config_names_them() -> None:

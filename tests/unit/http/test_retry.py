@@ -160,3 +160,22 @@ async def test_after_the_end_of_all_waits_each_request_is_asked_once() -> None:
     with pytest.raises(VendorUnavailable):
         await Retry(waits=together)(script, idempotent=True)
     assert script.asked == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "is_open"), [((), False), ((limited(),), False), ((limited(), down()), True), ((down(), limited()), True)]
+)
+async def test_a_refusal_says_whether_an_earlier_try_was_left_open(waits: Any, before: tuple[Failure, ...], is_open: bool) -> None:
+    refused = Failure.of(RequestRejected("no", status=400))
+    with pytest.raises(RequestRejected) as caught:
+        await waits.retry()(Script([*before, refused]), idempotent=True)
+    assert caught.value.is_open is is_open
+
+
+async def test_giving_up_after_a_429_says_whether_an_earlier_try_was_left_open(waits: Any) -> None:
+    with pytest.raises(RateLimited) as caught:
+        await waits.retry()(Script([down(), limited()]), idempotent=True)
+    assert caught.value.is_open
+    with pytest.raises(RateLimited) as caught:
+        await waits.retry()(Script([limited()]), idempotent=True)
+    assert not caught.value.is_open

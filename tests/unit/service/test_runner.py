@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from calrelay.domain.guard import Limits
-from calrelay.domain.link import State
+from calrelay.domain.link import ExternalId, State
 from calrelay.engine import decisions
 from calrelay.engine.order import Reach
 from calrelay.engine.pipeline import Pipeline
@@ -19,6 +19,7 @@ from calrelay.ports import Flaw
 from calrelay.service.rhythm import Health, Rhythm
 from calrelay.service.runner import STUCK_AFTER, Runner
 from tests.fakes.memory_source import an_event
+from tests.fakes.memory_target import Call
 from tests.fakes.pipelines import Bench, a_bench
 from tests.unit.service.gates import Gate, GatedSource, GatedTarget
 
@@ -103,6 +104,32 @@ async def test_stopping_waits_for_the_answer_in_hand_and_leaves_the_rest() -> No
     assert (len(bench.target.upserts), len(bench.ledger.links_in("venue", {State.SETTLED}))) == (1, 1)
     report = await bench.sync()
     assert (report.created, len(bench.target.live)) == (2, 3)
+
+
+async def test_a_stop_that_ends_the_wait_for_a_vendor_is_no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read that failed once waits to be repeated; the stop ends the wait, and all that is left is the failure."""
+    bench = a_bench(an_event(1))
+    hand = Hand(bench)
+    await hand.tick()
+    asked, ends = asyncio.Event(), asyncio.Event()
+
+    async def find(_: ExternalId) -> None:
+        asked.set()
+        await ends.wait()
+        raise VendorUnavailable("503", account="reminders", status=503)
+
+    bench.target.fail_next(VendorUnavailable("no answer"), call=Call.UPSERT, times=3)
+    bench.source.put(an_event(2))
+    await hand.tick()
+    monkeypatch.setattr(bench.target, "find", find)
+    recorded = len(bench.ledger.passes("venue"))
+    hand.seconds += 7200  # longer than any back-off
+    hand.runner.due(Reach.COMPLETE)
+    await asyncio.wait_for(asked.wait(), 5)
+    hand.runner.stop()
+    ends.set()
+    await asyncio.wait_for(hand.task, 5)
+    assert (hand.passes.empty(), hand.runner.is_interrupted, len(bench.ledger.passes("venue"))) == (True, True, recorded)
 
 
 async def test_stopping_while_nothing_runs_ends_at_once() -> None:
