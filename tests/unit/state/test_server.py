@@ -6,12 +6,13 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import Connection, create_engine, make_url
 
 from calrelay.errors import ExitCode, StateError
-from calrelay.state import server_failures
+from calrelay.state import server, server_failures
 from calrelay.state.database import Access, Database, open_database
 from calrelay.state.ledger import SqlLedger
 from calrelay.state.locks import PipelineLock
@@ -174,7 +175,8 @@ def test_passes_and_history_are_numbered_beyond_what_an_integer_holds(database: 
 # --- what goes wrong ---
 
 
-def test_a_server_that_is_gone_is_said_and_the_work_goes_on_when_it_is_back(own: Databases) -> None:
+def test_a_server_that_is_gone_is_said_and_the_work_goes_on_when_it_is_back(own: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "RESTED", 0.0)
     with open_database(own.make(), HERE) as database:
         ledger = SqlLedger(database)
         ledger.store([a_link(1)])
@@ -187,7 +189,23 @@ def test_a_server_that_is_gone_is_said_and_the_work_goes_on_when_it_is_back(own:
         assert [link.source_id for link in ledger.all_links("venue")] == [a_link(1).source_id, a_link(3).source_id]
 
 
-def test_a_restart_between_two_transactions_is_not_noticed(own: Databases) -> None:
+def test_a_connection_at_work_is_not_asked_whether_its_server_is_there_and_a_rested_one_is(
+    own: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_database(own.make(), HERE) as database:
+        pings = Mock(wraps=database._engine.dialect.do_ping)
+        monkeypatch.setattr(database._engine.dialect, "do_ping", pings)
+        monkeypatch.setattr(server, "RESTED", 3600.0)
+        for _ in range(3):
+            assert database.schema_name()
+        assert pings.call_count == 0
+        monkeypatch.setattr(server, "RESTED", 0.0)
+        assert database.schema_name()
+        assert pings.call_count == 1
+
+
+def test_a_restart_between_two_transactions_is_not_noticed(own: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "RESTED", 0.0)
     with open_database(own.make(), HERE) as database, PipelineLock(database, "venue", command="sync"):
         SqlLedger(database).store([a_link(1)])
         own.server.stop()
