@@ -154,7 +154,7 @@ def _frugality(results: Results) -> Iterator[str]:
 def _loads(measured: AtTheLimits) -> Iterator[str]:
     speeds = AT_THE_LIMIT
     yield (
-        f"A backfill of 56 days, a week at a time, at the vendors' limits: Tripleseat {speeds.source_per_second:.0f} requests a second, "
+        f"A backfill of 56 days, at the vendors' limits: Tripleseat {speeds.source_per_second:.0f} requests a second, "
         f"Apptoto {speeds.target_per_minute:.0f} a minute with {speeds.batch_size} events each, {speeds.max_in_flight} in flight. The "
         "floor is the greater of what the rate allows and what the target takes for the events."
     )

@@ -72,7 +72,7 @@ class _Tap(Output):
 
 
 class _Silence:
-    def advance(self, done: int, total: int, what: str) -> None:
+    def advance(self, done: int, total: int, what: str, *, by: int = 1) -> None:
         pass
 
     def glance(self, what: str) -> None:

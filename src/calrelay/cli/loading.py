@@ -116,7 +116,7 @@ async def _load(
         watch = load.watch = Watch(pipeline, Order(command=LOAD))
         try:
             span = await span_of(pipeline, *days)
-            with output.progress(f"backfill {name}") as bar:
+            with output.progress(f"days of backfill {name}") as bar:
                 await _take_steps(run_steps(relay, name, span, mode, bar=bar, watch=watch), bar, load.steps)
         except CalrelayError as error:
             return load.cut_short(watch, Problem.of(error)), [
@@ -129,7 +129,7 @@ async def _load(
 async def _take_steps(coming: AsyncIterator[Step], bar: Progress, steps: list[Step]) -> None:
     async for step in coming:
         steps.append(step)
-        bar.advance(step.number, step.of, _line_of(step))
+        bar.advance(step.done, step.of, _line_of(step), by=step.days)
 
 
 def _line_of(step: Step) -> str:

@@ -32,8 +32,8 @@ Block = str | Table
 class Progress(Protocol):
     """Tells how far a long command has come."""
 
-    def advance(self, done: int, total: int, what: str) -> None:
-        """Say that `done` of `total` pieces are done, and what the last one brought."""
+    def advance(self, done: int, total: int, what: str, *, by: int = 1) -> None:
+        """Say that `done` of `total` pieces are done, `by` of them just now, and what those brought."""
 
     def glance(self, what: str) -> None:
         """Say what is being done right now; only shown where it can be overwritten."""
@@ -84,8 +84,8 @@ class _ProgressLines:
         self._began = time.monotonic()
         self._seen = 0
 
-    def advance(self, done: int, total: int, what: str) -> None:
-        self._seen += 1  # `done` may have begun behind what an earlier run had done
+    def advance(self, done: int, total: int, what: str, *, by: int = 1) -> None:
+        self._seen += by  # `done` may have begun behind what an earlier run had done
         left = (time.monotonic() - self._began) / self._seen * (total - done)
         _print_block(f"{self._title}: {done} of {total}, {what}{f', about {elapsed(left)} left' if done < total else ''}", sys.stderr)
 

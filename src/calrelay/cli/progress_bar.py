@@ -13,7 +13,7 @@ class _Bar:
         self._progress = progress
         self._task = task
 
-    def advance(self, done: int, total: int, what: str) -> None:
+    def advance(self, done: int, total: int, what: str, *, by: int = 1) -> None:  # noqa: ARG002 - the bar sees it by itself
         self._progress.update(self._task, completed=done, total=total, what=what)
 
     def glance(self, what: str) -> None:

@@ -3,6 +3,8 @@
 import dataclasses
 from datetime import datetime, time, timedelta
 
+INSTANT = timedelta(microseconds=1)  # what lies between the end of a span and the beginning of the next
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
@@ -18,14 +20,12 @@ class Span:
         """Return the span, longer by this much on both sides."""
         return Span(begin=self.begin - by, end=self.end + by)
 
-    def chunks(self, length: timedelta) -> list["Span"]:
-        """Cut the span into pieces of at most this length, in order and without overlap."""
-        pieces, begin = [], self.begin
-        while begin < self.end:
-            end = min(begin + length, self.end)
-            pieces.append(Span(begin=begin, end=end if end == self.end else end - timedelta(microseconds=1)))
-            begin = end
-        return pieces or [self]
+    def split(self, length: timedelta) -> tuple["Span", "Span | None"]:
+        """Cut off a first piece of at most this length; the rest does not overlap it, and is None where nothing is left."""
+        middle = self.begin + length
+        if middle >= self.end:
+            return self, None
+        return Span(begin=self.begin, end=middle - INSTANT), Span(begin=middle, end=self.end)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

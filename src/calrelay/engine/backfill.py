@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from calrelay.domain.guard import Earlier
 from calrelay.domain.link import MessageMode
-from calrelay.domain.window import Span
+from calrelay.domain.window import INSTANT, Span
 from calrelay.engine.adopt import look_at_target
 from calrelay.engine.order import Order
 from calrelay.engine.pipeline import Pipeline
@@ -16,19 +16,22 @@ from calrelay.engine.sync import Progress, run_pass
 from calrelay.errors import ExitCode
 from calrelay.ports import LOAD
 
-CHUNK = timedelta(days=7)
+DAY = timedelta(days=1)
+SHORTEST, LONGEST = timedelta(days=7), timedelta(days=28)  # of a chunk
+FILLED = 200  # events sent, at which a chunk is long enough: a live pass waits for it, some minutes at 0.75 s an event (Apptoto: 7)
 _STOPPING = frozenset({ExitCode.VENDOR, ExitCode.CONFIG, ExitCode.BUSY})
 MEMO_DONE = "backfill:{pipeline}:{begin}:{end}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One chunk done: which of how many, and its report."""
+    """One chunk done, its report, and how many days of the whole load are done with it."""
 
-    number: int
-    of: int
     span: Span
     report: PassReport
+    days: int
+    done: int
+    of: int
 
 
 async def backfill(
@@ -41,28 +44,57 @@ async def backfill(
 ) -> AsyncIterator[Step]:
     """Load a span in chunks and yield each when it is done; stops after a chunk that did not go through.
 
-    The lock is taken for a chunk at a time, so that live passes go between. A chunk that was done is remembered, and the same span begun
-    again resumes behind it. The guards count the chunks together: what a season shows at once, they see week by week.
+    The lock is taken for a chunk at a time, so that live passes go between; where little is to be sent the chunks grow, from a week to
+    four. A chunk that was done is remembered, and the same span begun again resumes behind it. The guards count the chunks together: what
+    a season shows at once, they see week by week.
     """
     key = MEMO_DONE.format(pipeline=pipeline.name, begin=span.begin.isoformat(), end=span.end.isoformat())
-    done = pipeline.ledger.memo(key)
-    chunks = span.chunks(CHUNK)
-    todo = [(i, chunk) for i, chunk in enumerate(chunks, 1) if done is None or chunk.end.isoformat() > done[0]]
+    rest = _rest_of(span, pipeline.ledger.memo(key))
     is_first = pipeline.ledger.pipeline(pipeline.name).first_complete_at is None
-    holdings = await look_at_target(pipeline, span) if is_first and todo else None
-    earlier = Earlier()
-    for number, chunk in todo:
+    holdings = await look_at_target(pipeline, span) if is_first and rest else None
+    earlier, length = Earlier(), SHORTEST
+    while rest is not None:
+        chunk, rest = rest.split(length)
         with lock():
             order = Order(command=LOAD, span=chunk, is_load=True, mode=mode, earlier=earlier)
             report = await run_pass(pipeline, order, progress=progress, holdings=holdings)
             if is_sound(report):
                 pipeline.ledger.save_memo(key, chunk.end.isoformat(), pipeline.clock())
         earlier = earlier.with_passed(report.passed)
-        yield Step(number=number, of=len(chunks), span=chunk, report=report)
+        yield _step(span, chunk, report)
         if not is_sound(report):
             return
+        length = _next_length(length, report)
     pipeline.ledger.save_memo(key, None, pipeline.clock())
     _end_first_load(pipeline, span)
+
+
+def _rest_of(span: Span, done: tuple[str, datetime] | None) -> Span | None:
+    """Return what is left of a span behind the chunks that were done."""
+    if done is None:
+        return span
+    begin = datetime.fromisoformat(done[0]) + INSTANT
+    return Span(begin=begin, end=span.end) if begin < span.end else None
+
+
+def _next_length(length: timedelta, report: PassReport) -> timedelta:
+    """Return how long the next chunk is to be, in whole days: as many as are likely to fill it, and at most twice as many as the last."""
+    likely = length * (FILLED / max(report.sent, 1))
+    return max(SHORTEST, min(likely // DAY * DAY, 2 * length, LONGEST))
+
+
+def _step(span: Span, chunk: Span, report: PassReport) -> Step:
+    return Step(
+        span=chunk,
+        report=report,
+        days=_days(chunk.begin, chunk.end),
+        done=_days(span.begin, chunk.end),
+        of=_days(span.begin, span.end),
+    )
+
+
+def _days(begin: datetime, end: datetime) -> int:
+    return max(1, round((end - begin) / DAY))
 
 
 def is_sound(report: PassReport) -> bool:

@@ -15,7 +15,7 @@ class Told:
         self._reports = reports
         self.said: list[tuple[int, str]] = []
 
-    def advance(self, done: int, total: int, what: str) -> None:
+    def advance(self, done: int, total: int, what: str, *, by: int = 1) -> None:
         """Note nothing."""
 
     def glance(self, what: str) -> None:
