@@ -418,6 +418,21 @@ class LedgerContract:
         assert ledger.holds("venue") == [a_hold()]
         assert len(ledger.history("venue", a_happening().external_id)) == 1
 
+    # --- what becomes of a request ---
+
+    @pytest.mark.parametrize("state", [State.IGNORED, State.RELEASED])
+    def test_what_the_operator_let_be_while_a_request_was_open_stays_so(self, ledger: OperatorsLedger, state: State) -> None:
+        ledger.store([a_link(1, state=state), a_link(2, state=State.SENDING)])
+        ledger.conclude([a_link(1, state=State.READY), a_link(2, state=State.READY)], [a_happening()])
+        assert {link.source_id: link.state for link in ledger.all_links("venue")} == {"1": state, "2": State.READY}
+        assert len(ledger.history("venue", a_happening().external_id)) == 1
+        ledger.settle("venue", {SourceId("1"): TargetId("901"), SourceId("2"): TargetId("902")}, [], {SourceId("1"): "row"})
+        assert {link.source_id: (link.state, link.target_id) for link in ledger.all_links("venue")} == {
+            "1": (state, "901"),
+            "2": (State.SETTLED, "902"),
+        }
+        assert ledger.known_rows("venue", [SourceId("1")]) == {}
+
     # --- memos ---
 
     def test_a_memo_is_kept_replaced_and_forgotten(self, ledger: OperatorsLedger) -> None:

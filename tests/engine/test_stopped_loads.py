@@ -40,7 +40,7 @@ async def test_a_load_that_is_done_begins_anew_when_it_is_asked_for_again() -> N
     bench = a_bench(*(an_event(i) for i in range(1, 41)), first_load=0)
     await load(bench)
     bench.target.upserts.clear()
-    assert await load(bench) == [7, 14, 21]
+    assert await load(bench) == [7, 14, 14, 7]
     assert bench.target.upserts == []
 
 

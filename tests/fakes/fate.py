@@ -7,7 +7,7 @@ import httpx
 
 from calrelay.ports import Ledger
 
-WRITES = ("store", "settle", "save_holds", "note_pipeline", "save_memo", "record_pass")
+WRITES = ("store", "conclude", "settle", "save_holds", "note_pipeline", "save_memo", "record_pass")
 
 
 class Killed(BaseException):

@@ -129,16 +129,28 @@ class MemoryLedger:
         self._claims, self._links = claims, stored
         self._history.extend(happenings)
 
+    def conclude(self, links: Iterable[Link], happenings: Iterable[Happening] = ()) -> None:
+        known = self._links
+        self.store([link for link in links if not known[link.pipeline, link.source_id].is_hands_off], happenings)
+
     def settle(
         self, pipeline: str, taken: Mapping[SourceId, TargetId], happenings: Iterable[Happening], rows: Mapping[SourceId, str] = NO_ROWS
     ) -> None:
         sent = [(self._links[pipeline, source_id], target_id) for source_id, target_id in taken.items()]
         settled = [
-            dataclasses.replace(link, state=State.SETTLED, accepted=link.wanted, target_id=target_id, attempts=0, hold=None)
+            dataclasses.replace(
+                link,
+                state=link.state if link.is_hands_off else State.SETTLED,
+                accepted=link.wanted,
+                target_id=target_id,
+                attempts=0,
+                hold=None,
+            )
             for link, target_id in sent
         ]
         self.store(settled, happenings)
-        self._rows |= {(pipeline, source_id): rows[source_id] for source_id in taken if source_id in rows}
+        sound = {link.source_id for link in settled if not link.is_hands_off}
+        self._rows |= {(pipeline, source_id): rows[source_id] for source_id in taken if source_id in rows and source_id in sound}
 
     def known_rows(self, pipeline: str, source_ids: Collection[SourceId]) -> dict[SourceId, str]:
         return {source_id: self._rows[pipeline, source_id] for source_id in source_ids if (pipeline, source_id) in self._rows}

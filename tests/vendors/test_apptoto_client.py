@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 import calrelay.vendors.apptoto
-from calrelay.errors import AuthFailed, NotFound, RateLimited, RequestRejected, ResponseInvalid, VendorUnavailable
+from calrelay.errors import AuthFailed, NotFound, RateLimited, RequestRejected, ResponseInvalid, VendorError, VendorUnavailable
 from calrelay.http.client import Timeouts
 from calrelay.vendors.apptoto.client import TIMEOUTS, ApptotoClient, BasicAuth, EventQuery
 from tests.vendors.apptoto_world import Waits, a_client
@@ -308,3 +308,22 @@ def _literals_in(path: Path) -> list[str]:
     documented = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     constants = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in documented]
     return [node.value for node in constants if isinstance(node.value, str)]
+
+
+@pytest.mark.parametrize("then", [401, 429])
+async def test_a_delete_that_was_answered_may_have_been_done_whatever_the_question_after_it_is_answered(then: int) -> None:
+    def apptoto(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={}) if request.method == "DELETE" else httpx.Response(then, json={})
+
+    async with a_client(apptoto) as client:
+        with pytest.raises(VendorError) as caught:
+            await client.delete_event("7")
+    assert (caught.value.status, caught.value.is_open) == (then, True)
+
+
+async def test_a_delete_may_have_been_done_where_a_page_for_people_follows_a_try_without_an_answer() -> None:
+    answers = iter([httpx.Response(502), httpx.Response(404, html="<html>gone</html>")])
+    async with a_client(lambda _: next(answers)) as client:
+        with pytest.raises(VendorError) as caught:
+            await client.delete_event("7")
+    assert caught.value.is_open

@@ -76,7 +76,8 @@ class Watch:
         """Keep the report of the pass at work, which another one takes the place of: what it sent counts, what stopped it does not."""
         self.lost = self.unfinished(finished)
         for report in self.lost:
-            report.outcome, report.problems = Outcome.OK, []
+            report.outcome = Outcome.OK
+            report.problems = [problem for problem in report.problems if problem.exit_code == ExitCode.ATTENTION]
 
     def cut_short(self, report: PassReport, problems: Sequence[Problem]) -> PassReport:
         """Tell in a report what ended it, with the requests and the time that everything took since the watch began."""

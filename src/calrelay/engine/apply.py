@@ -7,6 +7,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TypeVar
 
 from calrelay.domain.event import SourceId
@@ -37,6 +38,8 @@ T = TypeVar("T")
 FAR_FUTURE = datetime.max.replace(tzinfo=UTC)
 _ALL_FIELDS = frozenset(Field)
 ALIKE = 3  # refused one by one, all of them: then it may be the calendar (rule 20)
+IN_A_ROW = 5  # events that each drew a server error, with nothing taken in between: then it is the vendor
+_AWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})  # of no event's making
 
 
 class Applier:
@@ -62,6 +65,8 @@ class Applier:
         self._interlude = interlude
         self._sound_calendars: set[CalendarId] = set()  # looked at, or seen to take an event in this pass
         self._refused: list[tuple[Upsert, RequestRejected]] = []
+        self._suspects: list[tuple[Action, VendorError]] = []  # each alone with a server error, in the order in which they drew it
+        self._in_a_row = 0  # of them, the last, since something was taken
         self._made_anew: set[SourceId] = set()
 
     async def apply(self, actions: Sequence[Action], folded: Iterable[Create] = ()) -> None:
@@ -78,6 +83,7 @@ class Applier:
         finally:
             self._quarantine_accused()
         await self._quarantine_refused()
+        await self._quarantine_suspects()
 
     async def _take_out(self, actions: Sequence[Action]) -> None:
         """Send the deletes, and the moves, each group of them with the creates that follow."""
@@ -112,7 +118,7 @@ class Applier:
                     return
 
         await asyncio.gather(*(send_in_turn() for _ in range(self._target.max_in_flight)), return_exceptions=True)
-        self._store([dataclasses.replace(a.link, state=State.READY) for batch in noted for a in batch])  # not sent after all
+        self._call_back([a.link for batch in noted for a in batch])
         if failures:
             raise failures[0]
         return [*(action for batch in noted for action in batch), *batches.rest()]
@@ -160,14 +166,23 @@ class Applier:
         try:
             if target_id is not None:
                 await self._target.delete(target_id)
-        except RequestRejected as error:
-            self._quarantine(action, error)
-            return None
         except VendorError as error:
-            if not error.is_open:
-                self._store([dataclasses.replace(link, state=State.READY, hold=None)])
-            raise
+            return await self._cope_with_delete(action, error)
         return self._deleted(action)
+
+    async def _cope_with_delete(self, action: Delete, error: VendorError) -> Create | None:
+        """Set an entry aside that cannot be deleted, and go on; else raise the error."""
+        if isinstance(error, RequestRejected) and error.is_open:
+            return await self._quarantine_as_held(action, error)
+        if isinstance(error, RequestRejected):
+            self._quarantine(action, error)
+        elif _may_be_the_event(error):
+            self._suspect(action, error)
+        else:
+            if not error.is_open:
+                self._call_back([action.link])
+            raise error
+        return None
 
     def _deleted(self, action: Delete) -> Create | None:
         gone = dataclasses.replace(
@@ -182,6 +197,7 @@ class Applier:
         what = DELETED_AS_APPROVED if self._approval.covers(action) else DELETED
         self._store([gone], [self._happening(action.link, what, action.reason)])
         self._report.deleted += 1
+        self._in_a_row = 0
         self._tell_progress()
         if action.successor is None or action.event is None:
             return None
@@ -201,19 +217,26 @@ class Applier:
     async def _cope(self, batch: Sequence[Upsert], error: VendorError, *, halvings: int, is_open: bool) -> None:
         """Halve a batch that was refused, or that nobody answered, down to the event that is to blame (rule 20); else raise the error.
 
-        What nobody knows to be applied or not stays SENDING, and is asked for.
+        What nobody knows to be applied or not stays SENDING, and is asked for. Of a batch that was refused nobody knows it: nothing
+        promises that it is all or nothing (Apptoto: 7).
         """
         if _helps_to_halve(error, batch, halvings):
             middle = len(batch) // 2
             for half in (batch[:middle], batch[middle:]):
-                await self._send(half, halvings=halvings + 1, was_open=is_open)
-            return
-        if isinstance(error, RequestRejected) and not isinstance(error, NotFound):
+                await self._send(half, halvings=halvings + 1, was_open=is_open or isinstance(error, RequestRejected))
+        elif isinstance(error, RequestRejected) and not isinstance(error, NotFound):
             await self._refuse(batch[0], error, is_open=is_open)
-            return
-        if not is_open:
-            self._store([dataclasses.replace(a.link, state=State.READY) for a in batch])
-        raise error
+        elif len(batch) == 1 and _may_be_the_event(error):
+            self._suspect(batch[0], error)
+        else:
+            if not is_open:
+                self._call_back([a.link for a in batch])
+            raise error
+
+    def _call_back(self, links: Sequence[Link]) -> None:
+        """Note that these were not sent, or plainly refused; whoever ignored one of them meanwhile is heard."""
+        if links:
+            self._ledger.conclude([dataclasses.replace(link, state=State.READY, hold=None) for link in links])
 
     async def _record(self, batch: Sequence[Upsert], answered: Sequence[Answered]) -> None:
         """Record the answers in one transaction; events left out of an answer are sent alone, and left out again they are refused."""
@@ -237,17 +260,17 @@ class Applier:
             self._count(answer.action)
             self._sound_calendars.add(answer.action.entry.calendar)
         if taken:
+            self._in_a_row = 0
             self._ledger.settle(self._pipeline.name, taken, happenings, rows)
         self._tell_progress()
         for answer in dead:
             await self._create_anew(answer)
         if silent and len(batch) == 1:
-            self._quarantine(
-                silent[0], RequestRejected("the target answered without an error, and without this event", account=self._target.account)
-            )
+            words = "the target answered without an error, and without this event"
+            await self._quarantine_as_held(silent[0], RequestRejected(words, account=self._target.account))
             return
         for action in silent:
-            await self._send([action])
+            await self._send([action], was_open=True)
 
     async def _create_anew(self, answer: Answered) -> None:
         """Create under the next external id what the target took for an entry it shows as deleted, one from before our memory (rule 19).
@@ -275,15 +298,12 @@ class Applier:
 
         Where an earlier try may have been carried out, the target is asked what it holds: a quarantined event that is cancelled is deleted.
         """
-        link = dataclasses.replace(action.link, state=State.READY)
-        if is_open:
-            remember(self._pipeline, [action.link])
-            link = resolve(action.link, await self._target.find(action.link.external_id))
+        link = await self._as_held(action.link) if is_open else dataclasses.replace(action.link, state=State.READY)
         action = dataclasses.replace(action, link=link)
         if link.state is State.QUARANTINED:
             self._quarantine(action, RequestRejected(link.reason, remedy=link.remedy, account=self._target.account))
             return
-        self._store([link])
+        self._ledger.conclude([link])
         self._refused.append((action, error))
         calendar = action.entry.calendar
         if sum(other.entry.calendar == calendar for other, _ in self._refused) == ALIKE:
@@ -314,6 +334,36 @@ class Applier:
         for action, error in accused:
             self._quarantine(action, error)
 
+    def _suspect(self, action: Action, error: VendorError) -> None:
+        """Set an event aside that drew a server error by itself, and may be at fault (rule 21). Raises the error of too many in a row."""
+        self._suspects.append((action, error))
+        self._in_a_row += 1
+        if self._in_a_row == IN_A_ROW:
+            raise error
+
+    async def _quarantine_suspects(self) -> None:
+        """Quarantine what drew a server error while the target took others after it, or answers, and the error is not one of an outage."""
+        for number, (action, error) in enumerate(self._suspects):
+            nothing_followed = number >= len(self._suspects) - self._in_a_row
+            if nothing_followed and error.status in _AWAY:
+                raise error
+            why = "Reading goes well" if nothing_followed else "Others went through after it"
+            words = f"{error.message} {why}, so it is about this event."
+            await self._quarantine_as_held(action, RequestRejected(words, account=error.account, status=error.status))
+
+    async def _quarantine_as_held(self, action: Action, error: RequestRejected) -> Create | None:
+        """Quarantine what may have been applied, as the target holds it; a delete that was applied is done, and its move goes on."""
+        link = await self._as_held(action.link)
+        if isinstance(action, Delete) and link.accepted is None:
+            return self._deleted(action)
+        self._quarantine(dataclasses.replace(action, link=link), error)
+        return None
+
+    async def _as_held(self, link: Link) -> Link:
+        """Ask the target what became of a link that is in SENDING."""
+        remember(self._pipeline, [link])
+        return resolve(link, await self._target.find(link.external_id))
+
     def _quarantine(self, action: Action, error: VendorError) -> None:
         link = dataclasses.replace(
             action.link,
@@ -325,7 +375,7 @@ class Applier:
             hold=None,
             since=self._pipeline.clock(),
         )
-        self._store([link], [self._happening(link, "quarantined", error.message)])
+        self._ledger.conclude([link], [self._happening(link, "quarantined", error.message)])
         self._report.problems.append(
             Problem(kind=error.kind, message=link.reason, remedy=link.remedy, external_id=link.external_id, exit_code=ExitCode.ATTENTION)
         )
@@ -375,6 +425,11 @@ class _Batches(Iterator[Sequence[Upsert]]):
 
     def _take(self) -> list[Upsert]:
         return list(itertools.islice(self._queue, self._size))
+
+
+def _may_be_the_event(error: VendorError) -> bool:
+    """Say whether an event that is alone in a request may have drawn this: the vendor answered, but not that it refuses."""
+    return isinstance(error, VendorUnavailable | ResponseInvalid) and error.status is not None
 
 
 def _helps_to_halve(error: VendorError, batch: Sequence[Upsert], halvings: int) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from calrelay.domain.guard import Earlier
 from calrelay.domain.link import MessageMode
 from calrelay.domain.window import INSTANT, Span
-from calrelay.engine.adopt import look_at_target
+from calrelay.engine.adopt import Holdings, look_at_target
 from calrelay.engine.order import Order
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import Outcome, PassReport
@@ -17,7 +17,7 @@ from calrelay.errors import ExitCode
 from calrelay.ports import LOAD
 
 DAY = timedelta(days=1)
-SHORTEST, LONGEST = timedelta(days=7), timedelta(days=28)  # of a chunk
+SHORTEST, LONGEST = timedelta(days=7), timedelta(days=14)  # of a chunk
 FILLED = 200  # events sent, at which a chunk is long enough: a live pass waits for it, some minutes at 0.75 s an event (Apptoto: 7)
 _STOPPING = frozenset({ExitCode.VENDOR, ExitCode.CONFIG, ExitCode.BUSY})
 MEMO_DONE = "backfill:{pipeline}:{begin}:{end}"
@@ -45,17 +45,19 @@ async def backfill(
     """Load a span in chunks and yield each when it is done; stops after a chunk that did not go through.
 
     The lock is taken for a chunk at a time, so that live passes go between; where little is to be sent the chunks grow, from a week to
-    four. A chunk that was done is remembered, and the same span begun again resumes behind it. The guards count the chunks together: what
+    two. A chunk that was done is remembered, and the same span begun again resumes behind it. The guards count the chunks together: what
     a season shows at once, they see week by week.
     """
     key = MEMO_DONE.format(pipeline=pipeline.name, begin=span.begin.isoformat(), end=span.end.isoformat())
     rest = _rest_of(span, pipeline.ledger.memo(key))
     is_first = pipeline.ledger.pipeline(pipeline.name).first_complete_at is None
-    holdings = await look_at_target(pipeline, span) if is_first and rest else None
+    holdings: Holdings | None = None
     earlier, length = Earlier(), SHORTEST
     while rest is not None:
         chunk, rest = rest.split(length)
         with lock():
+            if is_first and holdings is None:
+                holdings = await look_at_target(pipeline, span)
             order = Order(command=LOAD, span=chunk, is_load=True, mode=mode, earlier=earlier)
             report = await run_pass(pipeline, order, progress=progress, holdings=holdings)
             if is_sound(report):

@@ -59,7 +59,7 @@ async def run_pass(
         if error.exit_code in (ExitCode.STATE, ExitCode.BUG):
             raise
         report.fail(error, Outcome.REFUSED if isinstance(error, GuardRefused) else Outcome.FAILED)
-    if progress is not None and any(problem.exit_code == ExitCode.VENDOR for problem in report.problems):
+    if progress is not None and report.outcome is Outcome.FAILED:
         progress(report)  # where it raises, a stop may be all that ailed the vendor, and nothing is to be said of it
     report.seconds = time.monotonic() - started
     report.requests = requests_since(before, pipeline.request_counts())
@@ -138,7 +138,7 @@ class _Pass:
             )
             await applier.apply(ready, shelf.take_all() if shelf else ())
             late = interlude.ready if interlude else []
-            if approval.digests or late:
+            if late or any(item.approved_at for hold in holds for item in hold.items):
                 close_done(self._pipeline, {action.link.source_id for action in (*ready, *late)})
             remember_pipeline(self._pipeline, self._order, self._report, now=self._now)
             if self._report.is_complete and self._report.overlap is not None:

@@ -286,6 +286,16 @@ async def test_a_load_waits_for_a_live_pass_and_loads_every_chunk_once(monkeypat
     assert sum(step.report.created for step in steps) == 2
 
 
+async def test_a_load_that_waits_does_not_list_the_target_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "_POLL_SECONDS", 0)
+    asked = []
+    for busy in (0, 100):
+        bench = a_bench(an_event(3), an_event(12), first_load=0)
+        await steps_of(Benches(benches={"venue": bench}, busy=busy), patience=timedelta(minutes=1))
+        asked.append(bench.target.requests)
+    assert asked[0] == asked[1]
+
+
 async def test_a_load_gives_up_waiting_in_the_end() -> None:
     relay = Benches(benches={"venue": a_bench(an_event(3))}, busy=1)
     with pytest.raises(Busy):

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-from calrelay.errors import RateLimited, ResponseInvalid
+from calrelay.errors import RateLimited, ResponseInvalid, VendorError
 from calrelay.http.client import IN_FLIGHT, Answer, AsyncBaseTransport, Auth, Observer, Params, Request, Response, Timeouts, VendorClient
 from calrelay.http.failures import Failure, invalid
 from calrelay.http.pacing import Pace, Pacer
@@ -244,6 +244,13 @@ class ApptotoClient:
         """
         self._latest = self._writes
         answer = await self._writes.request("DELETE", "/events", endpoint="events", idempotent=True, params={"id": event_id}, accept=_GONE)
+        try:
+            await self._check_deletion(answer, event_id)
+        except VendorError as error:
+            error.is_open = True  # whatever the question was answered with, the delete was sent before
+            raise
+
+    async def _check_deletion(self, answer: Answer, event_id: str) -> None:
         if answer.status in _GONE:
             _check_who_speaks(answer)
         elif not _tells_of_deletion(answer, event_id):
