@@ -50,7 +50,42 @@ async def test_one_more_cancellation_leaves_a_listed_hold_approvable() -> None:
     assert (await bench.sync()).held == 41
     approve(bench)
     report = await bench.sync()
-    assert (report.deleted, report.held) == (41, 0)  # alone it is no mass deletion any more
+    assert (report.deleted, report.held) == (40, 1)  # alone it would be no mass deletion; but nobody has decided over it
+    assert (await bench.sync()).held == 1
+    list_holds(bench)
+    approve(bench)
+    assert ((await bench.sync()).deleted, bench.ledger.holds()) == (1, [])
+
+
+async def test_one_more_cancellation_stays_held_when_the_others_were_rejected() -> None:
+    bench = await a_bench_with_a_hold()
+    list_holds(bench)
+    bench.source.put(with_status(an_event(50), "LOST"))
+    await bench.sync()
+    decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    for _ in range(2):
+        assert ((await bench.sync()).sent, len(bench.ledger.holds()[0].items)) == (0, 1)
+
+
+async def test_one_more_new_booking_waits_with_those_that_are_held() -> None:
+    bench = await a_bench_with_a_hold()
+    decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    bench.source.put(*(an_event(number) for number in range(121, 161)))
+    assert (await bench.sync()).held == 40
+    list_holds(bench)
+    bench.source.put(an_event(161))
+    assert (await bench.sync()).held == 41
+    approve(bench)
+    report = await bench.sync()
+    assert (report.created, report.held) == (40, 1)
+
+
+async def test_what_is_left_of_a_hold_stays_held_when_most_of_it_has_dissolved() -> None:
+    bench = await a_bench_with_a_hold()
+    lost = [item.source_id for item in bench.ledger.holds()[0].items]
+    bench.source.put(*(an_event(int(number)) for number in lost[2:]))
+    report = await bench.sync()
+    assert (report.deleted, report.held) == (0, 2)
 
 
 async def test_what_changed_after_it_was_listed_has_to_be_listed_again() -> None:

@@ -214,13 +214,15 @@ async def test_an_event_ignored_while_its_change_is_taken_stays_ignored(monkeypa
     assert (link.state, link.accepted and link.accepted.start) == (State.IGNORED, moved(an_event(5), HOUR).start)
 
 
-async def test_a_hold_whose_approval_has_expired_ends_with_a_pass_that_needs_none() -> None:
+async def test_what_an_expired_approval_covered_waits_for_another_also_where_it_would_not_be_held_any_more() -> None:
     bench = await a_bench_in_step(40)
     bench.source.put(*(with_status(an_event(number), "LOST") for number in range(1, 13)))
     assert (await bench.sync()).held == 12
     decisions.approve(bench.ledger, "venue", clock=lambda: bench.now)
     bench.now += timedelta(hours=25)
     bench.limits = Limits(first_load=10_000, deletes=Limit(count=100))
+    assert ((await bench.sync()).deleted, len(bench.ledger.holds("venue")[0].items)) == (0, 12)
+    decisions.approve(bench.ledger, "venue", clock=lambda: bench.now)
     assert ((await bench.sync()).deleted, bench.ledger.holds("venue")) == (12, [])
 
 

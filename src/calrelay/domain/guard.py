@@ -145,7 +145,8 @@ def guard(
 
     `live` counts the live links before the plan, `recent_deletes` is the deletes of the last 24 hours that nobody approved, `earlier`
     what counts with the plan though it has gone through. `guard_creates` is off during a first load and in a backfill.
-    `standing` is what is parked already, for a pass that did not read everything: few of many look harmless, so it leaves them parked.
+    `standing` is what is parked already: it counts with the rest, and what is left of it stays parked until somebody has decided, however
+    harmless a few of many look.
     """
     approved = [action for action in actions if approval and approval.covers(action)]
     covered = {id(action) for action in approved}
@@ -153,11 +154,15 @@ def guard(
     parked: dict[HoldKind, list[Action]] = defaultdict(list)
     rest: list[Action] = []
     for action in open_actions:
-        kind = _CONFIG_HOLDS.get(action.cause) or _parked_already(action, standing, guard_creates=guard_creates)
+        kind = _CONFIG_HOLDS.get(action.cause)
         (rest if kind is None else parked[kind]).append(action)
     over = _over_limit(rest, limits=limits, live=live, recent_deletes=recent_deletes, guard_creates=guard_creates, earlier=earlier)
     for kind, group in over.items():
         parked[kind].extend(group)
+    too_many = {id(action) for group in over.values() for action in group}
+    for action in rest:
+        if id(action) not in too_many and (kind := _parked_already(action, standing, guard_creates=guard_creates)):
+            parked[kind].append(action)
     stopped = {id(action) for group in parked.values() for action in group}
     return Verdict(
         passed=tuple(action for action in actions if id(action) not in stopped),

@@ -139,6 +139,7 @@ class Applier:
         if self._interlude is None:
             return list(queue)
         self._check_standing()
+        await self._quarantine_suspects()  # a look plans by what the ledger knows, and of them it knows nothing yet
         intake = await self._interlude.take_in([*queue, *(action for action, _ in self._refused)])
         self._refused = [(action, error) for action, error in self._refused if action.link.source_id not in intake.decided]
         await self._take_out(intake.actions)
@@ -343,8 +344,10 @@ class Applier:
 
     async def _quarantine_suspects(self) -> None:
         """Quarantine what drew a server error while the target took others after it, or answers, and the error is not one of an outage."""
-        for number, (action, error) in enumerate(self._suspects):
-            nothing_followed = number >= len(self._suspects) - self._in_a_row
+        suspects, followed = self._suspects, len(self._suspects) - self._in_a_row
+        self._suspects, self._in_a_row = [], 0
+        for number, (action, error) in enumerate(suspects):
+            nothing_followed = number >= followed
             if nothing_followed and error.status in _AWAY:
                 raise error
             why = "Reading goes well" if nothing_followed else "Others went through after it"

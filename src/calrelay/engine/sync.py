@@ -268,7 +268,7 @@ class _Pass:
             approval=approval,
             guard_creates=not is_loading,
             earlier=self._order.earlier,
-            standing={} if self._report.is_complete else standing_in(holds),
+            standing=standing_in(holds),
         )
         return Verdict(passed=verdict.passed, parked=joined((*verdict.parked, *parked)))
 
