@@ -187,6 +187,24 @@ async def test_a_booking_that_goes_after_its_move_was_rejected_is_deleted() -> N
     assert (await look(bench, [2])).deleted == 1
 
 
+async def test_a_rejected_deletion_ends_where_nothing_wants_to_delete_any_more() -> None:
+    """The booking moved before anybody looked again; what the next passes knew of it was that it is still to be deleted."""
+    bench = await a_loaded_bench()
+    bench.source.put(*(with_status(an_event(number), "TENTATIVE") for number in range(1, 31)))
+    assert (await bench.sync()).held == 30
+    decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    bench.source.put(with_status(moved(an_event(3), HOUR), "TENTATIVE"))
+    for _ in range(2):
+        assert (await bench.sync()).sent == 0
+    bench.statuses = bench.statuses | {"TENTATIVE"}
+    bench.basis = dataclasses.replace(bench.basis, config="2")
+    report = await bench.sync()
+    assert (report.held, report.unchanged) == (1, 99)  # a change of ours
+    decisions.approve(bench.ledger, "venue", clock=lambda: bench.now)
+    await bench.sync()
+    assert bench.target.held("ms-3").start == moved(an_event(3), HOUR).start
+
+
 async def test_a_rejected_deletion_stays_rejected_while_the_booking_stays_away() -> None:
     bench = await a_loaded_bench(30)
     bench.source.remove(*range(1, 16))

@@ -88,7 +88,7 @@ def plan(event: Event, link: Link | None, *, policy: Policy, hasher: Hasher, now
         return Unchanged(link=link) if link.accepted else Skipped(event=event, reason=link.reason or "as before", link=link)
     if link is not None and event.end > now and _is_refused_as_it_is(link, source_hash, policy):
         return Unchanged(link=link, reason="quarantined")
-    if link is not None and link.state is State.IGNORED and link.until_changed and not link.source_hash:
+    if link is not None and link.state is State.IGNORED and link.until_changed and (not link.source_hash or _was_delete(link)):
         return _plan_rejected(event, link, source_hash, policy=policy, hasher=hasher, now=now)
     if link is not None and _is_hands_off(link, source_hash):
         return Skipped(event=event, reason=link.reason or link.state.value, link=dataclasses.replace(link, source_hash=source_hash))
@@ -98,11 +98,18 @@ def plan(event: Event, link: Link | None, *, policy: Policy, hasher: Hasher, now
 
 
 def _plan_rejected(event: Event, link: Link, source_hash: str, *, policy: Policy, hasher: Hasher, now: datetime) -> Decision:
-    """Leave alone what was rejected, or dropped, and note its row; what has become something else since is planned as any other."""
+    """Leave alone what was rejected, or dropped, and note its row; what has become something else since is planned as any other.
+
+    So is an entry that was not to be deleted, as soon as nothing wants to delete it: what its source says may have changed meanwhile.
+    """
     again = plan(event, dataclasses.replace(link, state=State.SETTLED, until_changed=False), policy=policy, hasher=hasher, now=now)
     if isinstance(again, Create | Update | Delete) and _digest(again.link.wanted) == _digest(link.wanted):
         return Skipped(event=event, reason=link.reason or link.state.value, link=dataclasses.replace(link, source_hash=source_hash))
     return again
+
+
+def _was_delete(link: Link) -> bool:
+    return link.wanted is None and link.accepted is not None
 
 
 def _digest(wanted: Imprint | None) -> str:
