@@ -155,8 +155,19 @@ def _problems(done: Sequence[Verification]) -> list[Block]:
 
 def _next(done: Sequence[Verification]) -> list[Block]:
     empty = [line for found in done if found.is_all_lost for line in _all_lost(found)]
-    mendable = [found for found in done if found.left and not found.is_all_lost]
-    return [*empty, *_commands(mendable)]
+    new = [line for found in done if _is_all_unknown(found) for line in _all_unknown(found)]
+    mendable = [found for found in done if found.left and not found.is_all_lost and not _is_all_unknown(found)]
+    return [*empty, *new, *_commands(mendable)]
+
+
+def _is_all_unknown(found: Verification) -> bool:
+    return not found.compared and found.count(DriftKind.UNKNOWN) == len(found.drifts) > 0
+
+
+def _all_unknown(found: Verification) -> list[Block]:
+    """Say what to do where nothing is remembered: the database was lost, or is another one."""
+    words = f"{found.pipeline}: nothing is remembered of it, and the target holds {counted(len(found.drifts), 'event')} of its ids."
+    return ["", words, Table(rows=[(f"calrelay adopt {found.pipeline}", "takes them up again, and sends nothing")], indent=2)]
 
 
 def _all_lost(found: Verification) -> list[Block]:

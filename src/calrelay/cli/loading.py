@@ -11,7 +11,7 @@ from calrelay.assembly import assemble
 from calrelay.cli.failures import lines_of, trouble_of
 from calrelay.cli.output import Block, Output, Progress
 from calrelay.cli.pass_texts import describe_passes
-from calrelay.cli.passes import Running, Watch, document_of, exit_code_of
+from calrelay.cli.passes import INTERRUPTED, Running, Watch, document_of, exit_code_of
 from calrelay.cli.session import Interrupted, Session
 from calrelay.config.load import Config
 from calrelay.domain.link import TAGS, MessageMode
@@ -44,7 +44,7 @@ def backfill(session: Session, output: Output, name: str, first: date, last: dat
             done.append(report)
             hints += more
     except (Interrupted, CalrelayError) as stop:
-        done += [load.cut_short(load.watch)] if load.watch is not None and isinstance(stop, Interrupted) else []
+        done += [load.cut_short(load.watch, INTERRUPTED)] if load.watch is not None and isinstance(stop, Interrupted) else []
         if not done:
             raise
         output.answer(document_of(done), describe_passes(done))

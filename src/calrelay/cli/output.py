@@ -87,7 +87,9 @@ class _ProgressLines:
     def advance(self, done: int, total: int, what: str, *, by: int = 1) -> None:
         self._seen += by  # `done` may have begun behind what an earlier run had done
         left = (time.monotonic() - self._began) / self._seen * (total - done)
-        _print_block(f"{self._title}: {done} of {total}, {what}{f', about {elapsed(left)} left' if done < total else ''}", sys.stderr)
+        is_known = by < self._seen and done < total  # the first piece tells little of the others
+        ahead = f", about {elapsed(left, digits=0)} left" if is_known else ""
+        _print_block(f"{self._title}: {done} of {total}, {what}{ahead}", sys.stderr)
 
     def glance(self, what: str) -> None:
         """Say nothing: a log would fill up."""
@@ -109,9 +111,9 @@ def plain_table(table: Table) -> list[str]:
     return [(indent + GAP.join(_padded(cell, widths[at]) for at, cell in enumerate(row))).rstrip() for row in rows]
 
 
-def elapsed(seconds: float) -> str:
+def elapsed(seconds: float, *, digits: int = 1) -> str:
     """Say how long something took."""
-    return f"{seconds:.1f} s" if seconds < 60 else span_in_words(timedelta(seconds=seconds))
+    return f"{seconds:.{digits}f} s" if seconds < 60 else span_in_words(timedelta(seconds=seconds))
 
 
 def _print_block(block: Block, stream: TextIO) -> None:

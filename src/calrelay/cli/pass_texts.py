@@ -55,7 +55,9 @@ def next_commands(reports: Sequence[PassReport]) -> list[Block]:
 def _summary(report: PassReport) -> tuple[str, str, str]:
     done = [f"{number} {word}" for word, number in _done(report).items() if number]
     words = f"read {report.read}: {', '.join(done) or 'nothing to send'}" if report.read else ", ".join(done) or "nothing was read or sent"
-    if people := report.people if report.created + report.updated else 0:
+    if report.is_cut_short:
+        words += "; cut short"
+    elif people := report.people if report.created + report.updated else 0:
         words += f"; {counted(people, 'person', 'people')} could have been messaged"
     return (
         report.pipeline,

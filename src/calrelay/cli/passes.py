@@ -25,6 +25,12 @@ from calrelay.errors import CalrelayError, ConfigError, ExitCode, StateError
 from calrelay.ports import Clock
 from calrelay.state.database import Access
 
+INTERRUPTED = Problem(
+    kind="Interrupted",
+    message="interrupted while it was being sent",
+    remedy="nothing is lost: what was just being sent is looked up by the next pass, which sends the rest",
+)
+
 
 class Running(Protocol):
     """What passes need of an assembled relay."""
@@ -84,6 +90,7 @@ class Watch:
         known = {problem.message for problem in report.problems}
         report.problems += [problem for problem in problems if problem.message not in known]
         report.outcome = Outcome.PARTIAL if report.sent else Outcome.FAILED
+        report.is_cut_short = True
         report.seconds = time.monotonic() - self._began
         report.requests = requests_since(self._asked, self._pipeline.request_counts())
         if not report.is_dry_run and not any(problem.exit_code == ExitCode.STATE for problem in problems):
@@ -121,7 +128,7 @@ async def run_passes(relay: Running, order: Order, reports: list[PassReport], ba
     """Run a pass of each pipeline, and append its report when it is done. Only a ledger that cannot be trusted stops the next ones."""
     for name, pipeline in relay.pipelines.items():
         if bar is not None:  # said before anything is asked: a vendor that is down takes its time to be given up
-            bar.glance(f"{name}: reading account {pipeline.source.account}; given up after a minute without an answer")
+            bar.glance(f"{name}: reading account {pipeline.source.account}; it may take up to a minute to answer")
         await _run_one(relay, name, order, reports)
         if any(problem.exit_code == ExitCode.STATE for problem in reports[-1].problems):
             return
@@ -177,7 +184,7 @@ async def _run_one(relay: Running, name: str, order: Order, reports: list[PassRe
         reports.append(_counting(report, pipeline, before))
     except asyncio.CancelledError:
         if watch.report.sent:
-            reports.append(watch.cut_short(watch.report, ()))
+            reports.append(watch.cut_short(watch.report, [INTERRUPTED]))
         raise
     except Exception as error:  # noqa: BLE001 - whatever stops one pipeline, the others are run and all are reported
         reports.append(watch.cut_short(watch.report, problems_of(error)))

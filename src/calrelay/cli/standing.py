@@ -123,7 +123,7 @@ def _remarks(standing: Standing) -> list[Block]:
         remarks.append(("paused", f"calrelay resume {standing.table.name}"))
     elif standing.word == "never run":
         remarks.append(("never loaded", f"calrelay plan {standing.table.name}"))
-    elif standing.word == "loading":
+    elif standing.word in ("loading", "first load waits") and standing.live:
         remedy = f"if no load is running now, it was cut short: calrelay plan {standing.table.name} says what is left"
         remarks.append((f"its first load is not complete: {counted(standing.live, 'event')} so far", remedy))
     lines = [line for what, remedy in remarks for line in (what, f"  → {remedy}" if remedy else "") if line]

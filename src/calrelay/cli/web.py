@@ -31,9 +31,9 @@ def web(
         ("page", url or "switched off: `listen` under [web] is empty"),
         ("token in", place if found else f"{place}, once the daemon runs"),
     ]
+    blocks: list[Block] = [Table(rows=rows)]
     if token:
         document["token"] = found
-        rows.append(("token", found or ""))
-    blocks: list[Block] = [Table(rows=rows)]
+        blocks = [found or ""]  # and nothing else, so that $(calrelay web --token) is the token
     Output(as_json).answer(document, blocks)
     return 0

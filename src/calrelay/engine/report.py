@@ -53,6 +53,7 @@ class PassReport:
     started_at: datetime
     is_dry_run: bool = False
     is_complete: bool = False
+    is_cut_short: bool = False  # by an interrupt or an error of ours: what was planned is not what was done
     outcome: Outcome = Outcome.OK
     read: int = 0
     created: int = 0

@@ -62,6 +62,7 @@ class _Row:
 
 _BY_ITSELF = "It usually passes by itself; the next pass asks again."
 _CREDENTIALS = "Check the account's credentials in the config, then run `calrelay check`."
+_BOTH = "Check the account's credentials and base_url in the config, then run `calrelay check`."
 _BASE_URL = "Check the account's base_url, then run `calrelay check`."
 
 _STATUSES = {
@@ -72,7 +73,7 @@ _STATUSES = {
     429: _Row(RateLimited, "got too many requests", "It passes by itself; lower the account's request rate if it comes back.", passes=True),
 }
 _HUNDREDS = {
-    3: _Row(AuthFailed, "redirected, as to a login page, instead of answering", f"{_CREDENTIALS} {_BASE_URL}"),
+    3: _Row(AuthFailed, "redirected, as to a login page, instead of answering", _BOTH),
     4: _Row(
         RequestRejected,
         "rejected the request",
@@ -145,7 +146,7 @@ def failure_of_exception(where: Where, exception: BaseException) -> Failure:
 def login_page(where: Where, status: int) -> AuthFailed:
     """Return the error for HTML where JSON was promised (Tripleseat: status 200, when credentials are missing or bad)."""
     message = f"{where.who} answered with a login page instead of JSON: {where} got HTML with status {status}."
-    return AuthFailed(message, remedy=f"{_CREDENTIALS} {_BASE_URL}", account=where.account, status=status)
+    return AuthFailed(message, remedy=_BOTH, account=where.account, status=status)
 
 
 def invalid(where: Where, status: int, what: str) -> ResponseInvalid:

@@ -17,11 +17,13 @@ class PassLog:
 
     def __init__(self) -> None:
         self._health: dict[str, Health] = {}
+        self._down_for: dict[str, str] = {}  # the kind of trouble that was told last
         self._held: dict[str, dict[str, int]] = {}  # by pipeline and hold
         self._said: dict[tuple[str, str, str], None] = {}
 
     def note(self, pipeline: Pipeline, reach: Reach, report: PassReport, health: Health) -> None:
         """Write what a pass has to say."""
+        worst = _worst(report)
         _log.info(
             "pass",
             pipeline=pipeline.name,
@@ -31,6 +33,7 @@ class PassLog:
             **report.counts(),
             requests=report.requests,
             seconds=round(report.seconds, 3),
+            **({"why": worst.message} if worst and worst.exit_code != ExitCode.ATTENTION else {}),
         )
         self._tell_health(pipeline.name, report, health)
         self._tell_holds(pipeline, report)
@@ -49,9 +52,11 @@ class PassLog:
 
     def _tell_health(self, pipeline: str, report: PassReport, health: Health) -> None:
         before, self._health[pipeline] = self._health.get(pipeline, Health.WELL), health
-        if health is before:
-            return
         worst = _worst(report)
+        kind = worst.kind if worst else ""
+        told, self._down_for[pipeline] = self._down_for.get(pipeline, ""), kind
+        if health is before and not (health is Health.DOWN and told and kind != told):
+            return
         why = {"why": worst.message, "remedy": worst.remedy} if worst else {}
         match health:
             case Health.WELL:

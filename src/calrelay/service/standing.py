@@ -66,9 +66,11 @@ class Standing:
 
     @property
     def _before_the_first_load(self) -> str:
-        if not self.passes:
-            return "loading" if self.live else "never run"
-        return "failed" if self.passes[0].outcome == "failed" else "first load waits"
+        if self.passes and self.passes[0].outcome == "failed":
+            return "failed"
+        if self.passes and (self.passes[0].outcome == "refused" or not self.live):
+            return "first load waits"
+        return "loading" if self.live else "never run"
 
     @property
     def needs_somebody(self) -> bool:

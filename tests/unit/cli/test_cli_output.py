@@ -91,8 +91,11 @@ def test_progress_is_a_line_for_each_piece_where_there_is_no_terminal(
     with Output().progress("backfill venue") as bar:
         bar.glance("not worth a line")
         monkeypatch.setattr("calrelay.cli.output.time.monotonic", lambda: bar._began)  # type: ignore[attr-defined]
-        bar.advance(1, 26, "2 created")
-    assert capsys.readouterr() == ("", "backfill venue: 1 of 26, 2 created, about 0.0 s left\n")
+        bar.advance(7, 26, "2 created", by=7)
+        bar.advance(20, 26, "3 created", by=13)
+        bar.advance(26, 26, "nothing", by=6)
+    lines = ["7 of 26, 2 created", "20 of 26, 3 created, about 0 s left", "26 of 26, nothing"]
+    assert capsys.readouterr() == ("", "".join(f"backfill venue: {line}\n" for line in lines))
 
 
 def test_progress_is_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,6 +155,19 @@ def test_a_long_list_of_differences_is_cut_in_words() -> None:
     assert any("and 20 more" in cell for row in rows for cell in row)
 
 
+def test_where_nothing_is_remembered_verify_names_adopt_and_no_repair() -> None:
+    bench = a_bench()
+    found = Verification(pipeline="venue", span=bench.pipeline.window.at(bench.now), is_whole=True)
+    found.drifts = [Drift(kind=DriftKind.UNKNOWN, external_id=ExternalId(f"ts-{n}"), link=None) for n in range(3)]
+    words = "\n".join(block if isinstance(block, str) else str(block.rows) for block in describe([found], is_repair=False))
+    assert "nothing is remembered of it, and the target holds 3 events of its ids" in words
+    assert "calrelay adopt venue" in words
+    assert "--repair" not in words
+    found.compared = 10
+    words = "\n".join(block if isinstance(block, str) else str(block.rows) for block in describe([found], is_repair=False))
+    assert "--repair" in words
+
+
 # --- retire ---
 
 

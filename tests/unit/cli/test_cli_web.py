@@ -61,7 +61,7 @@ def test_a_page_on_all_addresses_is_told_by_the_name_of_this_machine(desk: Desk,
 
 def test_it_shows_the_token_when_asked(desk: Desk) -> None:
     made = a_made_token(desk)
-    assert made in desk.type("--token").out
+    assert desk.type("--token").out == f"{made}\n"  # and nothing else: for $(calrelay web --token)
     document = desk.type("--token", "--json").document
     assert_fits(document, "web")
     assert document["token"] == made

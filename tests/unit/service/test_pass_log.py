@@ -1,5 +1,6 @@
 """What stands in the log of a daemon."""
 
+import dataclasses
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -46,6 +47,15 @@ def test_an_outage_is_told_once_when_it_begins_and_once_when_it_ends(pipeline: P
     assert [event for event in events(lines) if event != "pass"] == ["down", "back"]
     down = next(line for line in lines if line["event"] == "down")
     assert (down["why"], down["remedy"], down["log_level"]) == ("Tripleseat did not answer in time", "it passes", "error")
+
+
+def test_an_outage_that_turns_into_another_is_told_again_and_each_pass_says_why(pipeline: Pipeline) -> None:
+    odd = an_outage()
+    odd.problems = [dataclasses.replace(odd.problems[0], kind="ResponseInvalid", message="page 7 repeats rows of the pages before it")]
+    lines = lines_of(pipeline, odd, odd, an_outage(), an_outage())
+    assert [event for event in events(lines) if event != "pass"] == ["down", "down"]
+    whys = [line["why"] for line in lines if line["event"] == "pass"]
+    assert whys == [odd.problems[0].message] * 2 + ["Tripleseat did not answer in time"] * 2
 
 
 def test_a_first_load_that_waits_is_told_once(pipeline: Pipeline) -> None:
