@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from calrelay.domain.link import State, TargetId
-from calrelay.engine.apply import IN_A_ROW
+from calrelay.engine.blame import IN_A_ROW
 from calrelay.errors import ExitCode, VendorUnavailable
 from calrelay.ports import Holding, Put
 from tests.fakes.memory_source import an_event, with_status

@@ -7,23 +7,20 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import TypeVar
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import Approval
-from calrelay.domain.link import CalendarId, Field, Link, State, TargetId
+from calrelay.domain.link import Field, Link, State, TargetId
 from calrelay.domain.plan import Action, Create, Delete, Update
 from calrelay.engine.answers import Answered, match_answers
+from calrelay.engine.blame import Blame, Upsert, may_be_the_event
 from calrelay.engine.generations import next_generation
-from calrelay.engine.latecomers import remember
 from calrelay.engine.newcomers import Interlude
 from calrelay.engine.pipeline import Pipeline
-from calrelay.engine.report import PassReport, Problem
-from calrelay.engine.unanswered import resolve
+from calrelay.engine.report import PassReport
 from calrelay.engine.vigil import Vigil
 from calrelay.errors import (
-    ExitCode,
     GuardRefused,
     NotFound,
     RequestRejected,
@@ -33,13 +30,9 @@ from calrelay.errors import (
 )
 from calrelay.ports import DELETED, DELETED_AS_APPROVED, Happening, Put
 
-Upsert = Create | Update
 T = TypeVar("T")
 FAR_FUTURE = datetime.max.replace(tzinfo=UTC)
 _ALL_FIELDS = frozenset(Field)
-ALIKE = 3  # refused one by one, all of them: then it may be the calendar (rule 20)
-IN_A_ROW = 5  # events that each drew a server error, with nothing taken in between: then it is the vendor
-_AWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})  # of no event's making
 
 
 class Applier:
@@ -63,10 +56,7 @@ class Applier:
         self._approval = approval or Approval()
         self._progress = progress
         self._interlude = interlude
-        self._sound_calendars: set[CalendarId] = set()  # looked at, or seen to take an event in this pass
-        self._refused: list[tuple[Upsert, RequestRejected]] = []
-        self._suspects: list[tuple[Action, VendorError]] = []  # each alone with a server error, in the order in which they drew it
-        self._in_a_row = 0  # of them, the last, since something was taken
+        self._blame = Blame(pipeline, report)
         self._made_anew: set[SourceId] = set()
 
     async def apply(self, actions: Sequence[Action], folded: Iterable[Create] = ()) -> None:
@@ -81,9 +71,9 @@ class Applier:
             while queue:
                 queue = await self._send_all(await self._let_in(queue), until=self._is_due)
         finally:
-            self._quarantine_accused()
-        await self._quarantine_refused()
-        await self._quarantine_suspects()
+            self._blame.quarantine_accused()
+        await self._blame.quarantine_refused()
+        await self._judge_suspects()
 
     async def _take_out(self, actions: Sequence[Action]) -> None:
         """Send the deletes, and the moves, each group of them with the creates that follow."""
@@ -139,9 +129,9 @@ class Applier:
         if self._interlude is None:
             return list(queue)
         self._check_standing()
-        await self._quarantine_suspects()  # a look plans by what the ledger knows, and of them it knows nothing yet
-        intake = await self._interlude.take_in([*queue, *(action for action, _ in self._refused)])
-        self._refused = [(action, error) for action, error in self._refused if action.link.source_id not in intake.decided]
+        await self._judge_suspects()  # a look plans by what the ledger knows, and of them it knows nothing yet
+        intake = await self._interlude.take_in([*queue, *self._blame.refused])
+        self._blame.let_go(intake.decided)
         await self._take_out(intake.actions)
         return _upserts([*(action for action in queue if action.link.source_id not in intake.decided), *intake.actions])
 
@@ -172,18 +162,22 @@ class Applier:
         return self._deleted(action)
 
     async def _cope_with_delete(self, action: Delete, error: VendorError) -> Create | None:
-        """Set an entry aside that cannot be deleted, and go on; else raise the error."""
+        """Set an entry aside that cannot be deleted, and go on; else raise the error. A delete that turns out to be done is recorded."""
         if isinstance(error, RequestRejected) and error.is_open:
-            return await self._quarantine_as_held(action, error)
+            return self._deleted(action) if await self._blame.quarantine_as_held(action, error) else None
         if isinstance(error, RequestRejected):
-            self._quarantine(action, error)
-        elif _may_be_the_event(error):
-            self._suspect(action, error)
+            self._blame.quarantine(action, error)
+        elif may_be_the_event(error):
+            self._blame.suspect(action, error)
         else:
             if not error.is_open:
                 self._call_back([action.link])
             raise error
         return None
+
+    async def _judge_suspects(self) -> None:
+        for delete in await self._blame.quarantine_suspects():
+            self._deleted(delete)  # where it was a move, the next pass creates what follows
 
     def _deleted(self, action: Delete) -> Create | None:
         gone = dataclasses.replace(
@@ -198,7 +192,7 @@ class Applier:
         what = DELETED_AS_APPROVED if self._approval.covers(action) else DELETED
         self._store([gone], [self._happening(action.link, what, action.reason)])
         self._report.deleted += 1
-        self._in_a_row = 0
+        self._blame.note_taken()
         self._tell_progress()
         if action.successor is None or action.event is None:
             return None
@@ -226,9 +220,9 @@ class Applier:
             for half in (batch[:middle], batch[middle:]):
                 await self._send(half, halvings=halvings + 1, was_open=is_open or isinstance(error, RequestRejected))
         elif isinstance(error, RequestRejected) and not isinstance(error, NotFound):
-            await self._refuse(batch[0], error, is_open=is_open)
-        elif len(batch) == 1 and _may_be_the_event(error):
-            self._suspect(batch[0], error)
+            await self._blame.refuse(batch[0], error, is_open=is_open)
+        elif len(batch) == 1 and may_be_the_event(error):
+            self._blame.suspect(batch[0], error)
         else:
             if not is_open:
                 self._call_back([a.link for a in batch])
@@ -259,16 +253,15 @@ class Applier:
             happenings.append(self._happening(link, *_told(answer.action), at=at))
             self._report.problems.extend(answer.problems)
             self._count(answer.action)
-            self._sound_calendars.add(answer.action.entry.calendar)
+            self._blame.note_taken(answer.action.entry.calendar)
         if taken:
-            self._in_a_row = 0
             self._ledger.settle(self._pipeline.name, taken, happenings, rows)
         self._tell_progress()
         for answer in dead:
             await self._create_anew(answer)
         if silent and len(batch) == 1:
             words = "the target answered without an error, and without this event"
-            await self._quarantine_as_held(silent[0], RequestRejected(words, account=self._target.account))
+            await self._blame.quarantine_as_held(silent[0], RequestRejected(words, account=self._target.account))
             return
         for action in silent:
             await self._send([action], was_open=True)
@@ -286,102 +279,11 @@ class Applier:
         fresh = dataclasses.replace(action, link=dataclasses.replace(link, generation=next_generation(self._ledger, link), target_id=None))
         if link.source_id in self._made_anew:
             words = "the target takes the event, and shows it as deleted, under a new external id as well"
-            self._quarantine(fresh, RequestRejected(words, account=self._target.account))
+            self._blame.quarantine(fresh, RequestRejected(words, account=self._target.account))
             return
         self._made_anew.add(link.source_id)
         self._store([dataclasses.replace(fresh.link, state=State.SENDING, hold=None)])
         await self._send([fresh])
-
-    # --- refusals ---
-
-    async def _refuse(self, action: Upsert, error: RequestRejected, *, is_open: bool) -> None:
-        """Note a refused event. When the first three of a calendar fail and none was taken, the calendar is looked at (rule 20).
-
-        Where an earlier try may have been carried out, the target is asked what it holds: a quarantined event that is cancelled is deleted.
-        """
-        link = await self._as_held(action.link) if is_open else dataclasses.replace(action.link, state=State.READY)
-        action = dataclasses.replace(action, link=link)
-        if link.state is State.QUARANTINED:
-            self._quarantine(action, RequestRejected(link.reason, remedy=link.remedy, account=self._target.account))
-            return
-        self._ledger.conclude([link])
-        self._refused.append((action, error))
-        calendar = action.entry.calendar
-        if sum(other.entry.calendar == calendar for other, _ in self._refused) == ALIKE:
-            await self._look_at(calendar)
-
-    async def _look_at(self, calendar: CalendarId) -> None:
-        """Ask once whether a calendar answers well, unless it has taken an event; it is to blame before its events are."""
-        if calendar in self._sound_calendars:
-            return
-        if not await self._target.calendar_is_sound(calendar):
-            self._pipeline.forget_calendars()
-            raise VendorUnavailable(
-                f"account {self._target.account}: calendar {calendar} does not answer any more; nothing was quarantined",
-                remedy="see `calrelay check`: was the calendar removed or renamed at the target?",
-                account=self._target.account,
-            )
-        self._sound_calendars.add(calendar)
-
-    async def _quarantine_refused(self) -> None:
-        for calendar in dict.fromkeys(action.entry.calendar for action, _ in self._refused):
-            await self._look_at(calendar)
-        self._quarantine_accused()
-
-    def _quarantine_accused(self) -> None:
-        """Quarantine what was refused in calendars that are known to be sound; the others' events stay as they are."""
-        accused = [(action, error) for action, error in self._refused if action.entry.calendar in self._sound_calendars]
-        self._refused = [(action, error) for action, error in self._refused if action.entry.calendar not in self._sound_calendars]
-        for action, error in accused:
-            self._quarantine(action, error)
-
-    def _suspect(self, action: Action, error: VendorError) -> None:
-        """Set an event aside that drew a server error by itself, and may be at fault (rule 21). Raises the error of too many in a row."""
-        self._suspects.append((action, error))
-        self._in_a_row += 1
-        if self._in_a_row == IN_A_ROW:
-            raise error
-
-    async def _quarantine_suspects(self) -> None:
-        """Quarantine what drew a server error while the target took others after it, or answers, and the error is not one of an outage."""
-        suspects, followed = self._suspects, len(self._suspects) - self._in_a_row
-        self._suspects, self._in_a_row = [], 0
-        for number, (action, error) in enumerate(suspects):
-            nothing_followed = number >= followed
-            if nothing_followed and error.status in _AWAY:
-                raise error
-            why = "Reading goes well" if nothing_followed else "Others went through after it"
-            words = f"{error.message} {why}, so it is about this event."
-            await self._quarantine_as_held(action, RequestRejected(words, account=error.account, status=error.status))
-
-    async def _quarantine_as_held(self, action: Action, error: RequestRejected) -> Create | None:
-        """Quarantine what may have been applied, as the target holds it; a delete that was applied is done, and its move goes on."""
-        link = await self._as_held(action.link)
-        if isinstance(action, Delete) and link.accepted is None:
-            return self._deleted(action)
-        self._quarantine(dataclasses.replace(action, link=link), error)
-        return None
-
-    async def _as_held(self, link: Link) -> Link:
-        """Ask the target what became of a link that is in SENDING."""
-        remember(self._pipeline, [link])
-        return resolve(link, await self._target.find(link.external_id))
-
-    def _quarantine(self, action: Action, error: VendorError) -> None:
-        link = dataclasses.replace(
-            action.link,
-            state=State.QUARANTINED,
-            reason=error.message,
-            remedy=error.remedy
-            or "correct the booking at its source; it is tried again when it changes, or with `calrelay quarantine retry`",
-            attempts=action.link.attempts + 1,
-            hold=None,
-            since=self._pipeline.clock(),
-        )
-        self._ledger.conclude([link], [self._happening(link, "quarantined", error.message)])
-        self._report.problems.append(
-            Problem(kind=error.kind, message=link.reason, remedy=link.remedy, external_id=link.external_id, exit_code=ExitCode.ATTENTION)
-        )
 
     # --- small things ---
 
@@ -428,11 +330,6 @@ class _Batches(Iterator[Sequence[Upsert]]):
 
     def _take(self) -> list[Upsert]:
         return list(itertools.islice(self._queue, self._size))
-
-
-def _may_be_the_event(error: VendorError) -> bool:
-    """Say whether an event that is alone in a request may have drawn this: the vendor answered, but not that it refuses."""
-    return isinstance(error, VendorUnavailable | ResponseInvalid) and error.status is not None
 
 
 def _helps_to_halve(error: VendorError, batch: Sequence[Upsert], halvings: int) -> bool:

@@ -1,0 +1,163 @@
+"""Which events are to blame for what a target refuses, or fails over: they are quarantined, and only they (rules 20 and 21)."""
+
+import dataclasses
+from collections.abc import Collection, Sequence
+from http import HTTPStatus
+
+from calrelay.domain.event import SourceId
+from calrelay.domain.link import CalendarId, Link, State
+from calrelay.domain.plan import Action, Create, Delete, Update
+from calrelay.engine.latecomers import remember
+from calrelay.engine.pipeline import Pipeline
+from calrelay.engine.report import PassReport, Problem
+from calrelay.engine.unanswered import resolve
+from calrelay.errors import ExitCode, RequestRejected, ResponseInvalid, VendorError, VendorUnavailable
+from calrelay.ports import Happening
+
+Upsert = Create | Update
+ALIKE = 3  # refused one by one, all of them: then it may be the calendar (rule 20)
+IN_A_ROW = 5  # events that each drew a server error, with nothing taken in between: then it is the vendor
+_AWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})  # of no event's making
+
+
+def may_be_the_event(error: VendorError) -> bool:
+    """Say whether an event that is alone in a request may have drawn this: the vendor answered, but not that it refuses."""
+    return isinstance(error, VendorUnavailable | ResponseInvalid) and error.status is not None
+
+
+class Blame:
+    """What was set aside in one pass, and what is known to speak for it: calendars that are sound, others that were taken after it."""
+
+    def __init__(self, pipeline: Pipeline, report: PassReport) -> None:
+        self._pipeline = pipeline
+        self._target = pipeline.target
+        self._report = report
+        self._sound_calendars: set[CalendarId] = set()  # looked at, or seen to take an event in this pass
+        self._refused: list[tuple[Upsert, RequestRejected]] = []
+        self._suspects: list[tuple[Action, VendorError]] = []  # each alone with a server error, in the order in which they drew it
+        self._in_a_row = 0  # of them, the last, since something was taken
+
+    @property
+    def refused(self) -> Sequence[Upsert]:
+        """What was refused by itself, and is not judged yet."""
+        return [action for action, _ in self._refused]
+
+    def let_go(self, decided: Collection[SourceId]) -> None:
+        """Blame none of these as they were planned: they have been decided anew."""
+        self._refused = [(action, error) for action, error in self._refused if action.link.source_id not in decided]
+
+    def note_taken(self, calendar: CalendarId | None = None) -> None:
+        """Note that the target took something, into this calendar where it is an event."""
+        self._in_a_row = 0
+        if calendar is not None:
+            self._sound_calendars.add(calendar)
+
+    # --- refused by itself ---
+
+    async def refuse(self, action: Upsert, error: RequestRejected, *, is_open: bool) -> None:
+        """Note a refused event. When the first three of a calendar fail and none was taken, the calendar is looked at (rule 20).
+
+        Where an earlier try may have been carried out, the target is asked what it holds: a quarantined event that is cancelled is deleted.
+        """
+        link = await self._as_held(action.link) if is_open else dataclasses.replace(action.link, state=State.READY)
+        action = dataclasses.replace(action, link=link)
+        if link.state is State.QUARANTINED:
+            self.quarantine(action, RequestRejected(link.reason, remedy=link.remedy, account=self._target.account))
+            return
+        self._pipeline.ledger.conclude([link])
+        self._refused.append((action, error))
+        calendar = action.entry.calendar
+        if sum(other.entry.calendar == calendar for other, _ in self._refused) == ALIKE:
+            await self._look_at(calendar)
+
+    async def quarantine_refused(self) -> None:
+        """Quarantine what was refused. Raises VendorUnavailable where its calendar is to blame."""
+        for calendar in dict.fromkeys(action.entry.calendar for action, _ in self._refused):
+            await self._look_at(calendar)
+        self.quarantine_accused()
+
+    def quarantine_accused(self) -> None:
+        """Quarantine what was refused in calendars that are known to be sound; the others' events stay as they are."""
+        accused = [(action, error) for action, error in self._refused if action.entry.calendar in self._sound_calendars]
+        self._refused = [(action, error) for action, error in self._refused if action.entry.calendar not in self._sound_calendars]
+        for action, error in accused:
+            self.quarantine(action, error)
+
+    async def _look_at(self, calendar: CalendarId) -> None:
+        """Ask once whether a calendar answers well, unless it has taken an event; it is to blame before its events are."""
+        if calendar in self._sound_calendars:
+            return
+        if not await self._target.calendar_is_sound(calendar):
+            self._pipeline.forget_calendars()
+            raise VendorUnavailable(
+                f"account {self._target.account}: calendar {calendar} does not answer any more; nothing was quarantined",
+                remedy="see `calrelay check`: was the calendar removed or renamed at the target?",
+                account=self._target.account,
+            )
+        self._sound_calendars.add(calendar)
+
+    # --- alone with a server error ---
+
+    def suspect(self, action: Action, error: VendorError) -> None:
+        """Set an event aside that drew a server error by itself, and may be at fault (rule 21). Raises the error of too many in a row."""
+        self._suspects.append((action, error))
+        self._in_a_row += 1
+        if self._in_a_row == IN_A_ROW:
+            raise error
+
+    async def quarantine_suspects(self) -> Sequence[Delete]:
+        """Quarantine what drew a server error while the target took others after it, or answers, and it is not the error of an outage.
+
+        Returns the deletes that turn out to be done. Raises the error of an outage.
+        """
+        suspects, followed = self._suspects, len(self._suspects) - self._in_a_row
+        self._suspects, self._in_a_row = [], 0
+        done = []
+        for number, (action, error) in enumerate(suspects):
+            nothing_followed = number >= followed
+            if nothing_followed and error.status in _AWAY:
+                raise error
+            why = "Reading goes well" if nothing_followed else "Others went through after it"
+            words = f"{error.message} {why}, so it is about this event."
+            if await self.quarantine_as_held(action, RequestRejected(words, account=error.account, status=error.status)):
+                done.append(action)
+        return [action for action in done if isinstance(action, Delete)]
+
+    # --- quarantine ---
+
+    async def quarantine_as_held(self, action: Action, error: RequestRejected) -> bool:
+        """Quarantine what may have been applied, as the target holds it; True where it is a delete, and done."""
+        link = await self._as_held(action.link)
+        if isinstance(action, Delete) and link.accepted is None:
+            return True
+        self.quarantine(dataclasses.replace(action, link=link), error)
+        return False
+
+    def quarantine(self, action: Action, error: VendorError) -> None:
+        """Quarantine an event, and tell it."""
+        link = dataclasses.replace(
+            action.link,
+            state=State.QUARANTINED,
+            reason=error.message,
+            remedy=error.remedy
+            or "correct the booking at its source; it is tried again when it changes, or with `calrelay quarantine retry`",
+            attempts=action.link.attempts + 1,
+            hold=None,
+            since=self._pipeline.clock(),
+        )
+        line = Happening(
+            at=link.since or self._pipeline.clock(),
+            pipeline=self._pipeline.name,
+            external_id=link.external_id,
+            what="quarantined",
+            detail=error.message,
+        )
+        self._pipeline.ledger.conclude([link], [line])
+        self._report.problems.append(
+            Problem(kind=error.kind, message=link.reason, remedy=link.remedy, external_id=link.external_id, exit_code=ExitCode.ATTENTION)
+        )
+
+    async def _as_held(self, link: Link) -> Link:
+        """Ask the target what became of a link that is in SENDING."""
+        remember(self._pipeline, [link])
+        return resolve(link, await self._target.find(link.external_id))
