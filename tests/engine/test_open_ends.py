@@ -8,7 +8,7 @@ import pytest
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import Limit, Limits
-from calrelay.domain.link import ExternalId, Imprint, MessageMode, State
+from calrelay.domain.link import ExternalId, Imprint, MessageMode, State, TargetId
 from calrelay.domain.window import Span
 from calrelay.engine import decisions
 from calrelay.engine.backfill import backfill, is_sound
@@ -197,6 +197,40 @@ async def test_an_event_ignored_while_its_request_waits_is_not_called_back(monke
     Answers(bench, monkeypatch, ignored)
     await some_passes(bench)
     assert "ms-31" not in bench.target.live
+
+
+async def test_an_event_ignored_while_it_waits_in_the_queue_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = await a_bench_in_step()
+    bench.source.put(*(moved(an_event(number), HOUR * number) for number in range(1, 21)))
+    upsert = bench.target.upsert
+
+    async def take(puts: Sequence[Put]) -> Sequence[Holding]:
+        decisions.ignore(bench.ledger, "ms-20", clock=lambda: bench.now)
+        return await upsert(puts)
+
+    Answers(bench, monkeypatch, take)
+    bench.limits = Limits(first_load=10_000, updates=Limit(count=100))
+    await bench.sync()
+    assert bench.target.held("ms-19").start == moved(an_event(19), HOUR * 19).start
+    assert bench.target.held("ms-20").start == an_event(20).start
+
+
+async def test_an_event_ignored_while_it_is_deleted_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = await a_bench_in_step()
+    bench.source.put(with_status(an_event(5), "LOST"))
+    delete = bench.target.delete
+
+    async def deleting(target_id: TargetId) -> None:
+        decisions.ignore(bench.ledger, "ms-5", clock=lambda: bench.now)
+        await delete(target_id)
+
+    monkeypatch.setattr(bench.target, "delete", deleting)
+    await bench.sync()
+    bench.source.put(an_event(5))
+    await some_passes(bench)
+    assert len(bench.target.live) == 29
+    link = bench.ledger.links("venue", [SourceId("5")])[SourceId("5")]
+    assert (link.state, link.accepted) == (State.IGNORED, None)
 
 
 async def test_an_event_ignored_while_its_change_is_taken_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

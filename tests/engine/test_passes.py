@@ -343,6 +343,20 @@ async def test_a_lost_database_is_rebuilt_from_the_target_without_a_single_write
     assert (await fresh.sync()).deleted == 1
 
 
+@pytest.mark.parametrize("adopts", [True, False])
+async def test_a_booking_moved_out_of_the_window_is_known_again_after_a_lost_database(adopts: bool) -> None:
+    bench = await a_loaded_bench()
+    far = moved(an_event(1), timedelta(days=300))
+    bench.source.put(far)
+    await bench.sync()
+    assert bench.target.held("ms-1").start == far.start
+    fresh = dataclasses.replace(a_bench(), source=bench.source, target=bench.target)
+    await fresh.sync(adopts_only=adopts)
+    fresh.source.put(with_status(far, "LOST"))
+    await fresh.sync()
+    assert "ms-1" not in fresh.target.live
+
+
 async def test_adopt_sends_nothing_and_knows_deletions_again() -> None:
     bench = await a_loaded_bench()
     bench.source.remove(1)

@@ -205,6 +205,16 @@ async def test_a_rejected_deletion_ends_where_nothing_wants_to_delete_any_more()
     assert bench.target.held("ms-3").start == moved(an_event(3), HOUR).start
 
 
+async def test_a_cancellation_after_a_rejected_deletion_is_carried_out() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(*(with_status(an_event(number), "TENTATIVE") for number in range(1, 31)))
+    assert (await bench.sync()).held == 30
+    decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    await bench.sync()
+    bench.source.put(with_status(an_event(3), "LOST"))
+    assert ((await bench.sync()).deleted, "ms-3" in bench.target.live) == (1, False)
+
+
 async def test_a_rejected_deletion_stays_rejected_while_the_booking_stays_away() -> None:
     bench = await a_loaded_bench(30)
     bench.source.remove(*range(1, 16))

@@ -88,7 +88,7 @@ def plan(event: Event, link: Link | None, *, policy: Policy, hasher: Hasher, now
         return Unchanged(link=link) if link.accepted else Skipped(event=event, reason=link.reason or "as before", link=link)
     if link is not None and event.end > now and _is_refused_as_it_is(link, source_hash, policy):
         return Unchanged(link=link, reason="quarantined")
-    if link is not None and link.state is State.IGNORED and link.until_changed and (not link.source_hash or _was_delete(link)):
+    if link is not None and _is_rejected(link) and (not link.source_hash or _is_rejected_delete(link, source_hash)):
         return _plan_rejected(event, link, source_hash, policy=policy, hasher=hasher, now=now)
     if link is not None and _is_hands_off(link, source_hash):
         return Skipped(event=event, reason=link.reason or link.state.value, link=dataclasses.replace(link, source_hash=source_hash))
@@ -108,8 +108,13 @@ def _plan_rejected(event: Event, link: Link, source_hash: str, *, policy: Policy
     return again
 
 
-def _was_delete(link: Link) -> bool:
-    return link.wanted is None and link.accepted is not None
+def _is_rejected(link: Link) -> bool:
+    return link.state is State.IGNORED and link.until_changed
+
+
+def _is_rejected_delete(link: Link, source_hash: str) -> bool:
+    """Whether the target was to keep it, and its row is as it was when that was noted."""
+    return link.wanted is None and link.accepted is not None and link.source_hash == source_hash
 
 
 def _digest(wanted: Imprint | None) -> str:

@@ -14,6 +14,7 @@ from calrelay.ports import Flaw, HeldPerson, Holding
 
 LOST = "not at the target any more"
 DAY = timedelta(days=1)  # target days and ours may differ by a zone
+BEYOND = timedelta(days=730)  # nobody books further ahead than that
 
 
 class Holdings:
@@ -74,12 +75,16 @@ class Holdings:
 
 
 async def look_at_target(pipeline: Pipeline, span: Span) -> Holdings:
-    """Read what the target holds in a span, before anything is created there.
+    """Read what the target holds in a span and far beyond its end, before anything is created there.
+
+    Beyond it are bookings that were moved out of the window: the source shows them when they are asked for by id.
 
     Raises VendorUnavailable where the list has a gap: it could hide what would then be doubled.
     """
-    holdings = Holdings(span=span.padded(DAY))
-    async for page in pipeline.target.listing(span.padded(DAY), include_deleted=True):
+    padded = span.padded(DAY)
+    whole = Span(begin=padded.begin, end=padded.end + BEYOND)
+    holdings = Holdings(span=whole)
+    async for page in pipeline.target.listing(whole, include_deleted=True):
         if isinstance(page, Flaw):
             raise VendorUnavailable(
                 f"what account {pipeline.target.account} already holds could not be read whole ({page.what}); nothing was sent",

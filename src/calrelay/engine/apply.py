@@ -73,7 +73,7 @@ class Applier:
         finally:
             self._blame.quarantine_accused()
         await self._blame.quarantine_refused()
-        await self._judge_suspects()
+        self._blame.tell_suspects()
 
     async def _take_out(self, actions: Sequence[Action]) -> None:
         """Send the deletes, and the moves, each group of them with the creates that follow."""
@@ -83,7 +83,12 @@ class Applier:
             await self._delete(delete)
         for group in _groups(moves, self._target.batch_size):  # a guest is without an entry for one request, not for all of them
             self._check_standing()
-            await self._send_all([moved for move in group if (moved := await self._delete(move)) is not None])
+            moved: list[Create] = []
+            try:
+                for move in group:
+                    moved += [create] if (create := await self._delete(move)) is not None else []
+            finally:
+                await self._send_all(moved)
 
     async def _send_all(self, queue: Iterable[Upsert], *, until: Callable[[], bool] = lambda: False) -> list[Upsert]:
         """Keep as many batches under way as the target takes; a failure stops those that come after, never those under way.
@@ -100,7 +105,8 @@ class Applier:
                     self._check_standing()
                     if not noted:
                         self._note_next(batches, noted)
-                    await self._send(noted.popleft())
+                    if noted:
+                        await self._send(noted.popleft())
                 except BaseException as error:
                     failures.append(error)
                     raise
@@ -115,21 +121,27 @@ class Applier:
 
     def _note_next(self, batches: "_Batches", noted: deque[Sequence[Upsert]]) -> None:
         """Commit the next batches as SENDING, as many as may be under way: each commit waits for the disk (rule 19)."""
-        taken = list(itertools.islice(batches, self._target.max_in_flight))
+        taken = [self._without_let_be(batch) for batch in itertools.islice(batches, self._target.max_in_flight)]
         self._store([dataclasses.replace(a.link, state=State.SENDING, hold=None) for batch in taken for a in batch])
-        noted.extend(taken)
+        noted.extend(batch for batch in taken if batch)
+
+    def _without_let_be(self, batch: Sequence[Upsert]) -> Sequence[Upsert]:
+        """Leave out what somebody ignored while it waited; what is left alone until its row changes may be here because it did."""
+        links = self._ledger.links(self._pipeline.name, [action.link.source_id for action in batch])
+        ignored = {source_id for source_id, link in links.items() if link.state is State.IGNORED and not link.until_changed}
+        return [action for action in batch if action.link.source_id not in ignored]
 
     # --- what comes in meanwhile ---
 
     def _is_due(self) -> bool:
-        return self._interlude is not None and self._interlude.is_due
+        """Whether to let somebody in; not while the ledger does not know what became of something, because a look plans by it."""
+        return self._interlude is not None and self._interlude.is_due and not self._blame.has_suspects
 
     async def _let_in(self, queue: Sequence[Upsert]) -> list[Upsert]:
         """Let newcomers into the queue; what they decide anew is not sent, or blamed, as it was planned before."""
         if self._interlude is None:
             return list(queue)
         self._check_standing()
-        await self._judge_suspects()  # a look plans by what the ledger knows, and of them it knows nothing yet
         intake = await self._interlude.take_in([*queue, *self._blame.refused])
         self._blame.let_go(intake.decided)
         await self._take_out(intake.actions)
@@ -168,21 +180,19 @@ class Applier:
         if isinstance(error, RequestRejected):
             self._blame.quarantine(action, error)
         elif may_be_the_event(error):
-            self._blame.suspect(action, error)
+            self._blame.suspect(error)
         else:
             if not error.is_open:
                 self._call_back([action.link])
             raise error
         return None
 
-    async def _judge_suspects(self) -> None:
-        for delete in await self._blame.quarantine_suspects():
-            self._deleted(delete)  # where it was a move, the next pass creates what follows
-
     def _deleted(self, action: Delete) -> Create | None:
+        known = self._ledger.links(self._pipeline.name, [action.link.source_id]).get(action.link.source_id, action.link)
+        is_let_be = known.is_hands_off  # by somebody, while it was being deleted
         gone = dataclasses.replace(
-            action.link,
-            state=State.SETTLED if action.successor is None else State.READY,
+            known if is_let_be else action.link,
+            state=known.state if is_let_be else State.SETTLED if action.successor is None else State.READY,
             accepted=None,
             target_id=None,
             hold=None,
@@ -194,7 +204,7 @@ class Applier:
         self._report.deleted += 1
         self._blame.note_taken()
         self._tell_progress()
-        if action.successor is None or action.event is None:
+        if action.successor is None or action.event is None or is_let_be:
             return None
         return Create(link=gone, event=action.event, entry=action.successor, cause=action.cause)
 
@@ -222,7 +232,7 @@ class Applier:
         elif isinstance(error, RequestRejected) and not isinstance(error, NotFound):
             await self._blame.refuse(batch[0], error, is_open=is_open)
         elif len(batch) == 1 and may_be_the_event(error):
-            self._blame.suspect(batch[0], error)
+            self._blame.suspect(error)
         else:
             if not is_open:
                 self._call_back([a.link for a in batch])

@@ -1,8 +1,7 @@
-"""Which events are to blame for what a target refuses, or fails over: they are quarantined, and only they (rules 20 and 21)."""
+"""Which events are to blame for what a target refuses: they are quarantined, and only they. Where it fails, they wait (rule 21)."""
 
 import dataclasses
 from collections.abc import Collection, Sequence
-from http import HTTPStatus
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.link import CalendarId, Link, State
@@ -17,7 +16,6 @@ from calrelay.ports import Happening
 Upsert = Create | Update
 ALIKE = 3  # refused one by one, all of them: then it may be the calendar (rule 20)
 IN_A_ROW = 5  # events that each drew a server error, with nothing taken in between: then it is the vendor
-_AWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})  # of no event's making
 
 
 def may_be_the_event(error: VendorError) -> bool:
@@ -26,7 +24,7 @@ def may_be_the_event(error: VendorError) -> bool:
 
 
 class Blame:
-    """What was set aside in one pass, and what is known to speak for it: calendars that are sound, others that were taken after it."""
+    """What was refused, or left open, by itself in one pass, and the calendars that are known to be sound."""
 
     def __init__(self, pipeline: Pipeline, report: PassReport) -> None:
         self._pipeline = pipeline
@@ -34,8 +32,8 @@ class Blame:
         self._report = report
         self._sound_calendars: set[CalendarId] = set()  # looked at, or seen to take an event in this pass
         self._refused: list[tuple[Upsert, RequestRejected]] = []
-        self._suspects: list[tuple[Action, VendorError]] = []  # each alone with a server error, in the order in which they drew it
-        self._in_a_row = 0  # of them, the last, since something was taken
+        self._suspected: VendorError | None = None  # the first server error that an event drew by itself
+        self._in_a_row = 0  # of those, since something was taken
 
     @property
     def refused(self) -> Sequence[Upsert]:
@@ -98,30 +96,25 @@ class Blame:
 
     # --- alone with a server error ---
 
-    def suspect(self, action: Action, error: VendorError) -> None:
-        """Set an event aside that drew a server error by itself, and may be at fault (rule 21). Raises the error of too many in a row."""
-        self._suspects.append((action, error))
+    def suspect(self, error: VendorError) -> None:
+        """Let an event that drew a server error by itself stay in SENDING, and go on: it may be its own fault (rule 21).
+
+        Nothing is quarantined for it: an outage must not be taken for bad events. Raises the error of too many in a row.
+        """
+        self._suspected = self._suspected or error
         self._in_a_row += 1
         if self._in_a_row == IN_A_ROW:
             raise error
 
-    async def quarantine_suspects(self) -> Sequence[Delete]:
-        """Quarantine what drew a server error while the target took others after it, or answers, and it is not the error of an outage.
+    @property
+    def has_suspects(self) -> bool:
+        """Whether something was left in SENDING."""
+        return self._suspected is not None
 
-        Returns the deletes that turn out to be done. Raises the error of an outage.
-        """
-        suspects, followed = self._suspects, len(self._suspects) - self._in_a_row
-        self._suspects, self._in_a_row = [], 0
-        done = []
-        for number, (action, error) in enumerate(suspects):
-            nothing_followed = number >= followed
-            if nothing_followed and error.status in _AWAY:
-                raise error
-            why = "Reading goes well" if nothing_followed else "Others went through after it"
-            words = f"{error.message} {why}, so it is about this event."
-            if await self.quarantine_as_held(action, RequestRejected(words, account=error.account, status=error.status)):
-                done.append(action)
-        return [action for action in done if isinstance(action, Delete)]
+    def tell_suspects(self) -> None:
+        """Raise the first server error that an event drew by itself, when all others have been sent."""
+        if self._suspected is not None:
+            raise self._suspected
 
     # --- quarantine ---
 
@@ -130,6 +123,8 @@ class Blame:
         link = await self._as_held(action.link)
         if isinstance(action, Delete) and link.accepted is None:
             return True
+        if link.state is State.QUARANTINED:  # somebody deleted it there: creating it again could message its guest
+            error = RequestRejected(link.reason, remedy=link.remedy, account=self._target.account)
         self.quarantine(dataclasses.replace(action, link=link), error)
         return False
 

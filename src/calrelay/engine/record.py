@@ -57,7 +57,8 @@ def record_plan(
 def close_done(pipeline: Pipeline, sent: Collection[SourceId] = frozenset()) -> list[Hold]:
     """Close what was approved and has been sent, now or by a pass that was cut short before it could close it; return what is open."""
     holds = pipeline.ledger.holds(pipeline.name)
-    done = {*sent, *_carried_out(pipeline, holds)}
+    parked_anew = {source_id for source_id, link in pipeline.ledger.links(pipeline.name, sent).items() if link.state is State.HELD}
+    done = {*(set(sent) - parked_anew), *_carried_out(pipeline, holds)}
     left = [holding.without(hold, done) for hold in holds]
     if left != holds:
         left = [hold for hold in left if hold.items]

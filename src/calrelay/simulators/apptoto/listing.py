@@ -23,10 +23,11 @@ class Listing:
 
     def render(self, event: StoredEvent, *, people: list[Participant] | None = None, conversations: bool = False) -> dict[str, Any]:
         """Give an event as JSON, with all its participants or only these."""
+        calendar = self._events.calendars.get(event.calendar_id)  # none once it was removed
         row: dict[str, Any] = {
             "id": event.id,
             "calendar_id": event.calendar_id,
-            "calendar_name": self._events.calendars[event.calendar_id].name,
+            "calendar_name": calendar.name if calendar else None,
             "start_time": self._time(event.start_time),
             "end_time": self._time(event.end_time),
             "title": event.title,
