@@ -40,8 +40,8 @@ match sys.argv[1:]:
         print(os.getpid(), flush=True)
         rest()
     case ["terminal"]:
-        print("terminal" if all(os.isatty(number) for number in (0, 1, 2)) else "none", os.tcgetpgrp(0) == os.getpgrp(), flush=True)
-        try:
+        try:  # from before it is said, because Ctrl-C comes as soon as it is
+            print("terminal" if all(os.isatty(number) for number in (0, 1, 2)) else "none", os.tcgetpgrp(0) == os.getpgrp(), flush=True)
             rest()
         except KeyboardInterrupt:
             sys.exit(130)
