@@ -17,11 +17,14 @@ from calrelay.simulators.worlds import a_world
 from tests.record import DECKS, record
 from tests.vendors.cassettes_tape import Origin, Tape, leaks, playing
 
+API_KEY = "555001234567890"  # longer than a time in milliseconds, in which five digits are found once in a while
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[dict[str, dict[str, str]]]:
     """The environment for each vendor; behind their hosts are a hundred made-up people whose names must not be seen again."""
     made = a_world(11, datetime.now(UTC), tripleseat_events=40, timetap_appointments=40)
+    made.timetap.settings.api_key = API_KEY
     made.tripleseat.settings.requests_per_second = 0
     made.apptoto.settings.requests_per_minute = None
     start = datetime.now(UTC) + timedelta(days=2)
@@ -36,7 +39,7 @@ def world(tmp_path: Path) -> Iterator[dict[str, dict[str, str]]]:
     }
     made.apptoto.events.put(row)
     env = {
-        "timetap": {"CALRELAY_RECORD_TIMETAP_API_KEY": "55500", "CALRELAY_RECORD_TIMETAP_PRIVATE_KEY": "0123456789abcdef0123456789abcdef"},
+        "timetap": {"CALRELAY_RECORD_TIMETAP_API_KEY": API_KEY, "CALRELAY_RECORD_TIMETAP_PRIVATE_KEY": "0123456789abcdef0123456789abcdef"},
         "apptoto": {"CALRELAY_RECORD_APPTOTO_USERNAME": "ops@example.com", "CALRELAY_RECORD_APPTOTO_API_KEY": "apptoto-key"},
         "tripleseat": tripleseat_variables(made.tripleseat, tmp_path),
     }
