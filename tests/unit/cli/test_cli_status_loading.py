@@ -1,5 +1,7 @@
 """`status` during a first load, and after one that was cut short."""
 
+import pytest
+
 from calrelay.state.database import open_database
 from calrelay.state.ledger import SqlLedger
 from tests.fakes.links import a_link, a_pass
@@ -19,19 +21,11 @@ def test_a_first_load_that_has_begun_is_told_instead_of_an_empty_pipeline(house:
     assert "never loaded" not in said
 
 
-def test_a_load_that_was_cut_short_behind_its_first_chunk_is_not_called_one_that_waits(house: House) -> None:
+@pytest.mark.parametrize(("command", "outcome", "standing"), [("backfill", "ok", "loading"), ("run", "refused", "first load waits")])
+def test_a_load_that_was_cut_short_says_how_far_it_has_come(house: House, command: str, outcome: str, standing: str) -> None:
     with open_database("sqlite:///calrelay.db", house.config.parent) as database:
         ledger = SqlLedger(database)
         ledger.store([a_link(number) for number in range(3)])
-        ledger.record_pass(a_pass(command="backfill", outcome="ok"))
-    assert house.ask("status")["pipelines"][0]["standing"] == "loading"
-    assert "its first load is not complete: 3 events so far" in house.type("status", "venue").out
-
-
-def test_one_that_is_refused_meanwhile_waits_and_says_how_far_it_has_come(house: House) -> None:
-    with open_database("sqlite:///calrelay.db", house.config.parent) as database:
-        ledger = SqlLedger(database)
-        ledger.store([a_link(number) for number in range(3)])
-        ledger.record_pass(a_pass(command="run", outcome="refused"))
-    assert house.ask("status")["pipelines"][0]["standing"] == "first load waits"
+        ledger.record_pass(a_pass(command=command, outcome=outcome))
+    assert house.ask("status")["pipelines"][0]["standing"] == standing
     assert "its first load is not complete: 3 events so far" in house.type("status", "venue").out
