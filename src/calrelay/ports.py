@@ -396,16 +396,16 @@ class Ledger(Protocol):
         A claim follows its link: generation as the link's, free when nothing is accepted and nothing is under way.
         """
 
-    def conclude(self, links: Iterable[Link], happenings: Iterable[Happening] = ()) -> None:
-        """Store what has become of links that were in a request, as `store` does. What the operator let be meanwhile stays as it is."""
+    def conclude(self, pipeline: str, links: Iterable[Link], happenings: Iterable[Happening] = ()) -> None:
+        """Store what has become of links that were in a request, as `store` does; what was ignored meanwhile stays ignored."""
 
     def settle(
         self, pipeline: str, taken: Mapping[SourceId, TargetId], happenings: Iterable[Happening], rows: Mapping[SourceId, str] = NO_ROWS
     ) -> None:
         """Note that the target accepted all that was wanted of these links, under the target's own ids, in one transaction.
 
-        The links are stored as SENDING, or the operator let them be meanwhile, which they then stay; no more is written of them than what
-        the answer changes. `rows` are the hashes of the rows they
+        The links are stored as SENDING, or were ignored by the operator meanwhile and stay so; no more is written of them than what the
+        answer changes. `rows` are the hashes of the rows they
         were made of, for `known_rows`.
         """
 

@@ -423,7 +423,7 @@ class LedgerContract:
     @pytest.mark.parametrize("state", [State.IGNORED, State.RELEASED])
     def test_what_the_operator_let_be_while_a_request_was_open_stays_so(self, ledger: OperatorsLedger, state: State) -> None:
         ledger.store([a_link(1, state=state), a_link(2, state=State.SENDING)])
-        ledger.conclude([a_link(1, state=State.READY), a_link(2, state=State.READY)], [a_happening()])
+        ledger.conclude("venue", [a_link(1, state=State.READY), a_link(2, state=State.READY)], [a_happening()])
         assert {link.source_id: link.state for link in ledger.all_links("venue")} == {"1": state, "2": State.READY}
         assert len(ledger.history("venue", a_happening().external_id)) == 1
         ledger.settle("venue", {SourceId("1"): TargetId("901"), SourceId("2"): TargetId("902")}, [], {SourceId("1"): "row"})

@@ -129,9 +129,9 @@ class MemoryLedger:
         self._claims, self._links = claims, stored
         self._history.extend(happenings)
 
-    def conclude(self, links: Iterable[Link], happenings: Iterable[Happening] = ()) -> None:
+    def conclude(self, pipeline: str, links: Iterable[Link], happenings: Iterable[Happening] = ()) -> None:
         known = self._links
-        self.store([link for link in links if not known[link.pipeline, link.source_id].is_hands_off], happenings)
+        self.store([link for link in links if not known[pipeline, link.source_id].is_hands_off], happenings)
 
     def settle(
         self, pipeline: str, taken: Mapping[SourceId, TargetId], happenings: Iterable[Happening], rows: Mapping[SourceId, str] = NO_ROWS

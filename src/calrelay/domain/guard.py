@@ -38,7 +38,6 @@ _CONFIG_HOLDS: Mapping[Cause, HoldKind] = {
 _OF_DELETES = frozenset({HoldKind.DELETES, HoldKind.ABSENCES, HoldKind.EMPTY_READ})
 
 Count = Callable[[], int]  # of a million links nobody wants to count more often than need be
-NONE: Count = lambda: 0  # noqa: E731 - a constant
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +134,7 @@ def guard(
     *,
     limits: Limits,
     live: Count,
-    recent_deletes: Count = NONE,
+    recent_deletes: Count = int,  # none
     approval: Approval | None = None,
     guard_creates: bool = True,
     earlier: Earlier = Earlier(),

@@ -83,12 +83,21 @@ class Applier:
             await self._delete(delete)
         for group in _groups(moves, self._target.batch_size):  # a guest is without an entry for one request, not for all of them
             self._check_standing()
-            moved: list[Create] = []
+            await self._move(group)
+
+    async def _move(self, group: Sequence[Delete]) -> None:
+        """Delete the old entries and create the new ones; those whose old entry is gone also where the next delete fails."""
+        moved, failure = list[Create](), None
+        for move in group:
             try:
-                for move in group:
-                    moved += [create] if (create := await self._delete(move)) is not None else []
-            finally:
-                await self._send_all(moved)
+                created = await self._delete(move)
+            except VendorError as error:
+                failure = error
+                break
+            moved += [created] if created is not None else []
+        await self._send_all(moved)
+        if failure is not None:
+            raise failure
 
     async def _send_all(self, queue: Iterable[Upsert], *, until: Callable[[], bool] = lambda: False) -> list[Upsert]:
         """Keep as many batches under way as the target takes; a failure stops those that come after, never those under way.
@@ -119,17 +128,16 @@ class Applier:
             raise failures[0]
         return [*(action for batch in noted for action in batch), *batches.rest()]
 
-    def _note_next(self, batches: "_Batches", noted: deque[Sequence[Upsert]]) -> None:
-        """Commit the next batches as SENDING, as many as may be under way: each commit waits for the disk (rule 19)."""
-        taken = [self._without_let_be(batch) for batch in itertools.islice(batches, self._target.max_in_flight)]
+    def _note_next(self, batches: Iterator[Sequence[Upsert]], noted: deque[Sequence[Upsert]]) -> None:
+        """Commit the next batches as SENDING, as many as may be under way: each commit waits for the disk (rule 19).
+
+        What somebody ignored while it waited is left out.
+        """
+        ignored = {link.source_id for link in self._ledger.links_in(self._pipeline.name, {State.IGNORED}) if not link.until_changed}
+        batches = itertools.islice(batches, self._target.max_in_flight)
+        taken = [[action for action in batch if action.link.source_id not in ignored] for batch in batches]
         self._store([dataclasses.replace(a.link, state=State.SENDING, hold=None) for batch in taken for a in batch])
         noted.extend(batch for batch in taken if batch)
-
-    def _without_let_be(self, batch: Sequence[Upsert]) -> Sequence[Upsert]:
-        """Leave out what somebody ignored while it waited; what is left alone until its row changes may be here because it did."""
-        links = self._ledger.links(self._pipeline.name, [action.link.source_id for action in batch])
-        ignored = {source_id for source_id, link in links.items() if link.state is State.IGNORED and not link.until_changed}
-        return [action for action in batch if action.link.source_id not in ignored]
 
     # --- what comes in meanwhile ---
 
@@ -188,23 +196,17 @@ class Applier:
         return None
 
     def _deleted(self, action: Delete) -> Create | None:
-        known = self._ledger.links(self._pipeline.name, [action.link.source_id]).get(action.link.source_id, action.link)
-        is_let_be = known.is_hands_off  # by somebody, while it was being deleted
-        gone = dataclasses.replace(
-            known if is_let_be else action.link,
-            state=known.state if is_let_be else State.SETTLED if action.successor is None else State.READY,
-            accepted=None,
-            target_id=None,
-            hold=None,
-            attempts=0,
-            generation=next_generation(self._ledger, action.link),
-        )
+        link = self._ledger.links(self._pipeline.name, [action.link.source_id]).get(action.link.source_id, action.link)
+        if not (is_ignored := link.is_hands_off):  # else by somebody, while it was being deleted
+            link = dataclasses.replace(action.link, state=State.SETTLED if action.successor is None else State.READY)
+        generation = next_generation(self._ledger, action.link)
+        gone = dataclasses.replace(link, accepted=None, target_id=None, hold=None, attempts=0, generation=generation)
         what = DELETED_AS_APPROVED if self._approval.covers(action) else DELETED
         self._store([gone], [self._happening(action.link, what, action.reason)])
         self._report.deleted += 1
         self._blame.note_taken()
         self._tell_progress()
-        if action.successor is None or action.event is None or is_let_be:
+        if action.successor is None or action.event is None or is_ignored:
             return None
         return Create(link=gone, event=action.event, entry=action.successor, cause=action.cause)
 
@@ -241,7 +243,7 @@ class Applier:
     def _call_back(self, links: Sequence[Link]) -> None:
         """Note that these were not sent, or plainly refused; whoever ignored one of them meanwhile is heard."""
         if links:
-            self._ledger.conclude([dataclasses.replace(link, state=State.READY, hold=None) for link in links])
+            self._ledger.conclude(self._pipeline.name, [dataclasses.replace(link, state=State.READY, hold=None) for link in links])
 
     async def _record(self, batch: Sequence[Upsert], answered: Sequence[Answered]) -> None:
         """Record the answers in one transaction; events left out of an answer are sent alone, and left out again they are refused."""

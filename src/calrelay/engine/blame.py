@@ -62,7 +62,7 @@ class Blame:
         if link.state is State.QUARANTINED:
             self.quarantine(action, RequestRejected(link.reason, remedy=link.remedy, account=self._target.account))
             return
-        self._pipeline.ledger.conclude([link])
+        self._pipeline.ledger.conclude(self._pipeline.name, [link])
         self._refused.append((action, error))
         calendar = action.entry.calendar
         if sum(other.entry.calendar == calendar for other, _ in self._refused) == ALIKE:
@@ -103,7 +103,7 @@ class Blame:
         """
         self._suspected = self._suspected or error
         self._in_a_row += 1
-        if self._in_a_row == IN_A_ROW:
+        if self._in_a_row >= IN_A_ROW:
             raise error
 
     @property
@@ -130,6 +130,7 @@ class Blame:
 
     def quarantine(self, action: Action, error: VendorError) -> None:
         """Quarantine an event, and tell it."""
+        now = self._pipeline.clock()
         link = dataclasses.replace(
             action.link,
             state=State.QUARANTINED,
@@ -138,16 +139,16 @@ class Blame:
             or "correct the booking at its source; it is tried again when it changes, or with `calrelay quarantine retry`",
             attempts=action.link.attempts + 1,
             hold=None,
-            since=self._pipeline.clock(),
+            since=now,
         )
         line = Happening(
-            at=link.since or self._pipeline.clock(),
+            at=now,
             pipeline=self._pipeline.name,
             external_id=link.external_id,
             what="quarantined",
             detail=error.message,
         )
-        self._pipeline.ledger.conclude([link], [line])
+        self._pipeline.ledger.conclude(self._pipeline.name, [link], [line])
         self._report.problems.append(
             Problem(kind=error.kind, message=link.reason, remedy=link.remedy, external_id=link.external_id, exit_code=ExitCode.ATTENTION)
         )

@@ -30,12 +30,12 @@ _MEMO = table_of(MemoRow)
 _META = table_of(MetaRow)
 _BY_ID = select(_LINK).where(_LINK.c.pipeline == bindparam("of"), _LINK.c.source_id.in_(bindparam("ids", expanding=True)))
 _CLAIMS_BY_ID = select(_CLAIM).where(_CLAIM.c.target == bindparam("at"), _CLAIM.c.base_id.in_(bindparam("ids", expanding=True)))
-_IS_LET_BE = or_(_LINK.c.state == State.IGNORED.value, _LINK.c.state == State.RELEASED.value)
+_IS_HANDS_OFF = or_(_LINK.c.state == State.IGNORED.value, _LINK.c.state == State.RELEASED.value)
 _SETTLE = (  # what was sent is in the row already: copying it there costs a tenth of writing it again
     update(_LINK)
     .where(_LINK.c.pipeline == bindparam("of"), _LINK.c.source_id == bindparam("id"))
     .values(
-        state=case((_IS_LET_BE, _LINK.c.state), else_=State.SETTLED.value),
+        state=case((_IS_HANDS_OFF, _LINK.c.state), else_=State.SETTLED.value),
         target_id=bindparam("as_id"),
         accepted_calendar=_LINK.c.wanted_calendar,
         accepted_start=_LINK.c.wanted_start,
@@ -43,7 +43,7 @@ _SETTLE = (  # what was sent is in the row already: copying it there costs a ten
         accepted_hashes=_LINK.c.wanted_hashes,
         attempts=0,
         hold=None,
-        row_hash=case((_IS_LET_BE, null()), else_=bindparam("row")),
+        row_hash=case((_IS_HANDS_OFF, null()), else_=bindparam("row")),
     )
 )
 
@@ -199,17 +199,13 @@ class SqlLedger:
         with self._writing(*named) as connection:
             self._store(connection, links, happenings)
 
-    def conclude(self, links: Iterable[Link], happenings: Iterable[Happening] = ()) -> None:
-        """Store what has become of links that were in a request, but for those that the operator let be meanwhile."""
-        links, happenings = list(links), list(happenings)
-        with self._writing(*{link.pipeline for link in links}) as connection:
-            stood = {
-                (link.pipeline, link.source_id)
-                for pipeline, group in _by_pipeline(links).items()
-                for link in _links_by_id(connection, pipeline, [link.source_id for link in group])
-                if link.is_hands_off
-            }
-            self._store(connection, [link for link in links if (link.pipeline, link.source_id) not in stood], happenings)
+    def conclude(self, pipeline: str, links: Iterable[Link], happenings: Iterable[Happening] = ()) -> None:
+        """Store what has become of links that were in a request, but for those that the operator ignored meanwhile."""
+        links = list(links)
+        with self._writing(pipeline) as connection:
+            now = _links_by_id(connection, pipeline, [link.source_id for link in links])
+            ignored = {link.source_id for link in now if link.is_hands_off}
+            self._store(connection, [link for link in links if link.source_id not in ignored], happenings)
 
     def settle(
         self, pipeline: str, taken: Mapping[SourceId, TargetId], happenings: Iterable[Happening], rows: Mapping[SourceId, str] = NO_ROWS
@@ -388,13 +384,6 @@ class SqlLedger:
 def _batches(values: Iterable[T]) -> Iterator[list[T]]:
     ordered = list(values)
     return (ordered[at : at + BATCH] for at in range(0, len(ordered), BATCH))
-
-
-def _by_pipeline(links: Iterable[Link]) -> dict[str, list[Link]]:
-    groups: defaultdict[str, list[Link]] = defaultdict(list)
-    for link in links:
-        groups[link.pipeline].append(link)
-    return groups
 
 
 def _links_by_id(connection: Connection, pipeline: str, source_ids: list[SourceId]) -> list[Link]:
