@@ -10,7 +10,8 @@ import pytest
 from calrelay.config.vendor import VendorConfig
 from calrelay.domain.event import Event, Lifecycle, SourceId
 from calrelay.domain.people import Participant, Role
-from calrelay.domain.rendering import CONTENT, LOCATION, TITLE, Texts, _view
+from calrelay.domain.rendering import CONTENT, LOCATION, TITLE, Texts
+from calrelay.domain.templates import view_of
 from calrelay.simulators.timetap.rows import an_appointment_row
 from calrelay.simulators.tripleseat.rows import an_event_row
 from calrelay.vendors.registry import VENDORS
@@ -91,7 +92,7 @@ def test_the_default_templates_are_among_the_examples() -> None:
 
 def test_every_field_that_a_template_sees_is_described_and_no_other() -> None:
     described = set(re.findall(r"`event\.(\w+)`", TEMPLATES.partition("## Examples")[0]))
-    assert described == set(_view(WEDDING))
+    assert described == set(view_of(WEDDING))
 
 
 @each_source
