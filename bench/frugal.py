@@ -68,7 +68,8 @@ class Frugal:
 def measure(work: Path, *, sizes: Sequence[int]) -> Frugal:
     """Measure everything."""
     with own_server() as server:
-        return Frugal(scales=list(_scales(work, sizes, server)), commands=_commands(work, server.make(is_empty=True)))
+        commands = _commands(work, server.make(is_empty=True))  # before the server has a million links to tidy up behind
+        return Frugal(scales=list(_scales(work, sizes, server)), commands=commands)
 
 
 def _scales(work: Path, sizes: Sequence[int], server: Databases) -> Iterator[Scale]:

@@ -1,6 +1,6 @@
 """What calrelay's logs look like, and what never appears in them; nothing here decides what is logged.
 
-Importing this module costs next to nothing: structlog, which brings rich along, is loaded with the first line that is logged.
+Importing this module costs next to nothing: structlog, which brings rich along, is loaded with the first line that is shown.
 """
 
 import logging
@@ -127,11 +127,23 @@ class _LateLogger:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
+        if "structlog" not in sys.modules and not _is_shown(self._name, attribute):
+            return _say_nothing
         import structlog  # noqa: PLC0415 - heavy, and not needed by commands that log nothing
 
         if not structlog.is_configured():
             (_bridge if _installed else _bridge_unconfigured)()
         return getattr(structlog.stdlib.get_logger(self._name), attribute)
+
+
+def _is_shown(name: str, method: str) -> bool:
+    """Tell whether the standard library's logging wants what a method of a logger says; True for a method that is no level's."""
+    level = logging.getLevelNamesMapping().get(method.upper())
+    return level is None or level >= logging.getLogger(name).getEffectiveLevel()
+
+
+def _say_nothing(*_: object, **__: object) -> None:
+    """Stand in for a method whose lines are not shown."""
 
 
 class _LateFormatter(logging.Formatter):

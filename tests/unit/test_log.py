@@ -21,13 +21,34 @@ def configured(form: log.Format = "json", level: log.Level = "info") -> io.Strin
     return stream
 
 
+def in_a_fresh_interpreter(script: str) -> str:
+    environment = {"PYTHONPATH": ":".join(entry for entry in sys.path if entry)}
+    code = f"import sys; from calrelay import log; {script}"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stderr
+
+
 def test_importing_it_loads_neither_structlog_nor_rich() -> None:
     """Every command imports this module; the help text must not wait for either."""
-    script = "import sys; from calrelay import log; log.get_logger('x'); log.register_secret('a-long-secret'); log.scrub('y')"
-    check = "assert not {'structlog', 'rich', 'httpx'} & sys.modules.keys(), sys.modules.keys()"
-    environment = {"PYTHONPATH": ":".join(entry for entry in sys.path if entry)}
-    ran = subprocess.run([sys.executable, "-c", f"{script}; {check}"], capture_output=True, text=True, env=environment, check=False)
-    assert ran.returncode == 0, ran.stderr
+    script = "log.get_logger('x'); log.register_secret('a-long-secret'); log.scrub('y')"
+    in_a_fresh_interpreter(f"{script}; assert not {{'structlog', 'rich', 'httpx'}} & sys.modules.keys(), sys.modules.keys()")
+
+
+def test_a_line_that_is_not_shown_loads_nothing_and_the_first_that_is_comes_out() -> None:
+    script = (
+        "log.configure(level='error'); logger = log.get_logger('x'); logger.warning('unseen', n=1)",
+        "assert 'structlog' not in sys.modules",
+        "logger.error('seen'); logger.warning('unseen')",
+    )
+    said = in_a_fresh_interpreter("; ".join(script))
+    assert [json.loads(line)["event"] for line in said.splitlines()] == ["seen"]
+
+
+def test_before_it_is_set_up_a_warning_is_shown_and_an_information_is_not() -> None:
+    said = in_a_fresh_interpreter("logger = log.get_logger('x'); logger.info('unseen'); logger.warning('seen'); logger.info('unseen')")
+    assert "event='seen'" in said
+    assert "unseen" not in said
 
 
 def test_a_line_of_json_has_level_logger_and_time_in_utc() -> None:

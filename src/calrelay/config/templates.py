@@ -1,14 +1,11 @@
-"""The default templates of an entry's texts, and the types that check the operator's own. Rendering lives in the domain."""
+"""The types that check the operator's own templates. The defaults and the rendering live in the domain."""
 
 import re
 from typing import Annotated, Final
 
 from pydantic import AfterValidator
 
-# The same as in domain.rendering, which is not imported here: it brings Jinja2 along, half of what a short command costs. A test compares.
-TITLE: Final = "{{ event.title }}"
-LOCATION: Final = "{{ event.location }}"
-CONTENT: Final = "{% if event.custom.guest_count %}{{ event.custom.guest_count }} guests{% endif %}"
+from calrelay.domain.rendering import CONTENT, LOCATION, TITLE
 
 _CUSTOM_KEY = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _OURS: Final = "calrelay_"  # custom data that calrelay itself writes (rule 16)
@@ -17,7 +14,7 @@ _OURS: Final = "calrelay_"  # custom data that calrelay itself writes (rule 16)
 def _check(template: str) -> str:
     if "{" not in template or template in {TITLE, LOCATION, CONTENT}:
         return template
-    from calrelay.domain.rendering import check_template  # noqa: PLC0415 - Jinja2 is loaded for those who wrote a template
+    from calrelay.domain.templates import check_template  # noqa: PLC0415 - Jinja2 is loaded for those who wrote a template
 
     fault = check_template(template)
     if fault is not None:

@@ -14,7 +14,7 @@ from calrelay.domain.people import Participant
 
 _to_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode  # json.dumps would make one for each value
 _FIELDS: Final = tuple(Field)
-_TEXTS_KEPT: Final = 4096  # places, zones and times are the same for many events
+_TEXTS_KEPT: Final = 1024  # places, zones and times are the same for many events
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

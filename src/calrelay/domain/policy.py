@@ -114,6 +114,11 @@ class Policy:
     settle: timedelta = timedelta()
     create_hours: Hours | None = None
 
+    @property
+    def calendars(self) -> frozenset[CalendarId]:
+        """All calendars that events may go to."""
+        return frozenset({self.calendar, *(route.calendar for route in self.routes)})
+
     def base_id(self, source_id: SourceId) -> ExternalId:
         """Return the external id of an event's first generation."""
         return ExternalId(f"{self.id_prefix}{source_id}")

@@ -1,23 +1,16 @@
-"""Texts of an entry: the operator's sandboxed templates over an event, with everything a guest or caterer typed made harmless (rule 11)."""
+"""Texts of an entry: the operator's templates over an event, with everything a guest or caterer typed made harmless (rule 11)."""
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping
-
-from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from typing import Final
 
 from calrelay.domain.event import Event
 from calrelay.domain.text import plain, safe_content, safe_line
-from calrelay.domain.zones import resolve_zone, with_offset
-from calrelay.errors import MappingError
 
-TITLE = "{{ event.title }}"
-LOCATION = "{{ event.location }}"
-CONTENT = "{% if event.custom.guest_count %}{{ event.custom.guest_count }} guests{% endif %}"
-UNTITLED = "Booking"
-
-_ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+TITLE: Final = "{{ event.title }}"
+LOCATION: Final = "{{ event.location }}"
+CONTENT: Final = "{% if event.custom.guest_count %}{{ event.custom.guest_count }} guests{% endif %}"
+UNTITLED: Final = "Booking"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,20 +47,14 @@ class Texts:
 
     def render(self, event: Event) -> Rendered:
         """Render an event's texts. Raises MappingError when a template asks for what the event does not have."""
-        try:
-            return Rendered(
-                title=safe_line(self._title(event), self._region) or UNTITLED,
-                location=safe_line(self._location(event), self._region),
-                content=safe_content(self._content(event), self._region),
-                custom_data={**event.custom, **{key: plain(render(event)) for key, render in self._custom.items()}}
-                if self._custom
-                else event.custom,
-            )
-        except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
-            raise MappingError(
-                f"a template of [pipelines.event] failed: {type(error).__name__}",
-                remedy="`calrelay check` names the template; the fields it may use are in docs/templates.md",
-            ) from None
+        return Rendered(
+            title=safe_line(self._title(event), self._region) or UNTITLED,
+            location=safe_line(self._location(event), self._region),
+            content=safe_content(self._content(event), self._region),
+            custom_data={**event.custom, **{key: plain(render(event)) for key, render in self._custom.items()}}
+            if self._custom
+            else event.custom,
+        )
 
 
 def _guests(event: Event) -> str:
@@ -83,42 +70,8 @@ _WITHOUT_JINJA: Mapping[str, Callable[[Event], str]] = {
 
 
 def _compiled(template: str) -> Callable[[Event], str]:
-    known = _WITHOUT_JINJA.get(template)
-    return known or functools.partial(_rendered, _ENVIRONMENT.from_string(template))
+    if known := _WITHOUT_JINJA.get(template):
+        return known
+    from calrelay.domain.templates import compiled  # noqa: PLC0415 - Jinja2 is loaded for those who wrote a template
 
-
-def _rendered(template: Template, event: Event) -> str:
-    return template.render(event=_view(event))
-
-
-def check_template(template: str) -> str | None:
-    """Return what is wrong with a template's syntax, with its line, or None."""
-    try:
-        _ENVIRONMENT.from_string(template)
-    except TemplateSyntaxError as error:
-        return f"line {error.lineno}: {error.message}"
-    return None
-
-
-class _Custom(dict[str, str]):
-    """Vendor fields that not every event has: a missing one is empty, not an error."""
-
-    def __missing__(self, key: str) -> str:
-        return ""
-
-
-def _view(event: Event) -> dict[str, object]:
-    """Return what a template sees: `start` and `end` on the clock of the event's place."""
-    zone = resolve_zone(event.zone)
-    return {
-        "source_id": event.source_id,
-        "title": event.title,
-        "location": event.location,
-        "content": event.content,
-        "status": event.status,
-        "start": with_offset(event.start, zone),
-        "end": with_offset(event.end, zone),
-        "zone": event.zone,
-        "people": [{"name": p.name, "role": p.role.value} for p in event.participants],
-        "custom": _Custom(event.custom),
-    }
+    return compiled(template)

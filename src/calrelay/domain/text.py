@@ -13,7 +13,7 @@ from typing import Final
 TITLE_LIMIT: Final = 255  # the target keeps titles shorter than this (Apptoto: section 3.2)
 CONTENT_LIMIT: Final = 20_000  # more than any note worth reading
 _LONGEST_INPUT: Final = 80_000  # the same before tags are stripped; bounds what the parsers may cost
-_TITLES_KEPT: Final = 4096  # most of what is made a title are names of places and people, which come again and again
+_TITLES_KEPT: Final = 1024  # most of what is made a title are names of places and people, which come again and again
 _ELLIPSIS: Final = "…"
 
 _BLOCKS: Final = frozenset(

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Final, NewType, cast
 
 import pytz
+from pytz.tzfile import build_tzinfo
 from tzlocal.windows_tz import win_tz
 
 from calrelay.errors import MappingError
@@ -29,7 +30,7 @@ _CORRECT_THE_TIME: Final = "Correct the date or time at the source; the event is
 _PLAUSIBLE_YEARS: Final = range(1970, 2201)
 _LONGEST_DATE: Final = 64  # characters; bounds what a lenient reading may cost
 _DAY: Final = timedelta(days=1)
-_TIMES_KEPT: Final = 4096  # bookings start and end at few times of day, and every pass reads the same ones again
+_TIMES_KEPT: Final = 1024  # bookings start and end at few times of day, and every pass reads the same ones again
 
 _MENU_PREFIX = re.compile(r"^\((?:GMT|UTC)[+\-−]\d{1,2}:?\d{2}\)\s*", re.IGNORECASE)
 _OFFSET_IN_DISGUISE = re.compile(r"UTC[+-]\d", re.IGNORECASE)
@@ -210,7 +211,13 @@ def hhmm(value: int) -> time:
 
 @lru_cache(maxsize=1024)
 def _rules(zone: Zone) -> tzinfo:
-    return pytz.timezone(zone)
+    """Read one zone's file. `pytz.timezone` looks first whether those of all six hundred are there, which takes as long as a small pass."""
+    try:
+        with pytz.open_resource(zone) as stream:  # type: ignore[attr-defined] # its stubs forget it
+            rules: tzinfo = build_tzinfo(zone, stream)
+    except (OSError, ValueError):
+        raise pytz.UnknownTimeZoneError(zone) from None
+    return rules
 
 
 def _on_clock(instant: datetime, zone: Zone) -> datetime:

@@ -6,11 +6,9 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from calrelay.config import templates
 from calrelay.config.load import Config
 from calrelay.config.to_domain import to_limits, to_window
 from calrelay.config.vendor import Role
-from calrelay.domain import rendering
 from calrelay.domain.guard import Limits
 from calrelay.domain.window import Window
 from calrelay.vendors.registry import VENDORS
@@ -101,11 +99,6 @@ def test_an_oauth_page_that_is_named_stays(load: Load) -> None:
 def test_rates_are_requests_a_second_whatever_the_key_says(load: Load) -> None:
     accounts = load({"accounts/reminders/requests_per_minute": 60}).accounts
     assert {name: account.rate for name, account in accounts.items()} == {"venue": 3.0, "studio": 2.0, "reminders": 1.0}
-
-
-def test_the_default_templates_are_the_renderers() -> None:
-    """They are written twice so that reading a config does not load Jinja2."""
-    assert (templates.TITLE, templates.LOCATION, templates.CONTENT) == (rendering.TITLE, rendering.LOCATION, rendering.CONTENT)
 
 
 @pytest.mark.parametrize("name", VENDORS)

@@ -15,7 +15,7 @@ from calrelay.vendors.tripleseat.wire import EventRow
 
 _LONGEST: Final = timedelta(hours=24)  # Tripleseat: Time and zones; longer business is one booking with several events
 _USUAL_YEARS: Final = range(2000, 2101)
-_READINGS_KEPT: Final = 8192  # events start and end at few times of day, and every pass reads the same ones again
+_READINGS_KEPT: Final = 1024  # events start and end at few times of day, and every pass reads the same ones again
 
 
 def when(row: EventRow, context: Context, log: MappingLog, lifecycle: Lifecycle) -> When:
