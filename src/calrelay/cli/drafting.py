@@ -54,6 +54,11 @@ def init(output: Output, path: Path | None, given: Given, *, takes_defaults: boo
     """Write a config; with `first_port` one for simulators that begin at this port. Raises ConfigError when there is one already."""
     place = (path or PLACES[0]).expanduser()
     _refuse_what_is_there(place)
+    if first_port is not None and given != Given():
+        raise ConfigError(
+            "--simulate writes a config of its own, and takes no other answers",
+            remedy="leave the other options out and change the file afterwards, or leave out --simulate",
+        )
     try:
         draft = simulated_draft(first_port) if first_port is not None else _draft(given, _who_answers(output, takes_defaults))
     except typer.Abort:

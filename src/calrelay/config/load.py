@@ -18,6 +18,7 @@ from calrelay.config.secrets import SecretRef
 from calrelay.config.sections import LogSection, StateSection, WebSection
 from calrelay.config.tenants import SCOPE, Tenant, find_tenants, keep_tables, tenant_of
 from calrelay.config.vendor import AccountModel, VendorConfig, suggestion
+from calrelay.domain.words import counted
 from calrelay.errors import ConfigError
 
 VARIABLE: Final = "CALRELAY_CONFIG"
@@ -104,7 +105,7 @@ class Config:
     def state_url(self) -> str:
         """Return the database's URL, its path absolute. Raises ConfigError when it stands elsewhere and is not there, or is wrong."""
         try:
-            return absolute_database_url(self.resolve(self.state.url), self.folder)
+            return absolute_database_url(self.resolve(dataclasses.replace(self.state.url, where="state.url")), self.folder)
         except ValueError as error:
             raise ConfigError(f"state.url: {error}", problems=(f"state.url: {error}",)) from None
 
@@ -177,7 +178,15 @@ def parse_config(text: str, *, path: Path, vendors: Mapping[str, VendorConfig]) 
 
 
 def keep_running(fresh: Config, before: Config) -> Config:
-    """Return a new config in which each tenant that is refused keeps the tables that `before`, the config in use, has of it."""
+    """Return a new config in which each tenant that is refused keeps the tables that `before`, the config in use, has of it.
+
+    Raises ConfigError where all tenants are gone at once: that is what a folder looks like that was not mounted.
+    """
+    if before.tenants and fresh.include and not fresh.tenants:
+        raise ConfigError(
+            f"`include` matches no file any more, where it gave {counted(len(before.tenants), 'tenant')}",
+            remedy="bring their files back; to end them all, remove the pattern too, or restart",
+        )
     shared = {name: account for name, account in fresh.accounts.items() if not tenant_of(name)}
     kept = {name: keep_tables(one, before.tenants.get(name), shared) for name, one in fresh.tenants.items()}
     return _joined(fresh, kept)

@@ -11,7 +11,8 @@ from calrelay.config.database import DatabaseUrl
 from calrelay.config.durations import PositiveDuration
 from calrelay.config.secrets import Kind, Secret, SecretRef
 from calrelay.config.section import Address, ListenAddress, Section
-from calrelay.config.templates import CONTENT, LOCATION, TITLE, CustomKey, Template
+from calrelay.config.templates import CustomKey, Template
+from calrelay.domain.rendering import CONTENT, LOCATION, TITLE
 
 
 class LogFormat(StrEnum):

@@ -49,8 +49,8 @@ def find_tenants(
 ) -> tuple[dict[str, Tenant], list[str]]:
     """Read every file that the patterns match, by tenant in alphabetical order; and return what may not be meant.
 
-    `shared` are the accounts of the config itself, which every tenant may use. Raises ConfigError only where a folder cannot be read:
-    nobody could tell then which tenants there are.
+    `shared` are the accounts of the config itself, which every tenant may use. Raises ConfigError only where a folder is not there or
+    cannot be read: nobody could tell then which tenants there are.
     """
     files: dict[str, list[Path]] = defaultdict(list)
     doubts = []
@@ -84,8 +84,10 @@ def _matching(pattern: str, folder: Path) -> list[Path]:
         fixed /= part
     try:
         os.scandir(fixed).close()
-    except FileNotFoundError:
-        return []
+    except FileNotFoundError:  # a folder that went away must not look like tenants that ended
+        raise ConfigError(
+            f"the folder {fixed}, which `include` names, is not there", remedy="bring it back, make an empty one, or correct the pattern"
+        ) from None
     except OSError as error:
         raise ConfigError(
             f"the folder {fixed}, which `include` names, cannot be read: {error.strerror}", remedy="correct its rights, or the pattern"

@@ -80,6 +80,12 @@ def test_the_file_is_its_owners_alone_and_nothing_else_is_left(tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
 
 
+def test_what_is_answered_beside_simulators_is_refused_instead_of_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "--simulate", "--messages", "skip", "--region", "GB"]) == 2
+    assert "takes no other answers" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("words", [["init"], ["init", "--yes"], ["init", "--simulate"], ["--config", "config.toml", "init", "--yes"]])
 def test_a_file_that_is_there_is_never_overwritten(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     Path("config.toml").write_text("# mine")

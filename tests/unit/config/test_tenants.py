@@ -151,8 +151,21 @@ def test_the_config_itself_is_no_tenant(house: Write) -> None:
 
 
 def test_a_pattern_without_a_file_is_worth_a_warning(house: Write) -> None:
-    warnings = house(ROOT.replace('["tenants/*.toml"]', '["tenants/*.toml", "venues/*.toml"]'), acme=TENANT).warnings
-    assert [one.partition(" — ")[0].partition(" in ")[0] for one in warnings] == ["include[1]: “venues/*.toml” matches no file"]
+    warnings = house(ROOT.replace('["tenants/*.toml"]', '["tenants/*.toml", "tenants/*.tml"]'), acme=TENANT).warnings
+    assert [one.partition(" — ")[0].partition(" in ")[0] for one in warnings] == ["include[1]: “tenants/*.tml” matches no file"]
+
+
+def test_a_folder_that_is_not_there_is_refused_and_not_taken_for_no_tenants(house: Write) -> None:
+    with pytest.raises(ConfigError, match="venues, which `include` names, is not there"):
+        house(ROOT.replace("tenants/", "venues/"), acme=TENANT)
+
+
+def test_a_running_config_does_not_lose_all_its_tenants_at_once(house: Write) -> None:
+    before = house(acme=TENANT, birch=TENANT)
+    with pytest.raises(ConfigError, match="no file any more, where it gave 2 tenants"):
+        keep_running(house(acme=None, birch=None), before)
+    assert keep_running(house(acme=TENANT), before).tenants.keys() == {"acme"}
+    assert not keep_running(house(ROOT.replace('["tenants/*.toml"]', "[]"), acme=None), before).tenants
 
 
 def test_a_broken_config_is_refused_whole(house: Write) -> None:
