@@ -250,6 +250,10 @@ class Claim:
     generation: int
     is_free: bool
 
+    def bars(self, pipeline: str) -> bool:
+        """Say whether it keeps a pipeline from using the external id: another has it, and has not given it up."""
+        return self.pipeline != pipeline and not self.is_free
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineRecord:
@@ -369,8 +373,8 @@ class Ledger(Protocol):
     def links(self, pipeline: str, source_ids: Collection[SourceId]) -> dict[SourceId, Link]:
         """Return the links of these events that exist. Any number of ids."""
 
-    def links_in(self, pipeline: str, states: Collection[State]) -> list[Link]:
-        """Return the links in these states, soonest wanted or accepted start first."""
+    def links_in(self, pipeline: str, states: Collection[State], *, reason: str | None = None) -> list[Link]:
+        """Return the links in these states, and of this reason where one is given, soonest wanted or accepted start first."""
 
     def live_links(self, pipeline: str, *, ending_after: datetime) -> Iterator[Link]:
         """Yield the links whose accepted entry ends after this instant, soonest start first, a batch in memory at a time."""
@@ -423,6 +427,9 @@ class Ledger(Protocol):
 
     def history(self, pipeline: str, base_id: ExternalId) -> list[Happening]:
         """Return what happened to an event, oldest first, over all generations."""
+
+    def count_happened(self, pipeline: str, what: Collection[str], since: datetime) -> dict[str, int]:
+        """Count the happenings of these kinds after this instant, by kind."""
 
     def deletes_since(self, pipeline: str, since: datetime) -> int:
         """Count the deletes the target accepted after this instant that nobody had approved: the happenings that say DELETED."""

@@ -3,7 +3,9 @@
 import dataclasses
 from datetime import timedelta
 
-from calrelay.domain.link import ExternalId
+from calrelay.domain.event import SourceId
+from calrelay.domain.link import ExternalId, MessageMode, State
+from calrelay.engine import decisions
 from tests.fakes.memory_source import an_event, with_status
 from tests.fakes.pipelines import Bench, a_bench
 
@@ -27,6 +29,21 @@ async def test_an_event_cancelled_while_the_database_was_lost_is_taken_out() -> 
     report = await bench.sync()
     assert (report.deleted, report.created, len(bench.target.live)) == (2, 0, 4)
     assert (await bench.sync()).sent == 0
+
+
+async def test_a_load_does_not_adopt_again_what_is_known_and_cancelled_meanwhile() -> None:
+    bench = await a_bench_in_the_dark()
+    await bench.sync(adopts_only=True)
+    ignored, retagged = ExternalId("ms-3"), ExternalId("ms-4")
+    decisions.ignore(bench.ledger, ignored, clock=lambda: bench.now)
+    decisions.retag(bench.ledger, bench.ledger.link_by_external_id(retagged), MessageMode.SKIP, clock=lambda: bench.now)
+    bench.source.put(with_status(an_event(3), "LOST"), with_status(an_event(4), "LOST"))
+    await bench.sync(is_load=True)
+    links = bench.ledger.links("venue", [SourceId("3"), SourceId("4")])
+    assert (links[SourceId("3")].state, links[SourceId("4")].mode) == (State.IGNORED, MessageMode.SKIP)
+    await bench.sync()
+    assert ignored in bench.target.live
+    assert retagged not in bench.target.live
 
 
 async def test_a_later_generation_is_found_where_deleted_entries_are_shown() -> None:

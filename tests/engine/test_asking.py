@@ -24,7 +24,7 @@ async def broken_off(applied: Applied) -> Bench:
     bench.target.fail_next(VendorUnavailable("no answer"), call=Call.UPSERT, times=1)
     await bench.sync()
     assert len(list(bench.ledger.links_in("venue", {State.SENDING}))) == IN_FLIGHT
-    bench.target._failing.clear()
+    bench.target.stop_failing()
     bench.target.finds.clear()
     return bench
 

@@ -110,7 +110,7 @@ async def test_a_load_marks_events_as_typed_now_whatever_a_failed_attempt_was_to
     bench = a_bench(*events(3), first_load=0)
     bench.target.fail_next(VendorUnavailable("no answer"), call=Call.UPSERT, times=10)
     await load(bench, MessageMode.SEND)
-    bench.target._failing.clear()
+    bench.target.stop_failing()
     assert not bench.target.live
     await load(bench, MessageMode.NO_BOOKING)
     assert "#nobooking" in (bench.target.held("ms-1").content or "")
@@ -144,7 +144,7 @@ async def test_an_approved_move_that_an_outage_interrupts_is_finished_without_an
     bench.target.fail_next(VendorUnavailable("no answer"), call=Call.UPSERT, times=50)
     report = await bench.sync()
     assert report.deleted == bench.target.batch_size, "no guest is without an entry for longer than a request"
-    bench.target._failing.clear()
+    bench.target.stop_failing()
     report = await bench.sync()
     assert (report.created, report.held, len(bench.target.live)) == (60, 0, 60)
 

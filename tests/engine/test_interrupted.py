@@ -112,7 +112,7 @@ async def with_an_update_in_flight(bench: Bench) -> None:
     bench.source.put(moved(an_event(1), HOUR))
     bench.target.fail_next(VendorUnavailable("no answer"), call=Call.UPSERT, times=20)
     await bench.sync()
-    bench.target._failing.clear()
+    bench.target.stop_failing()
     bench.target.upserts.clear()
 
 
@@ -159,7 +159,7 @@ async def test_what_was_answered_with_a_page_may_have_been_applied_and_is_asked_
     bench = a_bench(an_event(1))
     bench.target.fail_next(AuthFailed("a page", account="reminders", status=200), call=Call.UPSERT, times=5, applied=Applied.ALL)
     assert (await bench.sync()).exit_code == ExitCode.VENDOR
-    bench.target._failing.clear()
+    bench.target.stop_failing()
     bench.source.put(with_status(an_event(1), "LOST"))
     report = await bench.sync()
     assert (report.deleted, bench.target.live) == (1, {})
@@ -173,7 +173,7 @@ async def ignored_in_flight(bench: Bench, number: int, *, applied: Applied) -> N
     bench.target.fail_next(VendorUnavailable("no answer"), applied=applied, call=Call.UPSERT, times=20)
     bench.target.fail_next(VendorUnavailable("no answer"), applied=applied, call=Call.DELETE, times=20)
     await bench.sync()
-    bench.target._failing.clear()
+    bench.target.stop_failing()
     assert bench.ledger.links("venue", [SourceId(str(number))])[SourceId(str(number))].state is State.SENDING
     for _ in range(2):
         decisions.ignore(bench.ledger, f"ms-{number}", clock=lambda: bench.now)

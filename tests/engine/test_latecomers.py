@@ -5,9 +5,11 @@ from datetime import timedelta
 
 import pytest
 
+from calrelay.domain.link import ExternalId
 from calrelay.engine.latecomers import FIRST_LOOK, SETTLED_AFTER
 from calrelay.engine.report import PassReport
-from calrelay.errors import VendorUnavailable
+from calrelay.errors import ExitCode, VendorUnavailable
+from calrelay.ports import Holding
 from tests.fakes.memory_source import an_event, moved, with_status
 from tests.fakes.memory_target import Call
 from tests.fakes.pipelines import Bench, a_bench
@@ -25,7 +27,7 @@ async def break_off(bench: Bench, call: Call) -> None:
     """Have a pass die with a request of this kind in flight; nothing of it is applied yet."""
     bench.target.fail_next(VendorUnavailable("no answer"), call=call, times=20)
     await bench.sync()
-    bench.target._failing.clear()
+    bench.target.stop_failing()
 
 
 async def later(bench: Bench, *, is_quick: bool = False) -> PassReport:
@@ -112,3 +114,44 @@ async def test_what_did_not_come_late_is_looked_at_for_five_minutes_and_costs_no
     bench.target.finds.clear()
     await bench.sync()
     assert bench.target.finds == []
+
+
+async def test_a_late_question_over_which_the_target_fails_stops_nobody_and_is_asked_no_longer_than_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(an_event(40))
+    await break_off(bench, Call.UPSERT)
+    bench.source.put(with_status(an_event(40), "LOST"))
+    await bench.sync()
+    find, asked = bench.target.find, []
+
+    async def finding(external_id: ExternalId) -> Holding | None:
+        asked.append(external_id)
+        if external_id == "ms-40":
+            raise VendorUnavailable("500", account="reminders", status=500)
+        return await find(external_id)
+
+    monkeypatch.setattr(bench.target, "find", finding)
+    bench.source.put(with_status(an_event(7), "LOST"))
+    report = await later(bench)
+    assert (report.deleted, report.problems) == (1, [])
+    bench.now += SETTLED_AFTER
+    await bench.sync()
+    asked.clear()
+    bench.now += SETTLED_AFTER
+    await bench.sync()
+    assert asked == []
+
+
+async def test_a_late_question_that_an_outage_answers_ends_the_pass_and_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(an_event(40))
+    await break_off(bench, Call.UPSERT)
+    bench.source.put(with_status(an_event(40), "LOST"))
+    await bench.sync()
+    bench.target.fail_next(VendorUnavailable("503", account="reminders", status=503), times=20)
+    assert (await later(bench)).exit_code == ExitCode.VENDOR
+    bench.target.stop_failing()
+    bench.target.place("ms-40", bench.target.sent[-1].entry)
+    assert (await later(bench)).deleted == 1

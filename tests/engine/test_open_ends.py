@@ -75,7 +75,7 @@ async def test_a_batch_that_was_applied_and_answered_502_is_not_taken_for_refuse
     bench.target.fail_next(error, call=Call.UPSERT, times=10)
     await bench.sync()
     assert len(bench.target.live) == 34
-    bench.target._failing.clear()
+    bench.target.stop_failing()
     bench.source.put(*(with_status(an_event(number), "LOST") for number in range(31, 35)))
     await some_passes(bench)
     assert len(bench.target.live) == 30
@@ -213,6 +213,41 @@ async def test_an_event_ignored_while_it_waits_in_the_queue_is_not_sent(monkeypa
     await bench.sync()
     assert bench.target.held("ms-19").start == moved(an_event(19), HOUR * 19).start
     assert bench.target.held("ms-20").start == an_event(20).start
+
+
+async def test_what_is_rejected_while_it_waits_in_the_queue_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = await a_bench_in_step()
+    bench.source.put(*(an_event(number) for number in range(31, 71)))
+    assert (await bench.sync()).held == 40
+    decisions.approve(bench.ledger, "venue", clock=lambda: bench.now)
+    upsert = bench.target.upsert
+
+    async def take(puts: Sequence[Put]) -> Sequence[Holding]:
+        decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+        return await upsert(puts)
+
+    Answers(bench, monkeypatch, take)
+    report = await bench.sync()
+    assert (report.created, len(bench.target.live)) == (10, 40)  # those in hand
+    await some_passes(bench)
+    assert len(bench.target.live) == 40
+
+
+async def test_a_cancelled_booking_ignored_while_its_delete_waits_keeps_its_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = await a_bench_in_step()
+    bench.source.put(*(with_status(an_event(number), "LOST") for number in (5, 6)))
+    delete, deleted = bench.target.delete, list[str]()
+
+    async def deleting(target_id: TargetId) -> None:
+        first = next(external_id for external_id, held in bench.target.live.items() if held.target_id == target_id)
+        if not deleted:
+            decisions.ignore(bench.ledger, "ms-6" if first == "ms-5" else "ms-5", clock=lambda: bench.now)
+        deleted.append(first)
+        await delete(target_id)
+
+    monkeypatch.setattr(bench.target, "delete", deleting)
+    await some_passes(bench)
+    assert (len(deleted), len(bench.target.live)) == (1, 29)
 
 
 async def test_an_event_ignored_while_it_is_deleted_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Passes over in-memory ends: what one pass sends, and what two in a row do."""
 
 import dataclasses
+from contextlib import nullcontext
 from datetime import time, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from calrelay.domain.link import Basis, ExternalId, MessageMode, State
 from calrelay.domain.policy import Match, Route
 from calrelay.domain.window import Hours
 from calrelay.engine import decisions
+from calrelay.engine.backfill import backfill
 from calrelay.engine.order import Order, Reach
 from calrelay.engine.report import Outcome
 from calrelay.engine.sync import run_pass
@@ -303,7 +305,7 @@ async def test_a_lost_answer_is_asked_for_and_nothing_is_doubled() -> None:
     bench = a_bench(*events(8))
     bench.target.fail_next(VendorUnavailable("timeout"), call=Call.UPSERT, times=20, applied=Applied.ALL)
     assert (await bench.sync()).exit_code == ExitCode.VENDOR
-    bench.target._failing.clear()
+    bench.target.stop_failing()
     report = await bench.sync()
     assert (len(bench.target.live), report.exit_code) == (8, 0)
     assert (await bench.sync()).sent == 0
@@ -314,7 +316,7 @@ async def test_a_cancellation_right_after_a_lost_answer_is_deleted_at_the_target
     bench.target.fail_next(VendorUnavailable("timeout"), call=Call.UPSERT, applied=Applied.ALL)
     await bench.sync()
     assert len(bench.target.live) == 1
-    bench.target._failing.clear()
+    bench.target.stop_failing()
     bench.source.put(with_status(an_event(1), "LOST"))
     report = await bench.sync()
     assert (report.deleted, len(bench.target.live)) == (1, 0)
@@ -343,18 +345,35 @@ async def test_a_lost_database_is_rebuilt_from_the_target_without_a_single_write
     assert (await fresh.sync()).deleted == 1
 
 
-@pytest.mark.parametrize("adopts", [True, False])
-async def test_a_booking_moved_out_of_the_window_is_known_again_after_a_lost_database(adopts: bool) -> None:
+@pytest.mark.parametrize("how", ["adopt", "sync", "backfill"])
+async def test_a_booking_moved_out_of_the_window_is_known_again_after_a_lost_database(how: str) -> None:
     bench = await a_loaded_bench()
     far = moved(an_event(1), timedelta(days=300))
     bench.source.put(far)
     await bench.sync()
     assert bench.target.held("ms-1").start == far.start
     fresh = dataclasses.replace(a_bench(), source=bench.source, target=bench.target)
-    await fresh.sync(adopts_only=adopts)
+    if how == "backfill":
+        window = fresh.pipeline.window.at(fresh.now)
+        assert [step async for step in backfill(fresh.pipeline, window, MessageMode.SKIP, lock=nullcontext)]
+        assert fresh.ledger.pipeline("venue").first_complete_at is not None
+        await fresh.sync()
+    else:
+        await fresh.sync(adopts_only=how == "adopt")
     fresh.source.put(with_status(far, "LOST"))
     await fresh.sync()
     assert "ms-1" not in fresh.target.live
+
+
+async def test_after_a_lost_database_nothing_is_deleted_that_another_pipeline_of_the_source_may_have_sent() -> None:
+    other = dataclasses.replace(a_bench(*events(5)), name="other")
+    await other.sync()
+    other.source.put(moved(an_event(5), timedelta(days=400)))
+    await other.sync()
+    fresh = dataclasses.replace(a_bench(), source=other.source, target=other.target, rooms=frozenset({"nowhere"}))
+    for _ in range(2):
+        await run_pass(dataclasses.replace(fresh.pipeline, owns_prefix=False), Order(command="sync"))
+        assert "ms-5" in other.target.live
 
 
 async def test_adopt_sends_nothing_and_knows_deletions_again() -> None:

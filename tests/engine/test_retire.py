@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from calrelay.domain.link import CalendarId, ExternalId, State
+from calrelay.domain.link import CalendarId, ExternalId, State, TargetId
 from calrelay.domain.policy import CalendarRef, Route
 from calrelay.engine import decisions
 from calrelay.engine.latecomers import SETTLED_AFTER
@@ -17,7 +17,7 @@ from calrelay.engine.retire import WholeLedger, delete_all, doomed, end, release
 from calrelay.engine.sync import run_pass
 from calrelay.engine.verify import verify
 from calrelay.errors import ConfigError, ExitCode, RequestRejected, StateError, VendorUnavailable
-from calrelay.ports import DELETED_AS_APPROVED
+from calrelay.ports import DELETED_AS_APPROVED, Holding
 from tests.fakes.memory_source import an_event, moved, with_status
 from tests.fakes.memory_target import Applied, Call, MemoryTarget
 from tests.fakes.pipelines import MAIN_HALL, TERRACE, Bench, a_bench
@@ -151,7 +151,7 @@ async def test_what_was_in_flight_when_it_was_retired_is_not_created_twice() -> 
     bench = a_bench(an_event(1))
     bench.target.fail_next(VendorUnavailable("timeout"), call=Call.UPSERT, times=9, applied=Applied.ALL)
     await bench.sync()
-    bench.target._failing.clear()
+    bench.target.stop_failing()
     released(bench)
     await run(another(bench))
     assert list(bench.target.live) == [ExternalId("ms-1")]
@@ -212,7 +212,7 @@ async def test_nothing_is_deleted_while_a_request_that_a_kill_cut_off_may_bring_
     bench.source.put(an_event(4))
     bench.target.fail_next(VendorUnavailable("timeout"), call=Call.UPSERT, times=9)
     await bench.sync()
-    bench.target._failing.clear()
+    bench.target.stop_failing()
     (put,) = bench.target.upserts[-1]
     report = await delete_all(bench.pipeline)
     assert (report.deleted, report.outcome, report.exit_code) == (0, Outcome.REFUSED, ExitCode.GUARD)
@@ -272,7 +272,7 @@ async def test_a_request_that_comes_late_is_noticed_under_the_new_name_too() -> 
     bench.source.put(moved(an_event(1), HOUR))
     bench.target.fail_next(VendorUnavailable("timeout"), call=Call.UPSERT, times=9)
     await bench.sync()
-    bench.target._failing.clear()
+    bench.target.stop_failing()
     bench.source.put(with_status(an_event(1), "LOST"))
     assert (await bench.sync()).deleted == 1
     rename(whole(bench), "venue", "hall", clock=lambda: bench.now)
@@ -289,3 +289,49 @@ async def test_a_load_that_was_stopped_resumes_under_the_new_name() -> None:
     rename(whole(bench), "venue", "hall", clock=lambda: bench.now)
     assert (bench.ledger.memo("backfill:venue:a:b"), bench.ledger.memo("backfill:hall:a:b")) == (None, ("done", bench.now))
     assert bench.ledger.memo("far:venue-two") == ("7", bench.now)
+
+
+async def test_a_paused_pipeline_can_be_ended_and_a_pause_meanwhile_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = await a_loaded_bench()
+    decisions.set_paused(bench.ledger, "venue", is_paused=True)
+    delete = bench.target.delete
+
+    async def pausing(target_id: TargetId) -> None:
+        await delete(target_id)
+        if len(bench.target.deletes) == 10:
+            decisions.set_paused(bench.ledger, "venue", is_paused=True)
+
+    monkeypatch.setattr(bench.target, "delete", pausing)
+    report = await delete_all(bench.pipeline)
+    assert (report.deleted, report.outcome, len(bench.target.live)) == (10, Outcome.REFUSED, 20)
+    report = await delete_all(bench.pipeline)
+    assert (report.deleted, report.outcome, len(bench.target.live)) == (20, Outcome.OK, 0)
+
+
+async def test_what_a_retired_pipeline_left_can_be_deleted_afterwards() -> None:
+    bench = await a_loaded_bench()
+    release(whole(bench), "venue", clock=lambda: bench.now)
+    report = await delete_all(bench.pipeline)
+    assert (report.deleted, report.problems) == (30, [])
+    assert not bench.target.live
+
+
+async def test_a_refusal_over_an_event_that_the_target_cannot_tell_of_names_the_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(an_event(40))
+    bench.target.fail_next(VendorUnavailable("no answer"), call=Call.UPSERT, times=20)
+    await bench.sync()
+    bench.target.stop_failing()
+    find = bench.target.find
+
+    async def finding(external_id: ExternalId) -> Holding | None:
+        if external_id == "ms-40":
+            raise VendorUnavailable("500", account="reminders", status=500)
+        return await find(external_id)
+
+    monkeypatch.setattr(bench.target, "find", finding)
+    bench.now += HOUR
+    report = await delete_all(bench.pipeline)
+    assert (report.deleted, report.outcome) == (0, Outcome.REFUSED)
+    assert [problem.external_id for problem in report.problems] == ["ms-40", ""]
+    assert "calrelay ignore ms-40" in report.problems[0].remedy

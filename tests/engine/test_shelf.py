@@ -73,7 +73,7 @@ async def test_a_load_that_broke_off_goes_on_with_what_was_left() -> None:
     bench.source.page_size = 7
     bench.target.fail_next(VendorUnavailable("no answer"), call=Call.UPSERT, times=20)
     assert (await bench.sync()).created == 0
-    bench.target._failing.clear()
+    bench.target.stop_failing()
     await bench.sync()
     assert len(bench.target.live) == 40
 

@@ -373,7 +373,7 @@ async def test_a_repair_the_vendor_does_not_take_is_told_and_goes_with_the_next_
     await repair(bench.pipeline, found)
     assert found.passed is not None
     assert (found.passed.outcome, found.exit_code, len(found.left)) == (Outcome.FAILED, ExitCode.VENDOR, 1)
-    bench.target._failing.clear()
+    bench.target.stop_failing()
     await bench.sync()
     assert (await verify(bench.pipeline)).drifts == []
 

@@ -84,8 +84,8 @@ class MemoryLedger:
     def links(self, pipeline: str, source_ids: Collection[SourceId]) -> dict[SourceId, Link]:
         return {source_id: self._links[pipeline, source_id] for source_id in source_ids if (pipeline, source_id) in self._links}
 
-    def links_in(self, pipeline: str, states: Collection[State]) -> list[Link]:
-        return sorted((link for link in self._of(pipeline) if link.state in states), key=_soonest)
+    def links_in(self, pipeline: str, states: Collection[State], *, reason: str | None = None) -> list[Link]:
+        return sorted((link for link in self._of(pipeline) if link.state in states and reason in (None, link.reason)), key=_soonest)
 
     def live_links(self, pipeline: str, *, ending_after: datetime) -> Iterator[Link]:
         chosen = [link for link in self._of(pipeline) if _ends_after(link, ending_after)]

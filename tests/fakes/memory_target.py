@@ -62,7 +62,8 @@ class MemoryTarget:
     `flaws` of a listing, `others` (entries that no external id leads to: second ones of the same, or somebody else's).
     What happened: `upserts` holds each batch as it was asked, failed ones too, `deletes` each target id, `finds` each external id.
     An answer comes in the reverse order of what was sent; a deleted event that is sent again is revived, unless
-    `revives` is off; its calendar never changes. With `answers_as_deleted` the answers to what was sent say so of everything.
+    `revives` is off; its calendar never changes. With `answers_as_deleted` the answers to what was sent say so of everything. With
+    `puts_all_in` new events come into this calendar, whatever was asked.
     """
 
     vendor = "memory"
@@ -82,6 +83,7 @@ class MemoryTarget:
         self.shows_deleted = True
         self.revives = True
         self.answers_as_deleted = False
+        self.puts_all_in: CalendarId | None = None
         self.page_size = 100
         self.flaws: list[Flaw] = []
         self.others: list[Holding] = []
@@ -103,6 +105,10 @@ class MemoryTarget:
         first = Failing(error=error, call=call, applied=applied, after=after)
         self._failing += [first, *[replace(first, after=0)] * (times - 1)]
 
+    def stop_failing(self) -> None:
+        """Let all further calls go well."""
+        self._failing.clear()
+
     @property
     def live(self) -> dict[ExternalId, Holding]:
         """The events that are not deleted."""
@@ -120,6 +126,10 @@ class MemoryTarget:
     def place(self, external_id: str, entry: Entry) -> Holding:
         """Put an event there as somebody else would have: not noted, and with no poison or failure."""
         return self._write(Put(external_id=ExternalId(external_id), calendar=entry.calendar, entry=entry, fields=frozenset(Field)))
+
+    def purge(self, external_id: str) -> None:
+        """Let there be no trace of an event, as after the target was emptied."""
+        del self._events[ExternalId(external_id)]
 
     def change(self, external_id: str, **fields: object) -> None:
         """Change an event behind our back, as a person at the vendor's screen would; `fields` are those of Holding."""
@@ -236,7 +246,7 @@ class MemoryTarget:
         return Holding(
             target_id=TargetId(str(next(self._ids))),
             external_id=put.external_id,
-            calendar=put.calendar,
+            calendar=self.puts_all_in or put.calendar,
             is_deleted=False,
             start=None,
             end=None,

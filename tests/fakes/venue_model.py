@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import Earlier
-from calrelay.domain.link import Link, MessageMode, State, Wait
+from calrelay.domain.link import Link, MessageMode, State, Wait, quieter
 from calrelay.domain.window import Span
 from calrelay.engine.backfill import Step
 from calrelay.engine.order import Order, Reach
@@ -46,7 +46,7 @@ class VenueModel:
         self.listed: dict[str, set[tuple[SourceId, str]]] = {}  # items and digests, by hold
         self.died_at = NOW
         self.late: set[str] = set()  # what the target changed by itself: a request carried out after the process that sent it had died
-        self.rejected: dict[str, tuple[Booking, Rules]] = {}  # or dropped from quarantine
+        self.rejected: dict[str, tuple[set[Booking], Rules]] = {}  # or dropped from quarantine, as what the last pass may have read of it
         self.kept: set[str] = set()  # whose deletion was rejected, whatever the books say at that moment
         self.released: dict[str, list[Shown]] = {}  # and what the target had of it
         self.ignored: dict[str, list[Shown]] = {}  # for good
@@ -95,6 +95,11 @@ class VenueModel:
         for left in (self.ignored, self.released):
             left.update({base: self.shown(base) for base in self.late & left.keys()})
         self.late.clear()
+
+    def forget_marks_of_deleted(self) -> None:
+        """With the database it is lost that an id was used: what is created under it again is new, though the target revives the old."""
+        live = {event.id for event in self.venue.live}
+        self.tags = {number: tags for number, tags in self.tags.items() if number in live}
 
     def died(self) -> None:
         self.died_at, self.blind_until = self.now, self.now + DAY
@@ -239,8 +244,8 @@ class VenueModel:
         """How a new event is marked stays with it (rule 16), unless somebody asks for another mark."""
         for event in self.venue.live:
             tag = tag_of(event)
-            assert tag in self.tags.setdefault(event.id, {tag})
-            assert tag in self.modes[base_of(event.external_id)]
+            assert tag in with_quieter(self.tags.setdefault(event.id, {tag}))
+            assert tag in with_quieter(self.modes[base_of(event.external_id)])
 
     def quiet_pass(self) -> PassReport:
         report = self.pass_over()
@@ -267,15 +272,19 @@ class VenueModel:
             assert not wrong, (known, link, wrong)
             self.check_retagged(known, self.there(known))
 
+    def note_rejection(self, known: Booking) -> None:
+        self.rejected[known.base] = ({known} | self.lately.get(known.base, set()), self.venue.rules)
+
     def check_rejection(self, known: Booking, link: Link) -> None:
         """What was rejected is left alone until its row changes, and no longer."""
         is_moot = known.fit(self.venue.rules, self.now) in (Fit.UNWANTED, Fit.OVER) and not self.there(known)
         if link.state is State.IGNORED and link.until_changed and known.base in self.rejected and not is_moot:
-            then, rules = self.rejected[known.base]
-            both_gone = {then.fit(rules, self.now), known.fit(self.venue.rules, self.now)}.isdisjoint({Fit.WANTED, Fit.UNKNOWN})
-            keeps_off = known.base in self.kept and known.fit(self.venue.rules, self.now) not in (Fit.WANTED, Fit.UNKNOWN)
-            same = both_gone or keeps_off or (then == known and then.start(rules) == known.start(self.venue.rules))
-            assert same, f"{known} is ignored, and was {then} when it was rejected"
+            versions, rules = self.rejected[known.base]
+            is_gone = known.fit(self.venue.rules, self.now) not in (Fit.WANTED, Fit.UNKNOWN)
+            both_gone = is_gone and any(then.fit(rules, self.now) not in (Fit.WANTED, Fit.UNKNOWN) for then in versions)
+            keeps_off = is_gone and known.base in self.kept
+            same = both_gone or keeps_off or (known in versions and known.start(rules) == known.start(self.venue.rules))
+            assert same, f"{known} is ignored, and was one of {versions} when it was rejected"
 
     def check_ignored(self, known: Booking, link: Link) -> None:
         """What is left alone somebody said to leave alone, and what is ignored for good stays as it was."""
@@ -292,3 +301,8 @@ class VenueModel:
         """The mark that somebody asked for has come to the target."""
         if known.fit(self.venue.rules, self.now) in (Fit.WANTED, Fit.UNKNOWN):
             assert all(tag_of(event) is self.retagged.get(event.id, tag_of(event)) for event in there)
+
+
+def with_quieter(modes: set[MessageMode]) -> set[MessageMode]:
+    """Return the modes in force, and those in which it is sent again where the target put it into another calendar than it was sent to."""
+    return modes | {quieter(mode, MessageMode.NO_BOOKING) for mode in modes}

@@ -40,6 +40,7 @@ class Memory:
     left_alone: str = ""  # "for good", or "until changed"
     left_at: Event | None = None
     asked: Values | None = None  # what was wanted last, whatever became of it
+    asked_of: Event | None = None  # and of which row
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,7 @@ class Opinion:
     fields: frozenset[str] = frozenset()
     cause: str = ""
     values: Values | None = None
+    is_half: bool = False  # what the source made of it, and not what the config did
 
 
 def values_of(event: Event, wishes: Wishes, mode: MessageMode) -> dict[str, object]:
@@ -71,9 +73,12 @@ def judge(event: Event | None, memory: Memory, wishes: Wishes, now: datetime) ->
     """Say what is to be done about an event as its source shows it now; None is one that is proven gone."""
     if event is None:
         return _judge_gone(memory, now)
-    if memory.left_alone == "for good" or (memory.left_alone and memory.left_at == event):
+    is_kept = (
+        memory.asked is None and memory.there is not None
+    )  # a deletion was rejected: that holds as long as something wants to delete it
+    if memory.left_alone == "for good" or (memory.left_alone and memory.left_at == event and not is_kept):
         return Opinion()
-    if memory.left_alone and memory.left_at is None:  # what was rejected, or dropped, is what was asked for last
+    if memory.left_alone and memory.left_at in (None, event):  # what was rejected, or dropped, is what was asked for last
         again = judge(event, dataclasses.replace(memory, left_alone=""), wishes, now)
         return Opinion() if again.what and again.values == memory.asked else again
     if memory.refused == (event, wishes.basis) and event.end > now:
@@ -88,19 +93,45 @@ def judge(event: Event | None, memory: Memory, wishes: Wishes, now: datetime) ->
         return Opinion()
     if standing == "cancelled":
         return Opinion(what="delete", cause="source")
-    if standing == "outside" or (standing == "wanted" and over):
+    if _both_changed(event, memory, wishes) and (half := _judge_half(memory, wanted, standing, is_over=over)):
+        return half
+    return _judge_live(event, memory, wishes, standing, is_over=over)
+
+
+def _judge_half(memory: Memory, wanted: Values, standing: str, *, is_over: bool) -> Opinion | None:
+    """The source's half first, where it is; then what the config makes of it, as the config's doing. None where the config does nothing."""
+    assert memory.there is not None
+    is_elsewhere = standing == "wanted" and not is_over and wanted["calendar"] != memory.there["calendar"]
+    if standing != "outside" and not is_elsewhere:
+        return None
+    in_place = {**wanted, "calendar": memory.there["calendar"]}
+    if not is_over and (fields := _fields(memory, in_place)):
+        return Opinion(what="update", fields=fields, cause="source", values=in_place, is_half=True)
+    return Opinion(what="move", cause="route", values=wanted) if is_elsewhere else Opinion(what="delete", cause="filter")
+
+
+def _judge_live(event: Event, memory: Memory, wishes: Wishes, standing: str, *, is_over: bool) -> Opinion:
+    assert memory.there is not None
+    wanted = values_of(event, wishes, memory.mode or wishes.mode)
+    if standing == "outside" or (standing == "wanted" and is_over):
         moved: frozenset[str] = frozenset() if standing == "outside" else TIMES
         return Opinion(what="delete", cause=_cause(event, memory, wishes, moved, "filter"))
-    if standing == "kept" or over:
+    if standing == "kept" or is_over:
         return Opinion()
     if standing == "unknown":
         wanted["calendar"] = memory.there["calendar"]
-    fields = frozenset(name for name, value in wanted.items() if name in memory.doubtful or memory.there[name] != value)
+    fields = _fields(memory, wanted)
     if wanted["calendar"] != memory.there["calendar"]:
         return Opinion(what="move", cause=_cause(event, memory, wishes, fields, "route"), values=wanted)
     if not fields:
         return Opinion()
     return Opinion(what="update", fields=fields, cause=_cause(event, memory, wishes, fields, "mapping"), values=wanted)
+
+
+def _fields(memory: Memory, wanted: Values) -> frozenset[str]:
+    """What is otherwise at the target, or may be."""
+    assert memory.there is not None
+    return frozenset(name for name, value in wanted.items() if name in memory.doubtful or memory.there[name] != value)
 
 
 def _judge_gone(memory: Memory, now: datetime) -> Opinion:
@@ -109,6 +140,14 @@ def _judge_gone(memory: Memory, now: datetime) -> Opinion:
     if memory.there is None or is_history or is_left:
         return Opinion()
     return Opinion(what="delete", cause="absence")
+
+
+def _both_changed(event: Event, memory: Memory, wishes: Wishes) -> bool:
+    """Whether somebody at the source and somebody in the config did something, and nobody else did."""
+    known, basis = memory.seen_basis, wishes.basis
+    if known is None or memory.seen is None or memory.seen == event:
+        return False
+    return known.config != basis.config and (known.mapping, known.zone_data) == (basis.mapping, basis.zone_data)
 
 
 def _standing(event: Event, wishes: Wishes) -> str:

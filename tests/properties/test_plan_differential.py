@@ -126,9 +126,15 @@ class History:
         if self.link is None:
             return
         match what:
-            case "leave":
-                self.link = dataclasses.replace(self.link, state=State.IGNORED, until_changed=how == "until changed", source_hash="")
-                self.memory.left_alone, self.memory.left_at, self.memory.seen, self.memory.refused = how, None, None, None
+            case "leave" if how == "for good" or self.link.state in (State.HELD, State.QUARANTINED):  # rejected, or dropped
+                is_unread = self.link.state is State.QUARANTINED and not self.link.attempts
+                is_known = self.link.accepted is None and not is_unread  # then the row of what was to be created is
+                source_hash = self.link.source_hash if is_known else ""
+                self.link = dataclasses.replace(
+                    self.link, state=State.IGNORED, until_changed=how == "until changed", source_hash=source_hash
+                )
+                left_at = self.memory.asked_of if source_hash else None
+                self.memory.left_alone, self.memory.left_at, self.memory.seen, self.memory.refused = how, left_at, None, None
             case "retry" if self.link.state is State.QUARANTINED:
                 self.link = dataclasses.replace(self.link, state=State.READY, attempts=0)
                 self.memory.refused = None
@@ -169,18 +175,19 @@ class History:
 
     def carry_out_action(self, action: Action, opinion: Opinion, outcome: str) -> None:
         before, memory = self.link, self.memory
-        memory.asked = opinion.values
+        memory.asked, memory.asked_of = opinion.values, self.event
         if outcome == "parked":
             base = before or dataclasses.replace(action.link, source_hash="", basis=Basis(zone_data="", mapping="", config=""))
-            self.link = dataclasses.replace(base, state=State.HELD, wanted=action.link.wanted)
+            source_hash = action.link.source_hash if isinstance(action, Create) else base.source_hash
+            self.link = dataclasses.replace(base, state=State.HELD, wanted=action.link.wanted, source_hash=source_hash)
             memory.left_alone, memory.refused = "", None
             return
         memory.seen = None if self.is_gone else self.event
-        memory.seen_basis = self.wishes.basis if not self.is_gone else memory.seen_basis
+        memory.seen_basis = self.wishes.basis if not (self.is_gone or opinion.is_half) else memory.seen_basis
         memory.left_alone, memory.refused = "", None
         if outcome == "refused":
             self.link = dataclasses.replace(action.link, state=State.QUARANTINED, attempts=action.link.attempts + 1)
-            memory.refused = (self.event, self.wishes.basis) if not self.is_gone else None
+            memory.refused = (self.event, self.wishes.basis) if not (self.is_gone or opinion.is_half) else None
             return
         if outcome.startswith("lost"):
             self.lose_answer(action, opinion, applied=outcome == "lost but done")

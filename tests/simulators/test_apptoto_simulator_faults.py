@@ -23,6 +23,13 @@ async def account() -> AsyncIterator[Account]:
 
 
 class TestOverload:
+    @pytest.mark.parametrize(("overload", "applied"), [(Overload.BEFORE, 0), (Overload.AFTER, 1)])
+    async def test_an_event_that_it_always_fails_over_gets_502_alone_too(self, account: Account, overload: Overload, applied: int) -> None:
+        account.settings.failing, account.settings.overload = ("ts-2",), overload
+        assert (await account.put(account.row("ts-2"))).status_code == 502
+        assert (await account.put(account.row("ts-1"))).status_code == 200
+        assert len(account.events.live_events()) == 1 + applied
+
     @pytest.mark.parametrize(("overload", "applied"), [(Overload.BEFORE, 0), (Overload.HALF_WAY, 2), (Overload.AFTER, 4)])
     async def test_a_batch_too_large_gets_502_whatever_was_applied(self, account: Account, overload: Overload, applied: int) -> None:
         account.settings.overload_above, account.settings.overload = 3, overload

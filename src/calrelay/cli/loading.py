@@ -26,6 +26,7 @@ from calrelay.errors import Busy, CalrelayError, ConfigError
 from calrelay.ports import LOAD
 
 DAY = timedelta(days=1)
+FARTHEST = timedelta(days=3653)
 PATIENCE = timedelta(minutes=10)  # a live pass between two chunks is over by then
 _POLL_SECONDS = 0.5
 _STOPPED = ("", "The load stopped. Run the same command again: it goes on where it stopped.")
@@ -35,6 +36,9 @@ def backfill(session: Session, output: Output, name: str, first: date, last: dat
     """Load the days from `first` to `last`, both included, of a pipeline or of all of a tenant, one by one, and tell what came of it."""
     if last < first:
         raise ConfigError(f"--to {last} is before --from {first}", remedy="give the earlier day as --from")
+    for option, day in (("--from", first), ("--to", last)):
+        if abs(day - session.now().date()) > FARTHEST:
+            raise ConfigError(f"{option} {day} is more than ten years away", remedy="look at the year; events lie nearer than that")
     config = session.load()
     done, hints, load = list[PassReport](), list[Block](), _Load()
     try:

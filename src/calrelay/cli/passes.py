@@ -138,8 +138,10 @@ def chosen_of(config: Config, names: Sequence[str]) -> list[str]:
     """Return the pipelines that are meant: those named, else all enabled ones; none where every tenant is refused. Raises ConfigError."""
     chosen = config.select(names) if names else config.enabled
     if not chosen and not config.refusals:
+        or_a_file = ", or a file that `include` matches" if config.include else ""
         raise ConfigError(
-            f"{config.path} has no pipeline that is enabled", remedy="add a [[pipelines]] table; `calrelay config example` shows one"
+            f"{config.path} has no pipeline that is enabled",
+            remedy=f"add a [[pipelines]] table{or_a_file}; `calrelay config example` shows one",
         )
     return [one.name for one in chosen]
 

@@ -14,7 +14,7 @@ from calrelay.domain.people import Participant
 from calrelay.domain.plan import Action, Create, Delete, Update
 from calrelay.domain.words import counted, in_place, shift_in_words
 from calrelay.engine.holds import words_of_parked
-from calrelay.engine.report import PassReport
+from calrelay.engine.report import Outcome, PassReport
 
 Calendars = Mapping[CalendarId, str]
 NAMES_SHOWN = 3
@@ -52,6 +52,8 @@ def _describe_plan(report: PassReport, calendars: Calendars) -> list[Block]:
 
 
 def _summary(report: PassReport) -> str:
+    if report.outcome is Outcome.FAILED:
+        return "could not be read; nothing is known of what a sync would do"
     would = {"create": report.created, "update": report.updated, "delete": report.deleted, "hold": report.held, "let wait": report.waiting}
     words = ", ".join(f"{word} {number}" for word, number in would.items() if number)
     rest = f"{report.unchanged} unchanged, {report.skipped.total()} skipped"

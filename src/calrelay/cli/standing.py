@@ -131,10 +131,7 @@ def _remarks(standing: Standing) -> list[Block]:
 
 
 def _problems(standing: Standing) -> list[tuple[str, str]]:
-    """Tell what was wrong with the last pass as a whole; single events are in quarantine."""
-    problems = standing.passes[0].problems if standing.passes else []
-    whole = [problem for problem in problems if not problem.get("external_id")]
-    return [(f"last pass: {problem.get('message', '')}", problem.get("remedy", "")) for problem in whole[:PROBLEMS_SHOWN]]
+    return [(f"last pass: {problem.get('message', '')}", problem.get("remedy", "")) for problem in standing.problems[:PROBLEMS_SHOWN]]
 
 
 def _held(standing: Standing) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from calrelay.config.load import Config
 from calrelay.config.section import check_scoped_name
 from calrelay.config.tenants import SCOPE, tenant_of
 from calrelay.domain.words import counted
+from calrelay.engine.heirs import is_retired
 from calrelay.engine.report import PassReport
 from calrelay.engine.retire import Doomed, delete_all, doomed, end, is_known, release
 from calrelay.engine.retire import rename as rename_in
@@ -34,13 +35,13 @@ def retire(session: Session, output: Output, name: str, *, is_delete: bool, is_c
         )
     if not is_confirmed and not sys.stdin.isatty():
         raise ConfigError("--delete asks before it deletes, and there is no terminal to ask on", remedy="confirm it with --yes")
-    report, found, kept = session.run(_delete(config, output, name, is_confirmed=is_confirmed))
+    report, found, kept, is_begun = session.run(_delete(config, output, name, is_confirmed=is_confirmed))
     if report is None:
         output.answer(_retired(config, name, found=found, is_retired=False), ["Nothing was deleted."])
         return 0
-    is_retired = not report.problems
-    document = _retired(config, name, found=found, report=report, kept=kept, is_retired=is_retired)
-    output.answer(document, _told(config, name, report, kept, is_retired=is_retired))
+    is_done = not report.problems
+    document = _retired(config, name, found=found, report=report, kept=kept, is_retired=is_done)
+    output.answer(document, _told(config, name, report, kept, is_retired=is_done, is_begun=is_begun))
     return report.exit_code
 
 
@@ -83,17 +84,17 @@ def _let_go(session: Session, output: Output, name: str) -> int:
     return 0
 
 
-async def _delete(config: Config, output: Output, name: str, *, is_confirmed: bool) -> tuple[PassReport | None, Doomed, int]:
-    """Delete under the lock, from before the question on: what is shown is what is deleted."""
+async def _delete(config: Config, output: Output, name: str, *, is_confirmed: bool) -> tuple[PassReport | None, Doomed, int, bool]:
+    """Delete under the lock, from before the question on: what is shown is what is deleted. Last of all, say whether it was begun."""
     async with assemble(config, command="retire", pipelines=[name]) as relay:
         pipeline = relay.pipelines[name]
         with relay.lock(name):
             found = await doomed(pipeline)
             if found.links and not is_confirmed and not _is_agreed(output, name, pipeline.target.account, found):
-                return None, found, 0
+                return None, found, 0, False
             report = await delete_all(pipeline)
             kept = 0 if report.problems else end(relay.ledger, name, clock=relay.clock)
-    return report, found, kept
+            return report, found, kept, is_retired(relay.ledger, name)
 
 
 def _is_agreed(output: Output, name: str, account: str, found: Doomed) -> bool:
@@ -105,10 +106,13 @@ def _is_agreed(output: Output, name: str, account: str, found: Doomed) -> bool:
     return typer.confirm("Delete them?", default=False, err=True)
 
 
-def _told(config: Config, name: str, report: PassReport, kept: int, *, is_retired: bool) -> list[Block]:
+def _told(config: Config, name: str, report: PassReport, kept: int, *, is_retired: bool, is_begun: bool) -> list[Block]:
     blocks = describe_passes([report])
     if not is_retired:
-        return [*blocks, "", f"Not all of it could be deleted. Run `calrelay retire {name} --delete` again; until then no pass of it runs."]
+        again = f"Run `calrelay retire {name} --delete` again"
+        if is_begun:
+            return [*blocks, "", f"Not all of it could be deleted. {again}; until then no pass of it runs."]
+        return [*blocks, "", f"Nothing was deleted. {again}; until then its passes go on, unless `calrelay pause {name}` stops them."]
     rest = [f"{counted(kept, 'event')} that you had ignored or let go stay at the target."] if kept else []
     return [*blocks, "", f"pipeline {name} is retired.", *rest, *_farewell(config, name)]
 

@@ -90,6 +90,12 @@ class Earlier:
     updates: frozenset[SourceId] = frozenset()
     shifts: Mapping[timedelta, frozenset[str]] = dataclasses.field(default_factory=dict)  # the bookings moved by this much
 
+    def with_held(self, shifts: Mapping[timedelta, frozenset[str]]) -> "Earlier":
+        """Return it with bookings that wait in a hold, undecided, because many moved by the same amount."""
+        return dataclasses.replace(
+            self, shifts={shift: self.shifts.get(shift, frozenset()) | shifts.get(shift, frozenset()) for shift in {*self.shifts, *shifts}}
+        )
+
     def with_passed(self, actions: Iterable[Action]) -> "Earlier":
         """Return it with what one more pass let through."""
         passed = list(actions)

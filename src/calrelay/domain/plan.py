@@ -108,6 +108,18 @@ def _plan_rejected(event: Event, link: Link, source_hash: str, *, policy: Policy
     return again
 
 
+def was_ignored_since(now: Link, planned: Link) -> bool:
+    """Say whether somebody has ignored, rejected or released an event since this was planned for it; `now` is its link as it is.
+
+    What was left alone until its row changes may be planned because the row did: then its hash was noted, or something else is wanted.
+    """
+    if not now.is_hands_off:
+        return False
+    if not now.until_changed:
+        return now.state is not planned.state or planned.until_changed  # else it was when this was planned: `retire` deletes what it let go
+    return now.source_hash == planned.source_hash if now.source_hash else _digest(now.wanted) == _digest(planned.wanted)
+
+
 def _is_rejected(link: Link) -> bool:
     return link.state is State.IGNORED and link.until_changed
 
@@ -139,9 +151,12 @@ def _plan_live(event: Event, link: Link, source_hash: str, policy: Policy, hashe
         return Unchanged(link=_seen(link, source_hash, policy, "over"), reason="over")
     match standing:
         case Standing.CANCELLED:  # by the source, whatever else changed since
-            return _delete(event, link, source_hash, policy, reason, by_source=True)
+            return _delete(event, link, source_hash, policy, reason, cause=Cause.SOURCE)
         case Standing.OUTSIDE:  # moved out of the filter, or the filter moved away from it
-            return _delete(event, link, source_hash, policy, reason)
+            is_twofold = _is_twofold(link, source_hash, policy)
+            if is_twofold and not is_over and (update := _first_in_place(event, link, source_hash, policy, hasher)):
+                return update
+            return _delete(event, link, source_hash, policy, reason, cause=Cause.FILTER if is_twofold else None)
         case Standing.KEPT:  # NO_SHOW: the reminder has gone out, the entry is history
             return Unchanged(link=_seen(link, source_hash, policy, reason), reason=reason)
         case Standing.UNKNOWN if is_over:  # updated but never deleted
@@ -152,12 +167,36 @@ def _plan_live(event: Event, link: Link, source_hash: str, policy: Policy, hashe
             return _update(event, link, source_hash, policy, hasher, may_move=standing is Standing.WANTED)
 
 
+def _is_twofold(link: Link, source_hash: str, policy: Policy) -> bool:
+    """Whether the row and the config have both changed: then nobody can tell which of them takes an event out, or elsewhere (rule 13).
+
+    What is still to be sent of a row counts as its change, until it has been.
+    """
+    is_another_row = link.state is State.READY or link.source_hash != source_hash
+    if link.basis.config in ("", policy.basis.config) or not link.source_hash or not is_another_row:
+        return False
+    return link.basis == dataclasses.replace(policy.basis, config=link.basis.config)
+
+
+def _first_in_place(event: Event, link: Link, source_hash: str, policy: Policy, hasher: Hasher) -> Update | None:
+    """Bring an entry in step where it is, None where it is; what the config makes of it is left to the next plan, and counts as its doing.
+
+    So an entry that waits in a hold has the time that its booking has.
+    """
+    update = _update(event, link, source_hash, policy, hasher, may_move=False)
+    if not isinstance(update, Update):
+        return None
+    unsettled = dataclasses.replace(update.link, basis=link.basis)
+    return dataclasses.replace(update, link=unsettled, event=dataclasses.replace(event, row_hash=""))  # its row is to be looked at again
+
+
 def plan_gone(link: Link, *, now: datetime) -> Delete | Unchanged:
     """Decide about a linked event that its source does not have any more, proven by asking for it (rule 2)."""
     if link.outlives_its_row:
         return Unchanged(link=link, reason=link.reason)
     if not link.is_live or _ended(link, now):
-        return Unchanged(link=dataclasses.replace(link, state=State.SETTLED, wanted=link.accepted, hold=None))
+        known = link.source_hash if link.is_live else ""  # else what comes back as it was would be taken for what nothing is owed for
+        return Unchanged(link=dataclasses.replace(link, state=State.SETTLED, wanted=link.accepted, source_hash=known, hold=None))
     return Delete(link=dataclasses.replace(link, wanted=None, source_hash="", reason=GONE, remedy=""), reason=GONE, cause=Cause.ABSENCE)
 
 
@@ -241,6 +280,10 @@ def _update(event: Event, link: Link, source_hash: str, policy: Policy, hasher: 
         case Owed.MOVE if wanting.wanted is not None and wanting.accepted is not None:
             fields = wanting.wanted.differs_from(wanting.accepted)
             cause = _cause(link, source_hash, policy, fields, nobody=Cause.ROUTE)
+            if _is_twofold(link, source_hash, policy):
+                if update := _first_in_place(event, link, source_hash, policy, hasher):
+                    return update
+                cause = Cause.ROUTE
             return Delete(link=wanting, event=event, reason="belongs to another calendar", cause=cause, successor=entry)
         case Owed.UPDATE if wanting.wanted is not None and wanting.accepted is not None:
             fields = wanting.wanted.differs_from(wanting.accepted)
@@ -263,11 +306,11 @@ def _delete(
     policy: Policy,
     reason: str,
     *,
-    by_source: bool = False,
+    cause: Cause | None = None,
     fields: frozenset[Field] = frozenset(),
 ) -> Delete:
     """Take it out; `fields` are those that moved it to where it is not wanted."""
-    cause = Cause.SOURCE if by_source else _cause(link, source_hash, policy, fields, nobody=Cause.FILTER)
+    cause = cause or _cause(link, source_hash, policy, fields, nobody=Cause.FILTER)
     return Delete(link=_wanting(link, None, source_hash, policy, reason), event=event, reason=reason, cause=cause)
 
 

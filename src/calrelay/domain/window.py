@@ -23,8 +23,10 @@ class Span:
     def split(self, length: timedelta) -> tuple["Span", "Span | None"]:
         """Cut off a first piece of at most this length; the rest does not overlap it, and is None where nothing is left."""
         middle = self.begin + length
-        if middle >= self.end:
-            return self, None
+        return self.split_at(middle) if middle < self.end else (self, None)
+
+    def split_at(self, middle: datetime) -> tuple["Span", "Span"]:
+        """Return what lies before an instant within the span, and the rest, which begins with it."""
         return Span(begin=self.begin, end=middle - INSTANT), Span(begin=middle, end=self.end)
 
 

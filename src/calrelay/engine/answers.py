@@ -3,10 +3,12 @@
 import dataclasses
 from collections.abc import Sequence
 
-from calrelay.domain.link import ExternalId, TargetId
+from calrelay.domain.link import ExternalId, Field, TargetId
 from calrelay.domain.plan import Create, Update
 from calrelay.engine.report import Problem
 from calrelay.ports import Holding, Target
+
+MOVES = 3  # of an event that the target puts elsewhere, each under a new external id; then it may be its numbers that mean nothing
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,14 +17,18 @@ class Answered:
 
     action: Create | Update
     holding: Holding | None
+    is_elsewhere: bool = False  # created, or revived, in another calendar, and to be moved
+    is_anew: bool = False  # an update of some fields that made another entry: the one that was there is gone
     problems: tuple[Problem, ...] = ()
 
 
 async def match_answers(target: Target, sent: Sequence[Create | Update], holdings: Sequence[Holding]) -> list[Answered]:
-    """Find the answer to each event, asking for those that cannot be told apart otherwise."""
+    """Find the answer to each event, asking for those that cannot be told apart otherwise, or were created in another calendar."""
     by_id = {holding.target_id: holding for holding in holdings}
     by_external = {holding.external_id: holding for holding in holdings if holding.external_id}
-    return [await _answer(target, action, by_id, by_external, is_told=len(by_external) == len(holdings)) for action in sent]
+    is_told = len(by_external) == len(holdings)
+    answered = [await _answer(target, action, by_id, by_external, is_told=is_told) for action in sent]
+    return [await _seen_elsewhere(target, one) if _is_elsewhere(one) else one for one in answered]
 
 
 async def _answer(
@@ -37,7 +43,34 @@ async def _answer(
         holding = await target.find(link.external_id)
     if holding is None:
         return Answered(action=action, holding=None)
-    return Answered(action=action, holding=holding, problems=tuple(_complaints(action, holding)))
+    return Answered(action=action, holding=holding, is_anew=_is_anew(action, holding), problems=tuple(_complaints(action, holding)))
+
+
+def _is_anew(action: Create | Update, holding: Holding) -> bool:
+    """Whether the target made a bare entry of an update; not where all was sent: numbers that mean nothing are not minded for ever."""
+    return isinstance(action, Update) and action.link.target_id not in (None, holding.target_id) and action.fields != frozenset(Field)
+
+
+def _is_elsewhere(answered: Answered) -> bool:
+    action, holding = answered.action, answered.holding
+    if holding is None or holding.calendar is None or not isinstance(action, Create):
+        return False
+    return holding.calendar != action.entry.calendar
+
+
+async def _seen_elsewhere(target: Target, answered: Answered) -> Answered:
+    """Ask about an event that was to go to one calendar and is said to be in another: that has it moved (rule 18), but not for ever."""
+    holding = await target.find(answered.action.link.external_id)
+    if holding is None or holding.is_deleted or holding.calendar in (None, answered.action.entry.calendar):
+        return answered
+    is_moved = answered.action.link.generation <= MOVES
+    odd = Problem(
+        kind="ResponseInvalid",
+        message="the target created the event in another calendar than it was sent to, most likely because it was deleted there before",
+        remedy="the next pass moves it" if is_moved else "look at its calendar in Apptoto; it is left where it is",
+        external_id=answered.action.link.external_id,
+    )
+    return dataclasses.replace(answered, holding=holding, is_elsewhere=is_moved, problems=(*answered.problems, odd))
 
 
 def _complaints(action: Create | Update, holding: Holding) -> list[Problem]:

@@ -2,23 +2,24 @@
 
 import asyncio
 import dataclasses
-import heapq
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
-from typing import TypeVar
+from datetime import datetime
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import Approval
-from calrelay.domain.link import Field, Link, State, TargetId
-from calrelay.domain.plan import Action, Create, Delete, Update
+from calrelay.domain.link import Field, Link, MessageMode, State, TargetId, quieter
+from calrelay.domain.plan import Action, Create, Delete, Update, was_ignored_since
 from calrelay.engine.answers import Answered, match_answers
-from calrelay.engine.blame import Blame, Upsert, may_be_the_event
+from calrelay.engine.asking import may_be_the_event
+from calrelay.engine.blame import Blame
 from calrelay.engine.generations import next_generation
 from calrelay.engine.newcomers import Interlude
 from calrelay.engine.pipeline import Pipeline
+from calrelay.engine.queue import Batches, Upsert, in_groups, in_order, sorted_upserts
 from calrelay.engine.report import PassReport
+from calrelay.engine.unanswered import resolve
 from calrelay.engine.vigil import Vigil
 from calrelay.errors import (
     GuardRefused,
@@ -30,8 +31,6 @@ from calrelay.errors import (
 )
 from calrelay.ports import DELETED, DELETED_AS_APPROVED, Happening, Put
 
-T = TypeVar("T")
-FAR_FUTURE = datetime.max.replace(tzinfo=UTC)
 _ALL_FIELDS = frozenset(Field)
 
 
@@ -58,6 +57,12 @@ class Applier:
         self._interlude = interlude
         self._blame = Blame(pipeline, report)
         self._made_anew: set[SourceId] = set()
+        self._last: list[Action] = []  # what the target failed over in an earlier pass
+
+    def is_undone(self, action: Action) -> bool:
+        """Whether it is a delete over which the target failed, now or in an earlier pass: the guards will look at it again."""
+        untried = {one.link.source_id for one in self._last}
+        return isinstance(action, Delete) and action.link.source_id in self._blame.open | untried
 
     async def apply(self, actions: Sequence[Action], folded: Iterable[Create] = ()) -> None:
         """Send all of it, and what was folded away, which comes soonest start first.
@@ -66,14 +71,32 @@ class Applier:
         operator paused the pipeline meanwhile, VendorUnavailable when the machine slept.
         """
         try:
-            await self._take_out(actions)
-            queue = await self._send_all(heapq.merge(_upserts(actions), folded, key=_urgency), until=self._is_due)
-            while queue:
-                queue = await self._send_all(await self._let_in(queue), until=self._is_due)
+            await self._carry_out(self._but_the_last(actions), folded)
+            await self._try_the_last()
         finally:
             self._blame.quarantine_accused()
         await self._blame.quarantine_refused()
-        self._blame.tell_suspects()
+        await self._blame.judge_open()
+
+    async def _carry_out(self, actions: Sequence[Action], folded: Iterable[Create] = ()) -> None:
+        await self._take_out(actions)
+        queue = await self._send_all(in_order(actions, folded), until=self._is_due)
+        while queue:
+            queue = await self._send_all(await self._let_in(queue), until=self._is_due)
+
+    def _but_the_last(self, actions: Iterable[Action]) -> list[Action]:
+        """Put by what the target failed over in an earlier pass, and return the others: they are not to wait for it."""
+        first: list[Action] = []
+        for action in actions:
+            is_last = action.link.state is State.READY and action.link.attempts
+            (self._last if is_last else first).append(action)
+        return first
+
+    async def _try_the_last(self) -> None:
+        """Send them one by one, what failed least often first; where too many fail in a row the others have their turn in the next pass."""
+        while self._last and not self._blame.is_enough:
+            self._last.sort(key=lambda action: action.link.attempts)
+            await self._carry_out([self._last.pop(0)])
 
     async def _take_out(self, actions: Sequence[Action]) -> None:
         """Send the deletes, and the moves, each group of them with the creates that follow."""
@@ -81,7 +104,7 @@ class Applier:
         for delete in (a for a in actions if isinstance(a, Delete) and a.successor is None):
             self._check_standing()
             await self._delete(delete)
-        for group in _groups(moves, self._target.batch_size):  # a guest is without an entry for one request, not for all of them
+        for group in in_groups(moves, self._target.batch_size):  # a guest is without an entry for one request, not for all of them
             self._check_standing()
             await self._move(group)
 
@@ -94,8 +117,12 @@ class Applier:
             except VendorError as error:
                 failure = error
                 break
-            moved += [created] if created is not None else []
-        await self._send_all(moved)
+            if created is not None:
+                moved.append(created)
+        try:
+            await self._send_all(moved)
+        except VendorError as error:
+            raise failure or error from None
         if failure is not None:
             raise failure
 
@@ -104,7 +131,7 @@ class Applier:
 
         Returns what is left, with nothing in flight, where `until` came true after a batch.
         """
-        batches = _Batches(queue, self._target.batch_size)
+        batches = Batches(queue, self._target.batch_size)
         noted: deque[Sequence[Upsert]] = deque()  # of these, the next: on the disk as SENDING already
         failures: list[BaseException] = []
 
@@ -133,27 +160,34 @@ class Applier:
 
         What somebody ignored while it waited is left out.
         """
-        ignored = {link.source_id for link in self._ledger.links_in(self._pipeline.name, {State.IGNORED}) if not link.until_changed}
-        batches = itertools.islice(batches, self._target.max_in_flight)
-        taken = [[action for action in batch if action.link.source_id not in ignored] for batch in batches]
+        taken = list(itertools.islice(batches, self._target.max_in_flight))
+        ignored = self._ignored_since([action for batch in taken for action in batch])
+        taken = [[action for action in batch if action.link.source_id not in ignored] for batch in taken]
         self._store([dataclasses.replace(a.link, state=State.SENDING, hold=None) for batch in taken for a in batch])
         noted.extend(batch for batch in taken if batch)
+
+    def _ignored_since(self, actions: Sequence[Action]) -> set[SourceId]:
+        now = self._ledger.links(self._pipeline.name, [action.link.source_id for action in actions])
+        planned = {action.link.source_id: action.link for action in actions}
+        return {source_id for source_id, link in now.items() if was_ignored_since(link, planned[source_id])}
 
     # --- what comes in meanwhile ---
 
     def _is_due(self) -> bool:
         """Whether to let somebody in; not while the ledger does not know what became of something, because a look plans by it."""
-        return self._interlude is not None and self._interlude.is_due and not self._blame.has_suspects
+        return self._interlude is not None and self._interlude.is_due and not self._blame.open
 
     async def _let_in(self, queue: Sequence[Upsert]) -> list[Upsert]:
         """Let newcomers into the queue; what they decide anew is not sent, or blamed, as it was planned before."""
         if self._interlude is None:
             return list(queue)
         self._check_standing()
-        intake = await self._interlude.take_in([*queue, *self._blame.refused])
+        intake = await self._interlude.take_in([*queue, *self._blame.refused, *self._last])
         self._blame.let_go(intake.decided)
-        await self._take_out(intake.actions)
-        return _upserts([*(action for action in queue if action.link.source_id not in intake.decided), *intake.actions])
+        self._last = [action for action in self._last if action.link.source_id not in intake.decided]
+        first = self._but_the_last(intake.actions)
+        await self._take_out(first)
+        return sorted_upserts([*(action for action in queue if action.link.source_id not in intake.decided), *first])
 
     def _check_standing(self) -> None:
         """Ask before each request whether what was planned still is to be sent."""
@@ -167,14 +201,16 @@ class Applier:
     # --- deletes ---
 
     async def _delete(self, action: Delete) -> Create | None:
-        """Delete one entry; a move goes on with a create of the next generation."""
+        """Delete one entry; a move goes on with a create of the next generation. What was ignored while it waited is left out."""
+        if self._ignored_since([action]):
+            return None
         link = action.link
         self._store([dataclasses.replace(link, state=State.SENDING, hold=None)])
         target_id = link.target_id
-        if target_id is None:  # a create whose answer was never seen: the target knows its id, if it has it
-            holding = await self._target.find(link.external_id)
-            target_id = None if holding is None or holding.is_deleted else holding.target_id
         try:
+            if target_id is None:  # a create whose answer was never seen: the target knows its id, if it has it
+                holding = await self._target.find(link.external_id)
+                target_id = None if holding is None or holding.is_deleted else holding.target_id
             if target_id is not None:
                 await self._target.delete(target_id)
         except VendorError as error:
@@ -188,7 +224,7 @@ class Applier:
         if isinstance(error, RequestRejected):
             self._blame.quarantine(action, error)
         elif may_be_the_event(error):
-            self._blame.suspect(error)
+            await self._blame.leave_open(action, error)
         else:
             if not error.is_open:
                 self._call_back([action.link])
@@ -234,7 +270,7 @@ class Applier:
         elif isinstance(error, RequestRejected) and not isinstance(error, NotFound):
             await self._blame.refuse(batch[0], error, is_open=is_open)
         elif len(batch) == 1 and may_be_the_event(error):
-            self._blame.suspect(error)
+            await self._blame.leave_open(batch[0], error)
         else:
             if not is_open:
                 self._call_back([a.link for a in batch])
@@ -250,7 +286,7 @@ class Applier:
         taken: dict[SourceId, TargetId] = {}
         rows: dict[SourceId, str] = {}
         at = self._pipeline.clock()
-        happenings, silent, dead = [], [], []
+        happenings, silent, dead, unsettled = [], [], [], []
         for answer in answered:
             if answer.holding is None:
                 silent.append(answer.action)
@@ -259,14 +295,22 @@ class Applier:
                 dead.append(answer)
                 continue
             link = answer.action.link
-            taken[link.source_id] = answer.holding.target_id
-            if row_hash := answer.action.event.known_by:
-                rows[link.source_id] = row_hash
+            if answer.is_elsewhere:
+                quiet = quieter(link.mode, MessageMode.NO_BOOKING)  # its guest has heard of the booking
+                unsettled.append(dataclasses.replace(resolve(link, answer.holding), mode=quiet))  # the next plan moves it where it belongs
+            elif answer.is_anew:
+                unsettled.append(_bare(link, answer.holding.target_id))  # the next plan sends all the rest of it
+            else:
+                taken[link.source_id] = answer.holding.target_id
+                if row_hash := answer.action.event.known_by:
+                    rows[link.source_id] = row_hash
             happenings.append(self._happening(link, *_told(answer.action), at=at))
             self._report.problems.extend(answer.problems)
             self._count(answer.action)
-            self._blame.note_taken(answer.action.entry.calendar)
-        if taken:
+            self._blame.note_taken(None if answer.is_elsewhere else answer.action.entry.calendar)
+        if unsettled:
+            self._ledger.conclude(self._pipeline.name, unsettled)
+        if happenings:
             self._ledger.settle(self._pipeline.name, taken, happenings, rows)
         self._tell_progress()
         for answer in dead:
@@ -292,6 +336,8 @@ class Applier:
         if link.source_id in self._made_anew:
             words = "the target takes the event, and shows it as deleted, under a new external id as well"
             self._blame.quarantine(fresh, RequestRejected(words, account=self._target.account))
+            return
+        if self._ignored_since([fresh]):
             return
         self._made_anew.add(link.source_id)
         self._store([dataclasses.replace(fresh.link, state=State.SENDING, hold=None)])
@@ -319,31 +365,6 @@ class Applier:
             self._progress(self._report)
 
 
-class _Batches(Iterator[Sequence[Upsert]]):
-    """The queue, a batch at a time; of what is folded no more is at hand than the next batch. False when nothing is left."""
-
-    def __init__(self, queue: Iterable[Upsert], size: int) -> None:
-        self._queue = iter(queue)
-        self._size = size
-        self._next = self._take()
-
-    def __bool__(self) -> bool:
-        return bool(self._next)
-
-    def __next__(self) -> Sequence[Upsert]:
-        if not self._next:
-            raise StopIteration
-        batch, self._next = self._next, self._take()
-        return batch
-
-    def rest(self) -> list[Upsert]:
-        """Return all that was not taken."""
-        return [*self._next, *self._queue]
-
-    def _take(self) -> list[Upsert]:
-        return list(itertools.islice(self._queue, self._size))
-
-
 def _helps_to_halve(error: VendorError, batch: Sequence[Upsert], halvings: int) -> bool:
     """Say whether smaller batches may go through; where a 404 is the answer, it is the address that is wrong, not the events."""
     if len(batch) == 1 or isinstance(error, NotFound):
@@ -362,21 +383,12 @@ def _fields(action: Upsert) -> frozenset[Field]:
     return action.fields if isinstance(action, Update) else _ALL_FIELDS
 
 
+def _bare(link: Link, target_id: TargetId) -> Link:
+    """Return the link of an entry that is there under another id of the target, of which nobody knows more than when it is."""
+    accepted = link.wanted and dataclasses.replace(link.wanted, hashes={})
+    return dataclasses.replace(link, state=State.READY, target_id=target_id, accepted=accepted, hold=None)
+
+
 def _told(action: Upsert) -> tuple[str, str]:
     """Return what the history says of it: an update names its fields."""
     return ("created", "") if isinstance(action, Create) else ("updated", ", ".join(sorted(action.fields)))
-
-
-def _upserts(actions: Sequence[Action]) -> list[Upsert]:
-    """Return the creates and updates, in the order in which they are sent."""
-    return sorted((action for action in actions if not isinstance(action, Delete)), key=_urgency)
-
-
-def _urgency(action: Upsert) -> tuple[int, datetime]:
-    """Moves in time before everything else, then whatever starts soonest."""
-    moves = isinstance(action, Update) and Field.START in action.fields
-    return (0 if moves else 1, action.link.wanted.start if action.link.wanted else FAR_FUTURE)
-
-
-def _groups(items: Sequence[T], size: int) -> list[Sequence[T]]:
-    return [items[i : i + size] for i in range(0, len(items), size)]

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
 from calrelay.domain.link import ExternalId, Link
 from calrelay.domain.window import Span
 from calrelay.engine.pipeline import Pipeline
+from calrelay.errors import ResponseInvalid, VendorError, VendorUnavailable
 from calrelay.ports import Flaw, Holding
 
 FEW = 5  # a list takes two requests at least: a page, and an empty one or the next
@@ -18,10 +19,29 @@ MOST_APART = timedelta(days=400)
 _DAY = timedelta(days=1)
 
 
-async def ask_for(pipeline: Pipeline, asked: Mapping[ExternalId, Link | None]) -> dict[ExternalId, Holding | None]:
+def may_be_the_event(error: VendorError) -> bool:
+    """Say whether an event that is alone in a request may have drawn this: the vendor answered, but not that it refuses."""
+    return isinstance(error, VendorUnavailable | ResponseInvalid) and error.status is not None
+
+
+async def check_that_it_answers(pipeline: Pipeline, failed: Mapping[ExternalId, VendorError]) -> None:
+    """Look whether the target answers otherwise, where it failed over all that it was asked for. Raises the first error if it does not."""
+    error = next(iter(failed.values()))
+    try:
+        policy = await pipeline.policy(remember=False)
+        if not await pipeline.target.calendar_is_sound(policy.calendar):
+            raise error
+    except VendorError:
+        raise error from None
+
+
+async def ask_for(
+    pipeline: Pipeline, asked: Mapping[ExternalId, Link | None], *, failed: MutableMapping[ExternalId, VendorError] | None = None
+) -> dict[ExternalId, Holding | None]:
     """Return what the target has under each external id, as its `find` would; the links tell when their events start.
 
-    A list proves what is there, and nothing else: whatever it does not show alive is asked for by its id. Raises VendorError.
+    A list proves what is there, and nothing else: whatever it does not show alive is asked for by its id. Raises VendorError. With `failed`
+    those over which the target fails are noted there, and the others asked for all the same.
     """
     found: dict[ExternalId, Holding | None] = {}
     if len(asked) > FEW:
@@ -30,7 +50,12 @@ async def ask_for(pipeline: Pipeline, asked: Mapping[ExternalId, Link | None]) -
 
     async def ask(external_id: ExternalId) -> None:
         async with gate:
-            found[external_id] = await pipeline.target.find(external_id)
+            try:
+                found[external_id] = await pipeline.target.find(external_id)
+            except VendorError as error:
+                if failed is None or not may_be_the_event(error):
+                    raise
+                failed[external_id] = error
 
     tasks = [asyncio.create_task(ask(external_id)) for external_id in asked if external_id not in found]
     try:

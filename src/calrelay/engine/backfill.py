@@ -1,7 +1,7 @@
 """First and historic loads: creates and updates only, chunk by chunk; live passes go between, and a stopped load resumes."""
 
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
@@ -18,9 +18,11 @@ from calrelay.ports import LOAD
 
 DAY = timedelta(days=1)
 SHORTEST, LONGEST = timedelta(days=7), timedelta(days=14)  # of a chunk
+LASTS = timedelta(days=7)  # that a part counts as loaded: meanwhile there are new bookings in it
 FILLED = 200  # events sent, at which a chunk is long enough: a live pass waits for it, some minutes at 0.75 s an event (Apptoto: 7)
 _STOPPING = frozenset({ExitCode.VENDOR, ExitCode.CONFIG, ExitCode.BUSY})
 MEMO_DONE = "backfill:{pipeline}:{begin}:{end}"
+MEMO_LOADED = "loaded:{pipeline}"  # the parts of the window that were loaded, until all of it is
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +60,10 @@ async def backfill(
         with lock():
             if is_first and holdings is None:
                 holdings = await look_at_target(pipeline, span)
-            order = Order(command=LOAD, span=chunk, is_load=True, mode=mode, earlier=earlier)
+            order = Order(command=LOAD, span=chunk, is_load=True, fills_batches=rest is not None, mode=mode, earlier=earlier)
             report = await run_pass(pipeline, order, progress=progress, holdings=holdings)
+            if report.left_from is not None:
+                chunk, rest = Span(begin=chunk.begin, end=span.end).split_at(report.left_from)
             if is_sound(report):
                 pipeline.ledger.save_memo(key, chunk.end.isoformat(), pipeline.clock())
         earlier = earlier.with_passed(report.passed)
@@ -68,7 +72,8 @@ async def backfill(
             return
         length = _next_length(length, report)
     pipeline.ledger.save_memo(key, None, pipeline.clock())
-    _end_first_load(pipeline, span)
+    if is_first:
+        _end_first_load(pipeline, span)
 
 
 def _rest_of(span: Span, done: tuple[str, datetime] | None) -> Span | None:
@@ -107,12 +112,28 @@ def is_sound(report: PassReport) -> bool:
 
 
 def _end_first_load(pipeline: Pipeline, span: Span) -> None:
-    """A load over the whole window was a first complete pass: what is new after it is new."""
-    now = pipeline.clock()
-    window = pipeline.window.at(now)
-    covers = span.begin <= now and span.end >= window.end - timedelta(days=1)
-    if covers:
+    """Loads that cover the window, in one or in several parts, were a first complete pass: what is new after them is new."""
+    key, now = MEMO_LOADED.format(pipeline=pipeline.name), pipeline.clock()
+    memo = pipeline.ledger.memo(key)
+    parts = {part: at for part, at in _to_parts(memo[0] if memo else "").items() if now - at <= LASTS} | {span: now}
+    reached = now
+    for part in sorted(parts, key=lambda part: part.begin):
+        if part.begin <= reached + INSTANT:
+            reached = max(reached, part.end)
+    is_loaded = reached >= pipeline.window.at(now).end - DAY
+    pipeline.ledger.save_memo(key, None if is_loaded else _to_text(parts), now)
+    if is_loaded:
         pipeline.ledger.note_pipeline(pipeline.name, first_complete_at=now)
+
+
+def _to_text(parts: Mapping[Span, datetime]) -> str:
+    """Return parts, and when each was loaded, as a memo keeps them."""
+    return " ".join("/".join(one.isoformat() for one in (part.begin, part.end, at)) for part, at in parts.items())
+
+
+def _to_parts(text: str) -> dict[Span, datetime]:
+    kept = ([datetime.fromisoformat(one) for one in part.split("/")] for part in text.split())
+    return {Span(begin=begin, end=end): at for begin, end, at in kept}
 
 
 def merge_reports(pipeline: str, started_at: datetime, reports: Sequence[PassReport]) -> PassReport:
@@ -126,7 +147,7 @@ def merge_reports(pipeline: str, started_at: datetime, reports: Sequence[PassRep
         total.skipped += report.skipped
         total.notes += report.notes
         total.seconds += report.seconds
-        total.problems.extend(report.problems)
+        total.problems.extend(problem for problem in report.problems if problem not in total.problems)  # what two chunks show is told once
         total.actions.extend(report.actions)
         total.parked = (*total.parked, *report.parked)
         total.quarantined, total.held, total.waiting = report.quarantined, report.held, report.waiting

@@ -2,25 +2,26 @@
 
 import dataclasses
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.link import CalendarId, Link, State
-from calrelay.domain.plan import Action, Create, Delete, Update
+from calrelay.domain.plan import Action, Delete
+from calrelay.domain.window import INSTANT
 from calrelay.engine.latecomers import remember
 from calrelay.engine.pipeline import Pipeline
-from calrelay.engine.report import PassReport, Problem
+from calrelay.engine.queue import Upsert
+from calrelay.engine.report import Outcome, PassReport, Problem
 from calrelay.engine.unanswered import resolve
-from calrelay.errors import ExitCode, RequestRejected, ResponseInvalid, VendorError, VendorUnavailable
-from calrelay.ports import Happening
+from calrelay.errors import ExitCode, RequestRejected, VendorError, VendorUnavailable
+from calrelay.ports import DELETED, DELETED_AS_APPROVED, Happening
 
-Upsert = Create | Update
 ALIKE = 3  # refused one by one, all of them: then it may be the calendar (rule 20)
 IN_A_ROW = 5  # events that each drew a server error, with nothing taken in between: then it is the vendor
+PASSES = 3  # in which an event drew one by itself: then it is the event, where the vendor works otherwise
 
 
-def may_be_the_event(error: VendorError) -> bool:
-    """Say whether an event that is alone in a request may have drawn this: the vendor answered, but not that it refuses."""
-    return isinstance(error, VendorUnavailable | ResponseInvalid) and error.status is not None
+_TAKEN = ("created", "updated", DELETED, DELETED_AS_APPROVED)
 
 
 class Blame:
@@ -32,8 +33,9 @@ class Blame:
         self._report = report
         self._sound_calendars: set[CalendarId] = set()  # looked at, or seen to take an event in this pass
         self._refused: list[tuple[Upsert, RequestRejected]] = []
-        self._suspected: VendorError | None = None  # the first server error that an event drew by itself
+        self._open: dict[SourceId, tuple[Link, VendorError]] = {}  # each drew a server error by itself
         self._in_a_row = 0  # of those, since something was taken
+        self._has_taken = False
 
     @property
     def refused(self) -> Sequence[Upsert]:
@@ -47,6 +49,7 @@ class Blame:
     def note_taken(self, calendar: CalendarId | None = None) -> None:
         """Note that the target took something, into this calendar where it is an event."""
         self._in_a_row = 0
+        self._has_taken = True
         if calendar is not None:
             self._sound_calendars.add(calendar)
 
@@ -96,25 +99,89 @@ class Blame:
 
     # --- alone with a server error ---
 
-    def suspect(self, error: VendorError) -> None:
-        """Let an event that drew a server error by itself stay in SENDING, and go on: it may be its own fault (rule 21).
-
-        Nothing is quarantined for it: an outage must not be taken for bad events. Raises the error of too many in a row.
-        """
-        self._suspected = self._suspected or error
-        self._in_a_row += 1
-        if self._in_a_row >= IN_A_ROW:
-            raise error
+    @property
+    def open(self) -> frozenset[SourceId]:
+        """The events over which the target failed."""
+        return frozenset(self._open)
 
     @property
-    def has_suspects(self) -> bool:
-        """Whether something was left in SENDING."""
-        return self._suspected is not None
+    def is_enough(self) -> bool:
+        """Whether too many have failed in a row to try further ones of those that failed before."""
+        return self._in_a_row >= IN_A_ROW
 
-    def tell_suspects(self) -> None:
-        """Raise the first server error that an event drew by itself, when all others have been sent."""
-        if self._suspected is not None:
-            raise self._suspected
+    async def leave_open(self, action: Action, error: VendorError) -> None:
+        """Leave an event that drew a server error by itself in SENDING, and go on: it may be its own fault (rule 21).
+
+        Nothing is quarantined for it: an outage must not be taken for bad events. Raises the error of too many in a row, unless it is the
+        old acquaintances that fail.
+        """
+        since = (action.link.since if action.link.attempts else None) or self._report.started_at
+        link = dataclasses.replace(action.link, state=State.SENDING, hold=None, attempts=action.link.attempts + 1, since=since)
+        self._pipeline.ledger.conclude(self._pipeline.name, [link])
+        self._open[link.source_id] = (link, error)
+        self._in_a_row += 1
+        if self.is_enough and not (self._is_at_fault(link) and await self._works_after(link)):
+            raise error
+
+    async def judge_open(self) -> None:
+        """Tell of the events that are open, when all others have been sent.
+
+        Raises an error as long as it may be the vendor's trouble: one of them was not tried in enough passes yet, the vendor
+        has taken nothing else since, or it neither took anything after them nor tells what it holds of the last.
+        """
+        if not self._open:
+            return
+        failures = list(self._open.values())
+        if not (all(self._is_at_fault(link) for link, _ in failures) and await self._works_after(failures[-1][0])):
+            doubtful = [failure for failure in failures if not self._is_at_fault(failure[0])] or failures
+            raise self._in_doubt(*max(doubtful, key=lambda failure: failure[0].attempts))
+        self._report.worsen(Outcome.PARTIAL)
+        for link, error in failures:
+            self._report.problems.append(
+                Problem(
+                    kind=VendorUnavailable.__name__,
+                    message=f"{self._circumstance(link)} failed over this event {link.attempts} times, at last so: {error.message}",
+                    remedy=f"each pass tries it again, after all others; correct the booking at its source, or {_ignoring(link)}",
+                    external_id=link.external_id,
+                    exit_code=ExitCode.ATTENTION,
+                )
+            )
+
+    def _is_at_fault(self, link: Link) -> bool:
+        """Whether it is the event, and not the vendor: it failed in several passes, and others were taken since the first of them began.
+
+        One by itself is taken for it also where there was nothing else to take: else it would keep a quiet pipeline, or a load, for ever.
+        """
+        if link.attempts < PASSES or link.since is None:
+            return False
+        return len(self._open) == 1 or self._has_taken_since(link.since)
+
+    def _has_taken_since(self, since: datetime) -> bool:
+        return self._has_taken or bool(self._pipeline.ledger.count_happened(self._pipeline.name, _TAKEN, since - INSTANT))
+
+    def _circumstance(self, link: Link) -> str:
+        is_proven = link.since is not None and self._has_taken_since(link.since)
+        return "the target takes others, and" if is_proven else "the target answers when it is asked, had nothing else to take, and"
+
+    def _in_doubt(self, link: Link, error: VendorError) -> VendorError:
+        """Return the error of an event in words that say what to do should it be the event's fault after all."""
+        if link.attempts < PASSES:
+            return error
+        return VendorUnavailable(
+            f"failed over event {link.external_id} {link.attempts} times, and has taken nothing else since: {error.message}",
+            remedy=f"each pass tries again; if the target is well, and only this booking does not arrive, {_ignoring(link)}",
+            account=self._target.account,
+            status=error.status,
+        )
+
+    async def _works_after(self, link: Link) -> bool:
+        if self._in_a_row == 0:
+            return True
+        try:
+            await self._target.find(link.external_id)
+        except VendorError:
+            return False
+        return True
 
     # --- quarantine ---
 
@@ -157,3 +224,7 @@ class Blame:
         """Ask the target what became of a link that is in SENDING."""
         remember(self._pipeline, [link])
         return resolve(link, await self._target.find(link.external_id))
+
+
+def _ignoring(link: Link) -> str:
+    return f"`calrelay ignore {link.external_id}` leaves it alone"

@@ -7,13 +7,17 @@ from datetime import datetime
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import HoldKind
 from calrelay.domain.link import ExternalId, Link, MessageMode, State, external_id_parts
-from calrelay.engine.holds import as_shown, is_approved, without
+from calrelay.engine.holds import MOVE, as_shown, is_approved, without
 from calrelay.errors import ConfigError, GuardRefused
 from calrelay.ports import Clock, Happening, Hold, Ledger
 
 REJECTED = "rejected: the target keeps what it has"
 IGNORED = "ignored by the operator"
 IGNORED_IN_FLIGHT = "ignored by the operator; what was being sent before may have arrived"
+REJECTED_IN_FLIGHT = f"{REJECTED} until its row changes; what was being sent before may have arrived"
+REJECTED_FOR_NOW = f"{REJECTED} until its row changes"
+_IN_FLIGHT = (IGNORED_IN_FLIGHT, REJECTED_IN_FLIGHT)
+_FOR_GOOD = (HoldKind.FILTER, HoldKind.ROUTE)
 
 
 def approve(ledger: Ledger, name: str, *, clock: Clock) -> list[Hold]:
@@ -36,15 +40,17 @@ def reject(ledger: Ledger, name: str, *, clock: Clock) -> list[Hold]:
     """Reject a hold, or all holds of a pipeline, as they were shown: the target keeps what it has. Return what was rejected.
 
     Events that a changed filter or route affects are released for good (rule 13); all others are left alone until their source row changes
-    again. Raises ConfigError when there is no such hold, and GuardRefused when nothing of it was shown as it is now.
+    again. What was approved before and is under way to another calendar goes on: its entry may be gone, and the target is to keep one.
+    Raises ConfigError when there is no such hold, and GuardRefused when nothing of it was shown as it is now.
     """
     rejected = _as_shown(ledger, name)
     for hold in rejected:
-        ids = [item.source_id for item in hold.items]
-        links = ledger.links(hold.pipeline, ids).values()
-        settled = [_rejected(link, hold.kind) for link in links if not link.is_hands_off and link.state is not State.SENDING]
+        actions = {item.source_id: item.action for item in hold.items}
+        links = ledger.links(hold.pipeline, actions).values()
+        left = [link for link in links if not (link.is_hands_off or _is_half_moved(link, actions[link.source_id]))]
+        settled = [_rejected(link, hold.kind) for link in left]
         happenings = [_happening(link, "rejected", hold.kind.value, clock()) for link in settled]
-        _leave_out(ledger, hold.pipeline, ids, settled, happenings, of=hold.id)
+        _leave_out(ledger, hold.pipeline, actions.keys(), settled, happenings, of=hold.id)
     return rejected
 
 
@@ -62,17 +68,30 @@ def _leave_out(
     ledger.save_holds(pipeline, [hold for hold in left if hold.items], links, happenings)
 
 
+def _is_half_moved(link: Link, action: str) -> bool:
+    """Whether the target may have nothing to keep: the delete of a move is in a request, or done."""
+    return action == MOVE and (link.state is State.SENDING or link.accepted is None)
+
+
 def _rejected(link: Link, kind: HoldKind) -> Link:
-    is_for_good = kind in (HoldKind.FILTER, HoldKind.ROUTE)
+    is_for_good = kind in _FOR_GOOD
+    is_released = is_for_good and link.state is not State.SENDING  # else as soon as it is known what became of the request
     return dataclasses.replace(
         link,
-        state=State.RELEASED if is_for_good else State.IGNORED,
+        state=State.RELEASED if is_released else State.IGNORED,
         until_changed=not is_for_good,
-        source_hash="" if not is_for_good else link.source_hash,  # the next pass notes the row, if it still comes to what was rejected
-        wanted=link.accepted if is_for_good else link.wanted,
-        reason=REJECTED if is_for_good else f"{REJECTED} until its row changes",
+        # Without a hash the next pass notes the row, if it still comes to what was rejected; of a create the row is known.
+        source_hash=link.source_hash if is_for_good or kind is HoldKind.CREATES else "",
+        wanted=link.accepted if is_released else link.wanted,
+        reason=_why_rejected(link, is_for_good=is_for_good),
         hold=None,
     )
+
+
+def _why_rejected(link: Link, *, is_for_good: bool) -> str:
+    if link.state is State.SENDING:
+        return REJECTED_IN_FLIGHT
+    return REJECTED if is_for_good else REJECTED_FOR_NOW
 
 
 def _as_shown(ledger: Ledger, name: str) -> list[Hold]:
@@ -102,7 +121,11 @@ def drop(ledger: Ledger, pipelines: Iterable[str], external_id: str, *, clock: C
     """Ignore a quarantined event until its source row changes."""
     dropped = [
         dataclasses.replace(
-            link, state=State.IGNORED, until_changed=True, source_hash="", reason="dropped from quarantine until its row changes"
+            link,
+            state=State.IGNORED,
+            until_changed=True,
+            source_hash=link.source_hash if link.attempts and link.accepted is None else "",  # of a refused create the row is known
+            reason="dropped from quarantine until its row changes",
         )
         for link in _quarantined(ledger, pipelines, [external_id])
     ]
@@ -123,7 +146,7 @@ def ignore(ledger: Ledger, external_id: str, *, clock: Clock) -> list[Link]:
 
 def _why_ignored(link: Link) -> str:
     """Keep in mind that a process died with the event in a request: what the ledger says of the target may be wrong (rule 19)."""
-    was_in_flight = link.state is State.SENDING or (link.state is State.IGNORED and link.reason == IGNORED_IN_FLIGHT)
+    was_in_flight = link.state is State.SENDING or (link.state is State.IGNORED and link.reason in _IN_FLIGHT)
     return IGNORED_IN_FLIGHT if was_in_flight else IGNORED
 
 
@@ -138,7 +161,7 @@ def unignore(ledger: Ledger, external_id: str, *, clock: Clock) -> list[Link]:
     back = [
         dataclasses.replace(
             link,
-            state=State.SENDING if link.reason == IGNORED_IN_FLIGHT else State.SETTLED,
+            state=State.SENDING if link.reason in _IN_FLIGHT else State.SETTLED,
             until_changed=False,
             source_hash="",
             reason="",
@@ -159,13 +182,15 @@ def find_ignored(ledger: Ledger, external_id: str) -> list[Link]:
 
 def retag(ledger: Ledger, links: Iterable[Link], mode: MessageMode, *, clock: Clock) -> list[Link]:
     """Give events another message mode; the next pass sends the changed content."""
-    changed = [
-        dataclasses.replace(link, mode=mode, state=State.READY if link.state is State.SETTLED and link.accepted else link.state)
-        for link in links
-        if link.mode is not mode and link.state is not State.SENDING
-    ]
+    changed = [_retagged(link, mode) for link in links if link.mode is not mode]
     ledger.store(changed, [_happening(link, "retagged", mode.value, clock()) for link in changed])
     return changed
+
+
+def _retagged(link: Link, mode: MessageMode) -> Link:
+    if link.state is State.SENDING:  # what becomes of the request says nothing of the new mode: its row is planned again
+        return dataclasses.replace(link, mode=mode, source_hash="")
+    return dataclasses.replace(link, mode=mode, state=State.READY if link.state is State.SETTLED and link.accepted else link.state)
 
 
 def set_paused(ledger: Ledger, pipeline: str, *, is_paused: bool) -> bool:

@@ -1,7 +1,7 @@
 """Holds between passes: what is parked stays as it was shown, dissolves when the source changes its mind, and is approved by item."""
 
 import dataclasses
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -12,6 +12,7 @@ from calrelay.domain.words import counted, signed_shift
 from calrelay.ports import Hold, HoldItem
 
 APPROVAL_LASTS = timedelta(hours=24)
+MOVE = "move to another calendar"
 
 
 def is_approved(item: HoldItem, now: datetime) -> bool:
@@ -80,7 +81,7 @@ def action_word(action: Action) -> str:
         case Delete(successor=None):
             return "delete"
         case Delete():
-            return "move to another calendar"
+            return MOVE
 
 
 def _item(action: Action) -> HoldItem:
@@ -169,6 +170,15 @@ def without(hold: Hold, source_ids: Collection[SourceId]) -> Hold:
     """Return the hold without these items."""
     items = tuple(item for item in hold.items if item.source_id not in source_ids)
     return hold if len(items) == len(hold.items) else dataclasses.replace(hold, items=items, words=words_of(hold.kind, items, hold.live))
+
+
+def shifts_held(holds: Iterable[Hold], now: datetime, *, but: Collection[SourceId]) -> dict[timedelta, frozenset[str]]:
+    """Return which bookings wait undecided because they move by an amount, by that amount; but for those that are planned anew."""
+    found: dict[timedelta, set[str]] = defaultdict(set)
+    for item in (item for hold in holds if hold.kind is HoldKind.SAME_SHIFT for item in hold.items):
+        if item.shift is not None and item.source_id not in but and not is_approved(item, now):
+            found[item.shift].add(item.source_id)
+    return {shift: frozenset(bookings) for shift, bookings in found.items()}
 
 
 def standing_in(holds: Iterable[Hold]) -> dict[SourceId, HoldKind]:

@@ -12,15 +12,15 @@ from typing import Any
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.link import ExternalId, Imprint, Link, State, external_id_parts
-from calrelay.engine.asking import ask_for
+from calrelay.engine.asking import ask_for, check_that_it_answers
 from calrelay.engine.drift import Drift, as_held, compare
 from calrelay.engine.pipeline import Pipeline
+from calrelay.errors import VendorError
 from calrelay.ports import DELETED, Happening, Holding
 
 MEMO_LATE = "late:{pipeline}"
 SETTLED_AFTER = timedelta(minutes=5)  # the longest wait for an answer is 240 s
 FIRST_LOOK = timedelta(seconds=5)
-_HANDS_OFF = frozenset({State.IGNORED, State.RELEASED, State.SENDING})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,15 +71,16 @@ def open_until(pipeline: Pipeline) -> datetime | None:
 async def look_for_latecomers(pipeline: Pipeline) -> None:
     """Look at those that are due; what has come late is noted in their links, and the pass acts on it. Without any there is no request.
 
-    Raises VendorError when the target cannot be asked.
+    Raises VendorError when the target cannot be asked. Over what it fails, though it answers otherwise, grows old like the others.
     """
     now, left = pipeline.clock(), _kept(pipeline)
     due = [one for one in left if one.next_look <= now or one.since > now]  # a clock that went back makes nothing wait for ever
     links = pipeline.ledger.links(pipeline.name, [one.source_id for one in due])
-    asked = {
-        one.external_id: links[one.source_id] for one in due if one.source_id in links and links[one.source_id].state not in _HANDS_OFF
-    }
-    holdings = await ask_for(pipeline, asked)
+    asked = {one.external_id: links[one.source_id] for one in due if one.source_id in links and _is_looked_at(links[one.source_id])}
+    failed: dict[ExternalId, VendorError] = {}
+    holdings = await ask_for(pipeline, asked, failed=failed)
+    if failed and not holdings:
+        await check_that_it_answers(pipeline, failed)
     for one in due:
         if one.external_id in holdings:
             link = pipeline.ledger.links(pipeline.name, [one.source_id])[one.source_id]  # anew: another generation of it may have been seen
@@ -88,6 +89,11 @@ async def look_for_latecomers(pipeline: Pipeline) -> None:
         left = [other for other in left if other is not one] + ([later] if later else [])
     if due:
         _keep(pipeline, left)
+
+
+def _is_looked_at(link: Link) -> bool:
+    """Whether what comes late matters: what was rejected is planned again when its row changes, what was ignored or released is not."""
+    return link.state is not State.SENDING and (not link.is_hands_off or (link.state is State.IGNORED and link.until_changed))
 
 
 async def _look_at(pipeline: Pipeline, late: Latecomer, link: Link, holding: Holding | None) -> None:
@@ -99,11 +105,21 @@ async def _look_at(pipeline: Pipeline, late: Latecomer, link: Link, holding: Hol
     elif link.accepted is not None:
         await _take_out(pipeline, late, holding, link)
         return
+    elif _is_another_pipelines(pipeline, link):
+        return
     else:
         seen = _come_back(link, late, holding)
     if seen is not None:
+        if link.is_hands_off:  # rejected meanwhile
+            seen = dataclasses.replace(seen, state=link.state)
         what = "is there after all" if is_there else "was deleted after all"
         pipeline.ledger.store([seen], [_happening(pipeline, late.external_id, "came late", what)])
+
+
+def _is_another_pipelines(pipeline: Pipeline, link: Link) -> bool:
+    """Whether the entry under this external id is another pipeline's, to which the booking went meanwhile."""
+    claim = pipeline.ledger.claims(link.target, [link.base_id]).get(link.base_id)
+    return claim is not None and claim.bars(pipeline.name)
 
 
 def _as_seen(pipeline: Pipeline, link: Link, holding: Holding | None, late: Latecomer) -> Link | None:

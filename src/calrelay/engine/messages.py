@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from calrelay.domain.event import Event, SourceId, Unmappable
-from calrelay.domain.link import ExternalId, Link, MessageMode, State
+from calrelay.domain.link import ExternalId, Link, MessageMode
 from calrelay.domain.messages import Message, Rules, messages_of, possible_of, sent_by
 from calrelay.domain.people import Role
 from calrelay.domain.policy import Policy, Standing
@@ -15,7 +15,6 @@ from calrelay.engine.pipeline import Pipeline
 from calrelay.errors import MappingError
 from calrelay.ports import Flaw, Messenger, Page, Scope
 
-_HANDS_OFF = frozenset({State.IGNORED, State.RELEASED})
 _OURS = frozenset({Role.STAFF, Role.OWNER})
 
 
@@ -152,7 +151,7 @@ def guest_is_messaged(policy: Policy, event: Event, link: Link | None) -> bool:
     if not any(person.is_reachable and person.role not in _OURS for person in event.participants):
         return False
     standing, _ = policy.judge(event)
-    if link is not None and (link.state in _HANDS_OFF or standing in (Standing.KEPT, Standing.UNKNOWN)):
+    if link is not None and (link.is_hands_off or standing in (Standing.KEPT, Standing.UNKNOWN)):
         return link.is_live
     return standing is Standing.WANTED
 

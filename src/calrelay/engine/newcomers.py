@@ -9,7 +9,7 @@ from typing import Protocol
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import digest_of
-from calrelay.domain.plan import Action, Create, Delete, Update
+from calrelay.domain.plan import Action, Delete
 from calrelay.engine.order import Order
 from calrelay.engine.report import PassReport
 from calrelay.engine.survey import Survey
@@ -44,11 +44,11 @@ class Interlude(Protocol):
     def is_due(self) -> bool:
         """Whether somebody waits to be let in."""
 
-    async def take_in(self, queued: Sequence[Create | Update]) -> Intake:
+    async def take_in(self, queued: Sequence[Action]) -> Intake:
         """Read, plan and guard what came in. Nothing of the pipeline may be in flight meanwhile. Raises no VendorError."""
 
 
-def leave_queued(survey: Survey, queued: Sequence[Create | Update], *, is_load: bool) -> frozenset[SourceId]:
+def leave_queued(survey: Survey, queued: Sequence[Action], *, is_load: bool) -> frozenset[SourceId]:
     """Take out of a survey what waits in the queue as it is; the guard has let it through, and is not to see it twice.
 
     Of a load also what has changed meanwhile stays as the load marked it (rule 16); the next pass brings it up to date.

@@ -23,7 +23,8 @@ class Order:
 
     `span` replaces the window (a backfill's chunk). A `is_load` pass creates and updates only, without the creates guard, and marks new
     events with `mode`. `is_dry_run` writes nothing anywhere; `adopts_only` rebuilds links from the target and sends nothing.
-    `earlier` is what the guards count with this pass (see there).
+    `earlier` is what the guards count with this pass (see there). With `fills_batches` a load leaves the last events of its span to the
+    next one, where they would not fill a batch; its report says from when on.
     """
 
     command: str
@@ -32,6 +33,7 @@ class Order:
     ids: frozenset[SourceId] = frozenset()
     is_dry_run: bool = False
     is_load: bool = False
+    fills_batches: bool = False
     adopts_only: bool = False
     mode: MessageMode | None = None
     earlier: Earlier = dataclasses.field(default_factory=Earlier)

@@ -12,8 +12,6 @@ from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.survey import Surveyor
 from calrelay.ports import Claim, Holding
 
-_HANDS_OFF = frozenset({State.IGNORED, State.RELEASED})
-
 
 async def adopt_unlisted(pipeline: Pipeline, policy: Policy, surveyor: Surveyor) -> None:
     """Ask for events without a link one by one, where the target's list does not tell external ids (a guess of the vendor page).
@@ -26,10 +24,10 @@ async def adopt_unlisted(pipeline: Pipeline, policy: Policy, surveyor: Surveyor)
     for create in [action for action in surveyor.survey.actions if isinstance(action, Create)]:
         if found := await _find_live(pipeline, create.link.base_id, create.link.generation):
             surveyor.adopt(create, *found)
-    for event in surveyor.survey.unwanted:
+    for event, link in surveyor.survey.unwanted:
         base = policy.base_id(event.source_id)
         if found := await _find_live(pipeline, base, 1):
-            surveyor.adopt_unwanted(event, external_id_of(base, found[0]), found[1])
+            surveyor.adopt_unwanted(event, link, external_id_of(base, found[0]), found[1])
 
 
 async def _find_live(pipeline: Pipeline, base: ExternalId, generation: int) -> tuple[int, Holding] | None:
@@ -61,14 +59,13 @@ async def adopt_orphans(pipeline: Pipeline, policy: Policy, surveyor: Surveyor, 
         if not anew and source_id in linked and linked[source_id].is_live:
             continue
         known, claim = linked.get(source_id), claims.get(policy.base_id(source_id))
-        if known is None and claim is not None and claim.pipeline != pipeline.name and not claim.is_free:
-            if legacy := _legacy(pipeline, policy, source_id, claim):
+        if claim is not None and claim.bars(pipeline.name):
+            if known is None and (legacy := _legacy(pipeline, policy, source_id, claim)):
                 links[source_id], legacies[source_id] = legacy.taken, legacy
-        elif (known is None or known.state not in _HANDS_OFF) and (link := _orphan(policy, source_id, held, known)):
+        elif (known is None or not known.is_hands_off) and (link := _orphan(policy, source_id, held, known)):
             links[source_id] = link
-    for link in await surveyor.find(links.keys(), {source_id: links[source_id] for source_id in links if source_id not in legacies}):
-        if pipeline.owns_prefix or link.source_id in linked:
-            surveyor.survey.changed.append(link)
+    known_as_ours = {i: link for i, link in links.items() if i not in legacies and (pipeline.owns_prefix or i in linked)}
+    surveyor.survey.changed += await surveyor.find(links.keys(), known_as_ours)
     for source_id, legacy in legacies.items():  # gone at the source, or it would have been taken over with its row
         if source_id not in surveyor.survey.seen:
             surveyor.survey.changed += [legacy.given_up, legacy.taken]
@@ -80,7 +77,7 @@ def forget_lost(pipeline: Pipeline, surveyor: Surveyor) -> None:
         return
     for link in pipeline.ledger.live_links(pipeline.name, ending_after=pipeline.clock()):
         is_here = surveyor.holdings.find(link.base_id) is not None
-        if link.source_id in surveyor.survey.seen or link.state in _HANDS_OFF or is_here or not surveyor.holdings.says(link):
+        if link.source_id in surveyor.survey.seen or link.is_hands_off or is_here or not surveyor.holdings.says(link):
             continue
         gone = surveyor.holdings.disown(link)
         surveyor.survey.changed.append(dataclasses.replace(gone, state=State.SETTLED, wanted=None, source_hash="", hold=None))

@@ -38,6 +38,8 @@ def record_plan(
         pipeline.ledger.store(survey.changed, happenings)
         return []
     planned = (survey.seen - survey.undecided) | {action.link.source_id for group in verdict.parked for action in group.actions}
+    # A load lets creates through that are held, and may break off, or leave them to its next part: they stay in their hold until then.
+    planned -= {a.link.source_id for a in verdict.passed if isinstance(a, Create) and _before(a, survey).state is State.HELD}
     # What was approved stays in its hold until it is done: a pass that is interrupted must not ask again.
     asked = {item.source_id for hold in before for item in hold.items}
     going = {source_id: digest_of(action) for action in verdict.passed if (source_id := action.link.source_id) in asked}
@@ -113,6 +115,7 @@ def _parked(action: Action, group: Parked, survey: Survey, hold_ids: dict[Source
         before,
         state=State.HELD,
         wanted=action.link.wanted,
+        source_hash=action.link.source_hash if isinstance(action, Create) else before.source_hash,
         reason=group.kind.value,
         remedy=holding.how_to_decide(hold_id) if hold_id else "calrelay holds",
         hold=hold_id,

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from calrelay.domain.guard import Parked, people_of
+from calrelay.domain.guard import Parked, people_of, start_of
 from calrelay.domain.plan import Action, Create, Delete, Update
 from calrelay.engine.overlapping import Overlapping
 from calrelay.engine.shelf import Shelf
@@ -53,6 +53,7 @@ class PassReport:
     started_at: datetime
     is_dry_run: bool = False
     is_complete: bool = False
+    left_from: datetime | None = None  # the start of the first event that a load left to the next one
     is_cut_short: bool = False  # by an interrupt or an error of ours: what was planned is not what was done
     outcome: Outcome = Outcome.OK
     read: int = 0
@@ -115,6 +116,29 @@ class PassReport:
         self.actions = [*self.actions, *look.actions]
         self.parked = (*self.parked, *look.parked)
         self.problems.extend(look.problems)
+
+    def tally(self) -> Counter[tuple[str, str]]:
+        """Count what was read so far by what came of it, for `leave`."""
+        counted = Counter({("read", ""): self.read, ("unchanged", ""): self.unchanged})
+        counted.update({("skipped", reason): number for reason, number in self.skipped.items()})
+        counted.update({("notes", note): number for note, number in self.notes.items()})
+        return counted
+
+    def leave(self, tally: Counter[tuple[str, str]], *, since: datetime) -> None:
+        """Note that all that starts then or later is left to the next load, which counts this part of the tally and tells of it."""
+
+        def is_ours(action: Action) -> bool:
+            start = start_of(action)
+            return start is None or start < since
+
+        self.left_from = since
+        self.actions = [action for action in self.actions if is_ours(action)]
+        groups = [dataclasses.replace(group, actions=tuple(filter(is_ours, group.actions))) for group in self.parked]
+        self.parked = [group for group in groups if group.actions]
+        self.read -= tally["read", ""]
+        self.unchanged -= tally["unchanged", ""]
+        self.skipped -= Counter({reason: number for (what, reason), number in tally.items() if what == "skipped"})
+        self.notes -= Counter({note: number for (what, note), number in tally.items() if what == "notes"})
 
     def to_json(self) -> dict[str, Any]:
         """Return the pass in the form of the JSON contract; a dry run carries its actions."""

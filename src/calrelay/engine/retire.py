@@ -11,6 +11,7 @@ from calrelay.domain.link import Imprint, Link, State, TargetId
 from calrelay.domain.plan import Cause, Delete
 from calrelay.domain.window import Span
 from calrelay.engine.apply import Applier
+from calrelay.engine.backfill import MEMO_LOADED
 from calrelay.engine.heirs import MEMO_RETIRED, RETIRED
 from calrelay.engine.latecomers import look_for_latecomers, open_until
 from calrelay.engine.pipeline import Pipeline
@@ -18,8 +19,6 @@ from calrelay.engine.report import Outcome, PassReport, requests_since
 from calrelay.engine.unanswered import resolve_unanswered
 from calrelay.errors import CalrelayError, ConfigError, ExitCode, GuardRefused
 from calrelay.ports import Clock, Flaw, Happening, Ledger
-
-_HANDS_OFF = frozenset({State.IGNORED, State.RELEASED})
 
 
 class WholeLedger(Ledger, Protocol):
@@ -70,7 +69,7 @@ async def doomed(pipeline: Pipeline) -> Doomed:
     now = pipeline.clock()
     live = list(pipeline.ledger.live_links(pipeline.name, ending_after=now))
     here = [link for link in live if link.target == pipeline.target.account]
-    chosen = tuple(link for link in here if link.state not in _HANDS_OFF or link.reason == RETIRED)
+    chosen = tuple(link for link in here if not link.is_hands_off or link.reason == RETIRED)
     return Doomed(links=chosen, left_alone=len(live) - len(chosen), people=await _count_people(pipeline, chosen))
 
 
@@ -84,7 +83,8 @@ async def delete_all(pipeline: Pipeline) -> PassReport:
     report = PassReport(pipeline=pipeline.name, command="retire", started_at=pipeline.clock())
     try:
         await look_for_latecomers(pipeline)
-        await resolve_unanswered(pipeline)
+        untold = await resolve_unanswered(pipeline)
+        report.problems += untold.values()
         _refuse_while_open(pipeline)
         _note_retired(pipeline.ledger, pipeline.name, pipeline.clock)
         deletes = [_delete(link) for link in (await doomed(pipeline)).links]
@@ -106,9 +106,9 @@ def _refuse_while_open(pipeline: Pipeline) -> None:
     """Refuse to delete what a request may yet bring back: after this no pass looks any more."""
     if until := open_until(pipeline):
         raise GuardRefused(
-            f"requests of pipeline {pipeline.name} that a kill cut off may still be carried out by account {pipeline.target.account}; "
+            f"requests of pipeline {pipeline.name} that were not answered may still be carried out by account {pipeline.target.account}; "
             "nothing was deleted",
-            remedy=f"run it again after {until:%H:%M:%S} UTC",
+            remedy=f"run it again after {until:%H:%M:%S} UTC; where passes go on meanwhile, `calrelay pause {pipeline.name}` first",
         )
 
 
@@ -135,7 +135,7 @@ def rename(ledger: WholeLedger, old: str, new: str, *, clock: Clock) -> int:
     if not ledger.count_live(new):
         ledger.forget_pipeline(new)
     ledger.rename_pipeline(old, new)
-    for prefix in ("backfill:{}:", "far:{}", "late:{}", "overlap:{}", "retired:{}"):
+    for prefix in ("backfill:{}:", "loaded:{}", "far:{}", "late:{}", "overlap:{}", "retired:{}"):
         _rename_memos(ledger, prefix.format(old), prefix.format(new), clock)
     return ledger.count_live(new)
 
@@ -147,6 +147,8 @@ def is_known(ledger: Ledger, pipeline: str) -> bool:
 
 def _note_retired(ledger: Ledger, pipeline: str, clock: Clock) -> None:
     ledger.save_memo(MEMO_RETIRED.format(pipeline=pipeline), clock().isoformat(), clock())
+    ledger.save_memo(MEMO_LOADED.format(pipeline=pipeline), None, clock())
+    ledger.note_pipeline(pipeline, is_paused=False)  # no pass runs any more; a pause from now on stops what retires it
 
 
 def _rename_memos(ledger: WholeLedger, old: str, new: str, clock: Clock) -> None:

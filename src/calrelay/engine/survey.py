@@ -2,7 +2,9 @@
 
 import asyncio
 import dataclasses
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TypeGuard
 
 from calrelay.domain.event import Event, Row, SourceId, Unmappable
@@ -23,7 +25,6 @@ from calrelay.ports import Claim, Flaw, Holding, Page, Recall
 FINDS_AT_ONCE = 5
 KEPT_AT_HAND = 1_000  # actions that are not folded away: folding takes a twentieth of the time of a create
 FOLDED_TOGETHER = 50
-_HANDS_OFF = frozenset({State.IGNORED, State.RELEASED})
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -36,7 +37,7 @@ class Survey:
     unmappable: list[Link] = dataclasses.field(default_factory=list)  # of those, what came into quarantine, or has another reason now
     seen: set[SourceId] = dataclasses.field(default_factory=set)
     undecided: set[SourceId] = dataclasses.field(default_factory=set)  # seen, and left to another pass
-    unwanted: list[Event] = dataclasses.field(default_factory=list)  # without a link, where the target does not tell what it holds
+    unwanted: list[tuple[Event, Link | None]] = dataclasses.field(default_factory=list)  # where the target does not tell what it holds
     flaws: list[Flaw] = dataclasses.field(default_factory=list)
 
 
@@ -55,12 +56,18 @@ class Surveyor:
         self._sound_rows: dict[SourceId, tuple[str, str]] = {}  # of the page in hand: nothing is owed for them
         self._shelf = shelf
         self._at_hand = KEPT_AT_HAND
+        self._tallies: list[tuple[datetime, Counter[tuple[str, str]]]] = []  # by the row's start, where some may be left to another pass
         self.holdings: Holdings | None = None  # set where links may have to be adopted
         self.survey = Survey()
 
     def _overlap_count(self) -> OverlapCount | None:
         listener = self._pipeline.listener
         return OverlapCount(self._policy, listener.rules, account=listener.account, now=self._now) if listener else None
+
+    def leave_out(self, source_ids: Collection[SourceId]) -> None:
+        """Plan nothing for these, whatever the source shows or does not show of them."""
+        self.survey.seen.update(source_ids)
+        self.survey.undecided.update(source_ids)
 
     @property
     def recall(self) -> Recall | None:
@@ -125,6 +132,7 @@ class Surveyor:
         for row in rows:
             if row.source_id in self.survey.seen:
                 continue
+            before = self._report.tally() if self._order.fills_batches else None
             self.survey.seen.add(row.source_id)
             self._report.read += 1
             link = links.get(row.source_id)
@@ -132,6 +140,12 @@ class Surveyor:
                 self._quarantine(row.source_id, link, row.error, claims)
             else:
                 self._take_event(row, link, claims)
+                if before is not None:
+                    self._tallies.append((row.start, self._report.tally() - before))
+
+    def tally_from(self, since: datetime) -> Counter[tuple[str, str]]:
+        """Count what came of the rows that start then or later, in a load that may leave them to the next."""
+        return sum((tally for start, tally in self._tallies if start >= since), Counter())
 
     async def find(
         self,
@@ -169,7 +183,8 @@ class Surveyor:
 
         async with asyncio.TaskGroup() as group:
             for source_id in source_ids:
-                group.create_task(ask(source_id))
+                if source_id not in self.survey.undecided:
+                    group.create_task(ask(source_id))
         return gone
 
     def add(self, decision: Decision, link: Link | None, *, row_hash: str = "") -> None:
@@ -194,7 +209,7 @@ class Surveyor:
         if self.overlap is not None:
             self.overlap.note(event, link)
         try:
-            if self._order.adopts_only and link is not None and link.state not in _HANDS_OFF:
+            if self._order.adopts_only and link is not None and not link.is_hands_off:
                 link = self._disowned(link)
             if link is None and (heir := self._inherited(event, claims)):
                 link = heir
@@ -214,8 +229,14 @@ class Surveyor:
             self._report.notes.update(event.notes)
         if decision is not None:
             self.add(decision, link, row_hash=event.known_by)
-        if isinstance(decision, Skipped) and decision.link is None and self._is_in_the_dark and event.end > self._now:
-            self.survey.unwanted.append(event)
+        if isinstance(decision, Skipped) and decision.link is None and self._is_in_the_dark:
+            self._note_unwanted(event, link)
+
+    def _note_unwanted(self, event: Event, link: Link | None) -> None:
+        """Note a coming event that the target may hold though it should not, as far as anybody knows."""
+        is_known = link is not None and (link.is_live or link.is_hands_off)
+        if not is_known and event.end > self._now:
+            self.survey.unwanted.append((event, link))
 
     def _plan(self, event: Event, link: Link | None) -> Decision:
         decision = plan(event, link, policy=self._policy, hasher=self._pipeline.hasher, now=self._now)
@@ -243,14 +264,14 @@ class Surveyor:
         link = self._taken_over(create, generation, holding)
         self.add(self._plan(create.event, link), link)
 
-    def adopt_unwanted(self, event: Event, external_id: ExternalId, holding: Holding) -> None:
+    def adopt_unwanted(self, event: Event, link: Link | None, external_id: ExternalId, holding: Holding) -> None:
         """Plan an event again that was skipped, now that the target turned out to hold it."""
         if self.holdings is None:
             return
         self.holdings.add(dataclasses.replace(holding, external_id=external_id))
-        link = self._held_unwanted(event.source_id, None, self._claims([event.source_id]))
-        if link is not None:
-            self.add(self._plan(event, link), link)
+        kept = self._held_unwanted(event.source_id, link, self._claims([event.source_id]))
+        if kept is not None:
+            self.add(self._plan(event, kept), kept)
 
     @property
     def _is_in_the_dark(self) -> bool:
@@ -285,8 +306,8 @@ class Surveyor:
         if held is None or (held[1].end is not None and held[1].end <= self._now):
             return None
         claim = claims.get(base)
-        is_theirs = not self._pipeline.owns_prefix or (claim is not None and claim.pipeline != self._policy.pipeline and not claim.is_free)
-        if is_theirs if link is None else link.is_live or link.state in _HANDS_OFF:
+        is_theirs = claim is not None and claim.bars(self._policy.pipeline)
+        if is_theirs or (link is None and not self._pipeline.owns_prefix) or (link is not None and (link.is_live or link.is_hands_off)):
             return None
         kept = orphan(link or self._fresh(source_id), *held, self._policy.calendar)
         return self._remembered(kept) if kept else None
@@ -294,7 +315,7 @@ class Surveyor:
     def _inherited(self, event: Event, claims: Mapping[ExternalId, Claim]) -> Link | None:
         """Take over an event that a retired pipeline left at the target, where this one wants it, or it was cancelled since."""
         claim = claims.get(self._policy.base_id(event.source_id))
-        if claim is None or claim.is_free or claim.pipeline == self._policy.pipeline:
+        if claim is None or not claim.bars(self._policy.pipeline):
             return None
         if self._policy.judge(event)[0] not in (Standing.WANTED, Standing.CANCELLED):
             return None
@@ -320,7 +341,7 @@ class Surveyor:
     def _claim(self, create: Create, claims: dict[ExternalId, Claim]) -> Create | None:
         """Take the event's external id, in the generation that is due; None when another pipeline has it (design: one claim at a time)."""
         claim = claims.get(create.link.base_id)
-        if claim is None or claim.pipeline == self._policy.pipeline or claim.is_free:
+        if claim is None or not claim.bars(self._policy.pipeline):
             seen = self.holdings.next_generation(create.link.base_id) if self.holdings else 1
             return self._with_generation(create, max(create.link.generation, seen, claim.generation if claim else 1))
         self._report.skipped[f"claimed by pipeline {claim.pipeline}"] += 1
@@ -342,7 +363,7 @@ class Surveyor:
 
     def _quarantine(self, source_id: SourceId, link: Link | None, error: MappingError, claims: Mapping[ExternalId, Claim]) -> None:
         """Keep an event that cannot be mapped, and what the target holds of it, until its row, the mapping or the config changes."""
-        if link is not None and link.state in _HANDS_OFF:
+        if link is not None and link.is_hands_off:
             self._report.skipped[link.reason or link.state.value] += 1
             return
         if self._order.adopts_only and link is not None:

@@ -3,19 +3,20 @@
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
-from calrelay.domain.guard import Approval, Parked, Verdict, guard, joined
+from calrelay.domain.event import SourceId
+from calrelay.domain.guard import Approval, Parked, Verdict, guard, joined, start_of
 from calrelay.domain.link import State
-from calrelay.domain.plan import Action, Create, Delete, Update, plan_gone
+from calrelay.domain.plan import Action, Create, Delete, plan_gone
 from calrelay.domain.policy import Policy
 from calrelay.domain.window import Span
 from calrelay.engine.absence import GuardTerms, absences, forget_unsent, settle_absences
 from calrelay.engine.adopt import Holdings, ask_for_unlisted, look_at_target
 from calrelay.engine.apply import Applier
 from calrelay.engine.heirs import is_retired, revive
-from calrelay.engine.holds import approval_of, standing_in
+from calrelay.engine.holds import approval_of, shifts_held, standing_in
 from calrelay.engine.latecomers import look_for_latecomers
 from calrelay.engine.newcomers import Arrivals, Intake, leave_queued
 from calrelay.engine.order import Order, Reach
@@ -23,7 +24,7 @@ from calrelay.engine.orphans import adopt_orphans, adopt_unlisted, forget_lost
 from calrelay.engine.overlapping import remember_overlap
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.record import close_done, count_dry_run, record_plan, remember_pipeline
-from calrelay.engine.report import Outcome, PassReport, problems_of_flaws, requests_since
+from calrelay.engine.report import Outcome, PassReport, Problem, problems_of_flaws, requests_since
 from calrelay.engine.shelf import Shelf
 from calrelay.engine.survey import Surveyor
 from calrelay.engine.unanswered import resolve_unanswered
@@ -92,6 +93,7 @@ class _Pass:
         self._now = pipeline.clock()
         self._span = order.span or pipeline.window.at(self._now)
         self._record = self._ledger.pipeline(pipeline.name)
+        self._untold: Mapping[SourceId, Problem] = {}  # events of which not even the target can tell what became of them
 
     @property
     def is_paused(self) -> bool:
@@ -108,12 +110,16 @@ class _Pass:
         policy = await self._pipeline.policy(remember=not self._order.is_dry_run)
         if not self._order.is_dry_run:
             await look_for_latecomers(self._pipeline)
-            await resolve_unanswered(self._pipeline)
+            self._untold = await resolve_unanswered(self._pipeline)
+            self._report.problems += self._untold.values()
+            if self._untold:
+                self._report.worsen(Outcome.PARTIAL)
         terms = self._guard_terms()
         holds = self._ledger.holds(self._pipeline.name) if self._order.is_dry_run else close_done(self._pipeline)
         approval = approval_of(holds, self._now)
         shelf = self._report.shelf = Shelf() if self._is_plain_first_load(policy, holds) else None
         surveyor = Surveyor(self._pipeline, policy, self._order, self._report, shelf)
+        surveyor.leave_out(self._untold)
         await self._survey(surveyor, policy)
         parked = await self._survey_unseen(surveyor, terms, approval)
         self._tell_flaws(surveyor)
@@ -131,6 +137,8 @@ class _Pass:
         ready = record_plan(
             self._pipeline, policy, surveyor.survey, verdict, before=holds, now=self._now, adopts_only=self._order.adopts_only
         )
+        if self._order.fills_batches:
+            ready = self._fill_batches(ready, surveyor)
         if not self._order.adopts_only:
             interlude = self._interlude(policy, arrivals)
             applier = Applier(
@@ -138,8 +146,8 @@ class _Pass:
             )
             await applier.apply(ready, shelf.take_all() if shelf else ())
             late = interlude.ready if interlude else []
-            if late or any(item.approved_at for hold in holds for item in hold.items):
-                close_done(self._pipeline, {action.link.source_id for action in (*ready, *late)})
+            if late or holds:
+                close_done(self._pipeline, {action.link.source_id for action in (*ready, *late) if not applier.is_undone(action)})
             remember_pipeline(self._pipeline, self._order, self._report, now=self._now)
             if self._report.is_complete and self._report.overlap is not None:
                 remember_overlap(self._ledger, self._pipeline.name, self._report.overlap)
@@ -150,15 +158,27 @@ class _Pass:
         is_plain = not (self._order.is_dry_run or self._order.is_load or self._order.adopts_only)
         return is_first and is_plain and not holds and not policy.settle and policy.create_hours is None
 
+    def _fill_batches(self, ready: Sequence[Action], surveyor: Surveyor) -> list[Action]:
+        """Return what fills whole batches, soonest start first, and leave the rest, of which nothing is recorded, to the next load."""
+        size = self._pipeline.target.batch_size
+        starts = sorted(start for action in ready if (start := start_of(action)) is not None)
+        fills = (fill for fill in range(len(starts) // size * size, 0, -size) if fill == len(starts) or starts[fill - 1] < starts[fill])
+        fill = next(fills, len(starts))
+        if len(starts) < len(ready) or fill == len(starts):
+            return list(ready)
+        since = starts[fill]
+        self._report.leave(surveyor.tally_from(since), since=since)
+        return [action for action in ready if (start := start_of(action)) is not None and start < since]
+
     # --- newcomers ---
 
     def _interlude(self, policy: Policy, arrivals: Arrivals | None) -> "_Interlude | None":
         """Return what lets newcomers in while this pass sends; nobody comes in before a first load is over (rule 16)."""
-        if arrivals is None or self._record.first_complete_at is None:
+        if arrivals is None or self._record.first_complete_at is None or self._untold:
             return None
         return _Interlude(self._pipeline, policy, self._order, self._report, arrivals, self._progress)
 
-    async def take_in(self, policy: Policy, queued: Sequence[Create | Update], *, is_load: bool) -> Intake:
+    async def take_in(self, policy: Policy, queued: Sequence[Action], *, is_load: bool) -> Intake:
         """Plan and guard what came in while another pass sends what is queued, and record it; that pass sends it.
 
         A look that was not sound decides nothing. Raises VendorError.
@@ -182,7 +202,7 @@ class _Pass:
         if self._order.reach is Reach.IDS:
             await self._survey_named(surveyor)
             return
-        if self._record.first_complete_at is None or self._order.adopts_only:
+        if self._looks_at_target:
             surveyor.holdings = self._holdings or await look_at_target(self._pipeline, self._span)
         if self._order.adopts_only and surveyor.holdings is not None:
             await ask_for_unlisted(self._pipeline, surveyor.holdings)
@@ -198,6 +218,13 @@ class _Pass:
             await adopt_orphans(self._pipeline, policy, surveyor, anew=self._order.adopts_only)
             if self._order.adopts_only:
                 forget_lost(self._pipeline, surveyor)
+
+    @property
+    def _looks_at_target(self) -> bool:
+        """Whether nobody knows for sure what the target holds: no complete pass has seen it, or all is adopted anew."""
+        if self._record.first_complete_at is None or self._order.adopts_only:
+            return True
+        return self._record.last_complete_at is None and self._order.reach is Reach.COMPLETE and not self._order.is_load
 
     async def _survey_named(self, surveyor: Surveyor) -> None:
         """Ask for the named events by id.
@@ -260,6 +287,7 @@ class _Pass:
 
     def _guard(self, surveyor: Surveyor, terms: GuardTerms, approval: Approval, holds: Sequence[Hold], parked: Sequence[Parked]) -> Verdict:
         is_loading = self._order.is_load or self._record.first_complete_at is None
+        planned = {action.link.source_id for action in surveyor.survey.actions}
         verdict = guard(
             surveyor.survey.actions,
             limits=terms.limits,
@@ -267,7 +295,7 @@ class _Pass:
             recent_deletes=terms.recent_deletes,
             approval=approval,
             guard_creates=not is_loading,
-            earlier=self._order.earlier,
+            earlier=self._order.earlier.with_held(shifts_held(holds, self._now, but=planned)),
             standing=standing_in(holds),
         )
         return Verdict(passed=verdict.passed, parked=joined((*verdict.parked, *parked)))
@@ -302,11 +330,7 @@ class _Pass:
         """Refuse a first load of more events than `first_load`: each create can message its guest at once (rule 16)."""
         if self._order.is_load or self._order.adopts_only or self._record.first_complete_at is not None:
             return
-        creates = sum(
-            (isinstance(action, Create) and not action.is_decided) or (isinstance(action, Delete) and action.successor is not None)
-            for action in verdict.passed
-        )
-        creates += len(self._report.shelf or ())
+        creates = sum(_is_of_first_load(action) for action in verdict.passed) + len(self._report.shelf or ())
         if creates <= self._pipeline.limits.first_load:
             return
         name, (begin, end) = self._pipeline.name, (self._span.begin.date(), self._span.end.date())
@@ -331,6 +355,13 @@ class _Pass:
                 )
 
 
+def _is_of_first_load(action: Action) -> bool:
+    """Whether it creates an entry that nobody has decided about; what a load let wait for its hour was decided by that."""
+    if isinstance(action, Create):
+        return not (action.is_decided and action.link.backfilled and action.link.state is State.WAITING)
+    return isinstance(action, Delete) and action.successor is not None
+
+
 class _Interlude:
     """Lets newcomers into a pass that sends; see `newcomers.Interlude`."""
 
@@ -350,7 +381,7 @@ class _Interlude:
         """Whether somebody waits to be let in."""
         return self._arrivals.are_due
 
-    async def take_in(self, queued: Sequence[Create | Update]) -> Intake:
+    async def take_in(self, queued: Sequence[Action]) -> Intake:
         """Take the look that is due; one that fails decides nothing, and the pass under way goes on."""
         order = self._arrivals.next_order()
         if order is None:

@@ -2,32 +2,68 @@
 
 import dataclasses
 
+from calrelay.domain.event import SourceId
 from calrelay.domain.guard import Approval
-from calrelay.domain.link import Field, Imprint, Link, State
+from calrelay.domain.link import ExternalId, Field, Imprint, Link, State
 from calrelay.domain.plan import Cause, Delete
-from calrelay.engine.asking import ask_for
+from calrelay.engine.asking import ask_for, check_that_it_answers
+from calrelay.engine.decisions import REJECTED, REJECTED_FOR_NOW, REJECTED_IN_FLIGHT
 from calrelay.engine.holds import approval_of
 from calrelay.engine.latecomers import remember
 from calrelay.engine.pipeline import Pipeline
+from calrelay.engine.report import Problem
+from calrelay.errors import ExitCode, VendorError, VendorUnavailable
 from calrelay.ports import DELETED, DELETED_AS_APPROVED, Happening, Holding
 
 DELETED_THERE = "somebody deleted it at the target while a change to it was being sent"
 DELETED_REMEDY = "`calrelay quarantine retry ID` creates it again, which can message its guest; `calrelay quarantine drop ID` leaves it"
 
 
-async def resolve_unanswered(pipeline: Pipeline) -> None:
-    """Bring every SENDING link back to what is known of it (rule 19).
+async def resolve_unanswered(pipeline: Pipeline) -> dict[SourceId, Problem]:
+    """Bring every SENDING link, and what was rejected while it was one, back to what is known of it (rule 19).
 
-    Raises VendorError when the target cannot be asked: nothing else would be safe.
+    One over which the target fails, though it answers otherwise, stays SENDING, and is told as a problem: it is not to be touched. Raises
+    VendorError when the target cannot be asked: nothing else would be safe.
     """
-    unanswered = list(pipeline.ledger.links_in(pipeline.name, {State.SENDING}))
+    rejected = pipeline.ledger.links_in(pipeline.name, {State.IGNORED}, reason=REJECTED_IN_FLIGHT)
+    unanswered = [*pipeline.ledger.links_in(pipeline.name, {State.SENDING}), *rejected]
     remember(pipeline, unanswered)
-    holdings = await ask_for(pipeline, {link.external_id: link for link in unanswered})
-    resolved = [resolve(link, holdings[link.external_id]) for link in unanswered]
+    failed: dict[ExternalId, VendorError] = {}
+    holdings = await ask_for(pipeline, {link.external_id: link for link in unanswered}, failed=failed)
+    if failed and not holdings:
+        await check_that_it_answers(pipeline, failed)
+    answered = [link for link in unanswered if link.external_id in holdings]
+    resolved = [resolve(link, holdings[link.external_id]) for link in answered]
     if resolved:
         approval = approval_of(pipeline.ledger.holds(pipeline.name), pipeline.clock())
-        happenings = [_happening(before, link, pipeline, approval) for before, link in zip(unanswered, resolved, strict=True)]
-        pipeline.ledger.store(resolved, happenings)
+        happenings = [_happening(before, link, pipeline, approval) for before, link in zip(answered, resolved, strict=True)]
+        pipeline.ledger.store([_as_decided(before, link) for before, link in zip(answered, resolved, strict=True)], happenings)
+    return {link.source_id: _untold(link, failed[link.external_id]) for link in unanswered if link.external_id in failed}
+
+
+def _untold(link: Link, error: VendorError) -> Problem:
+    ignore = f"`calrelay ignore {link.external_id}`"
+    return Problem(
+        kind=VendorUnavailable.__name__,
+        message=f"the target answers, and fails over the question what became of this event: {error.message}",
+        remedy=f"it is left as it is, and each pass asks again; look at it in Apptoto, or leave it alone with {ignore}",
+        external_id=link.external_id,
+        exit_code=ExitCode.ATTENTION,
+    )
+
+
+def _as_decided(before: Link, resolved: Link) -> Link:
+    """Leave alone what was rejected meanwhile, with what the target holds of it: a change of its row is compared with that.
+
+    What was to be let go for good is, unless it is gone: then the request was carried out, and nothing is left to keep.
+    """
+    if before.state is State.SENDING:
+        return resolved
+    if not before.until_changed:
+        is_gone = resolved.accepted is None
+        state = State.SETTLED if is_gone else State.RELEASED
+        return dataclasses.replace(resolved, state=state, wanted=resolved.accepted, reason="" if is_gone else REJECTED, remedy="")
+    return dataclasses.replace(resolved, state=State.IGNORED, wanted=before.wanted, reason=REJECTED_FOR_NOW, remedy="")
 
 
 def resolve(link: Link, holding: Holding | None) -> Link:

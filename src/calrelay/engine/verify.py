@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from calrelay.domain.event import SourceId
-from calrelay.domain.link import CalendarId, ExternalId, Link, State, TargetId, external_id_parts
+from calrelay.domain.link import ExternalId, Link, State, TargetId, external_id_parts
 from calrelay.domain.policy import Policy
 from calrelay.domain.window import Span
 from calrelay.engine.drift import Drift, DriftKind, compare, generation_of, is_at_another_offset, part
@@ -18,7 +18,6 @@ from calrelay.errors import CalrelayError, ExitCode, VendorUnavailable
 from calrelay.ports import Flaw, Holding
 
 Glance = Callable[[int], None]  # entries read so far
-_HANDS_OFF = frozenset({State.IGNORED, State.RELEASED})
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -177,7 +176,7 @@ class _Comparison:
 
     async def _judge(self, link: Link) -> None:
         is_over = link.accepted is not None and link.accepted.end <= self._now
-        if link.state in _HANDS_OFF or is_over:
+        if link.is_hands_off or is_over:
             self._found.left_alone += 1
             return
         if link.state is State.SENDING:
@@ -223,7 +222,7 @@ class _Comparison:
         claims = self._pipeline.ledger.claims(self._policy.target, bases)
         for base in bases:
             entries, claim = self._by_base[base], claims.get(base)
-            is_theirs = claim is not None and claim.pipeline != self._pipeline.name and not claim.is_free
+            is_theirs = claim is not None and claim.bars(self._pipeline.name)
             if is_theirs or not base.startswith(self._policy.id_prefix) or not self._pipeline.owns_prefix:
                 self._count_not_ours(entries)
                 continue
@@ -234,7 +233,7 @@ class _Comparison:
         self._count_not_ours(holding for holding in self._nameless if holding.target_id not in self._ids_of_links)
 
     def _count_not_ours(self, entries: Iterable[Holding]) -> None:
-        ours = our_calendars(self._policy)
+        ours = self._policy.calendars
         self._found.not_ours += sum(holding.calendar in ours for holding in entries)
 
     # --- conclusions ---
@@ -256,11 +255,6 @@ def source_id_of(drift: Drift, policy: Policy) -> SourceId:
     if drift.link is not None:
         return drift.link.source_id
     return SourceId(external_id_parts(drift.external_id)[0].removeprefix(policy.id_prefix))
-
-
-def our_calendars(policy: Policy) -> frozenset[CalendarId]:
-    """Return the calendars a pipeline writes to."""
-    return frozenset({policy.calendar, *(route.calendar for route in policy.routes)})
 
 
 def _name_of(holding: Holding, link: Link | None = None) -> ExternalId:

@@ -64,11 +64,12 @@ _BY_ITSELF = "It usually passes by itself; the next pass asks again."
 _CREDENTIALS = "Check the account's credentials in the config, then run `calrelay check`."
 _BOTH = "Check the account's credentials and base_url in the config, then run `calrelay check`."
 _BASE_URL = "Check the account's base_url, then run `calrelay check`."
+_ADDRESSES = "Check the account's base_url, and its token_url where it has one, then run `calrelay check`."
 
 _STATUSES = {
     401: _Row(AuthFailed, "refused the credentials", _CREDENTIALS),
     403: _Row(AuthFailed, "refused access", "Check the credentials and what they are allowed to do, then run `calrelay check`."),
-    404: _Row(NotFound, "knows no such thing", ""),
+    404: _Row(NotFound, "knows no such thing", _ADDRESSES),
     408: _Row(VendorUnavailable, "gave up waiting", _BY_ITSELF, passes=True),
     429: _Row(RateLimited, "got too many requests", "It passes by itself; lower the account's request rate if it comes back.", passes=True),
 }

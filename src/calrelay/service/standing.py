@@ -9,7 +9,9 @@ from calrelay.config.load import Config
 from calrelay.config.model import Pipeline
 from calrelay.domain.link import State
 from calrelay.engine.heirs import is_retired
+from calrelay.engine.holds import is_approved
 from calrelay.engine.overlapping import Overlapping, remembered_overlap
+from calrelay.errors import VendorUnavailable
 from calrelay.ports import LOAD, Hold, Ledger, PassRecord, PipelineRecord
 from calrelay.service.freshness import INTERVALS
 from calrelay.service.left_alone import HANDS_OFF, Cause, counted_by_cause, left_alone
@@ -44,6 +46,12 @@ class Standing:
         return _joined(_chunks(self.passes))
 
     @property
+    def problems(self) -> Sequence[Mapping[str, str]]:
+        """What was wrong with the last pass as a whole, or with single events that are not in quarantine: the target fails over them."""
+        found = self.passes[0].problems if self.passes else ()
+        return [problem for problem in found if not problem.get("external_id") or problem.get("kind") == VendorUnavailable.__name__]
+
+    @property
     def word(self) -> str:
         """Say in a word or two whether somebody has to look."""
         if not self.table.enabled:
@@ -60,8 +68,10 @@ class Standing:
             return self.passes[0].outcome
         if self.is_late:
             return "late"
-        if self.holds:
+        if not all(is_approved(item, self.now) for hold in self.holds for item in hold.items):
             return "waits for you"
+        if self.passes and self.passes[0].outcome == "partial" and self.problems:
+            return "partial"
         return "in step" if self.record.last_complete_at else "loaded"
 
     @property

@@ -112,9 +112,10 @@ class SqlLedger:
         with self._database.reading() as connection:
             return {link.source_id: link for chunk in _batches(source_ids) for link in _links_by_id(connection, pipeline, chunk)}
 
-    def links_in(self, pipeline: str, states: Collection[State]) -> list[Link]:
+    def links_in(self, pipeline: str, states: Collection[State], *, reason: str | None = None) -> list[Link]:
         """Return the links in these states, soonest wanted or accepted start first; those without any come last."""
         query = select(_LINK).where(_LINK.c.pipeline == pipeline, _LINK.c.state.in_([state.value for state in states]))
+        query = query if reason is None else query.where(_LINK.c.reason == reason)
         with self._database.reading() as connection:
             return links_of(connection.execute(query.order_by(_LINK.c.starts_at.is_(None), _LINK.c.starts_at, _LINK.c.source_id)))
 

@@ -105,6 +105,13 @@ def test_what_is_no_day_is_told_with_how_to_write_one(house: House) -> None:
     assert "tomorrow is no day; write it like 2026-12-01" in said.err
 
 
+@pytest.mark.parametrize(("first", "last"), [("0001-01-01", "2026-12-01"), ("2026-12-01", "9999-12-31"), ("2026-12-01", "2206-12-01")])
+def test_days_that_can_only_be_mistyped_are_refused(first: str, last: str, house: House) -> None:
+    said = house.type("backfill", "studio", "--from", first, "--to", last, "--messages", "skip")
+    assert said.code == ExitCode.CONFIG
+    assert "more than ten years away" in said.err
+
+
 def test_a_vendor_that_is_down_fails_its_pipeline_and_spares_the_other(house: House) -> None:
     house.load("venue", "studio")
     house.world.timetap.faults.add(Fault(kind=Kind.STATUS, status=403, times=None))
@@ -183,6 +190,26 @@ def test_status_tells_standing_freshness_and_last_pass(house: House) -> None:
     text = house.type("status")
     assert "in step" in text.out
     assert "zone data 20" in text.out
+
+
+def test_a_plan_that_could_not_read_says_so_and_not_that_it_would_send_nothing(house: House) -> None:
+    house.world.timetap.faults.add(Fault(kind=Kind.STATUS, status=403, times=None))
+    said = house.type("plan", "studio")
+    assert said.code == ExitCode.VENDOR
+    assert "studio: could not be read" in said.out
+    assert "send nothing" not in said.out
+
+
+def test_a_pass_that_could_not_read_everything_is_not_called_in_step(house: House) -> None:
+    house.load("venue")
+    house.type("sync", "venue")
+    house.world.tripleseat.settings.page_size = 10
+    house.world.tripleseat.faults.add(Fault(kind=Kind.STATUS, path="/v1/events/search", status=403, skip=1, times=None))
+    assert house.type("sync", "venue").code == 3
+    document = house.ask("status", "venue")
+    assert_fits(document, "status")
+    assert document["pipelines"][0]["standing"] == "partial"
+    assert "last pass: page 2" in house.type("status", "venue").out
 
 
 def test_status_says_what_needs_somebody(house: House) -> None:

@@ -1,17 +1,20 @@
 """`verify`, `retire` and `rename` as they are typed, end to end against the simulators, with a person's hand in Apptoto."""
 
+import dataclasses
 from datetime import timedelta
 
 import pytest
 
 from calrelay.cli.drift_report import describe, verify_all
 from calrelay.cli.output import Output, Table
-from calrelay.domain.link import ExternalId
+from calrelay.domain.link import ExternalId, State
 from calrelay.engine.drift import Drift, DriftKind
 from calrelay.engine.verify import Verification
 from calrelay.errors import ExitCode
 from calrelay.simulators.apptoto.events import StoredEvent
+from calrelay.simulators.faults import Fault, Kind
 from calrelay.state.database import open_database
+from calrelay.state.ledger import SqlLedger
 from calrelay.state.locks import DaemonLock, PipelineLock
 from tests.fakes.memory_source import an_event
 from tests.fakes.pipelines import a_bench
@@ -286,3 +289,23 @@ def test_nothing_is_renamed_while_the_daemon_or_a_pass_is_at_work(house: House) 
         with PipelineLock(database, "venue", command="sync"):
             said = house.type("rename", "venue", "hall")
     assert (said.code, "calrelay sync" in said.err) == (ExitCode.BUSY, True)
+
+
+def test_what_was_not_begun_to_be_deleted_says_that_its_passes_go_on(house: House) -> None:
+    house.load("venue")
+    with open_database(f"sqlite:///{house.config.parent / 'calrelay.db'}", house.config.parent) as database:
+        ledger = SqlLedger(database)
+        ledger.store([dataclasses.replace(next(iter(ledger.all_links("venue"))), state=State.SENDING)])
+    said = house.type("retire", "venue", "--delete", "--yes")
+    assert said.code == ExitCode.GUARD
+    assert "Nothing was deleted." in said.out
+    assert "calrelay pause venue" in said.out
+    assert house.type("sync", "venue").code == 0
+
+
+def test_what_was_begun_to_be_deleted_says_that_no_pass_of_it_runs(house: House) -> None:
+    house.load("venue")
+    house.world.apptoto.faults.add(Fault(kind=Kind.STATUS, method="DELETE", status=403, times=None))
+    said = house.type("retire", "venue", "--delete", "--yes")
+    assert "until then no pass of it runs" in said.out
+    assert house.type("sync", "venue").code == ExitCode.GUARD

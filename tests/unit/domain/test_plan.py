@@ -265,3 +265,12 @@ def test_a_create_whose_answer_was_never_seen_counts_as_existing() -> None:
     event = an_event()
     sending = dataclasses.replace(a_settled_link(event), accepted=None, state=State.SENDING)
     assert isinstance(decide(with_status(event, "LOST"), sending), Delete)
+
+
+def test_what_was_never_sent_and_comes_back_as_it_was_is_created() -> None:
+    """Refused, then gone from the source, then there again: nothing of it is at the target."""
+    event = an_event()
+    refused = dataclasses.replace(a_settled_link(event), state=State.QUARANTINED, accepted=None, target_id=None, attempts=1)
+    gone = plan_gone(refused, now=NOW)
+    assert isinstance(gone, Unchanged)
+    assert isinstance(decide(event, gone.link), Create)

@@ -53,9 +53,8 @@ class PipelineView:
     @property
     def word(self) -> str:
         """How it stands, in a word or two."""
-        is_stale = (
-            self.freshness is not None and self.freshness.is_stale and self.standing.word in ("late", "in step", "loaded", "waits for you")
-        )
+        may_be_stale = self.standing.word in ("late", "in step", "partial", "loaded", "waits for you")
+        is_stale = may_be_stale and self.freshness is not None and self.freshness.is_stale
         return "stale" if is_stale else self.standing.word
 
     @property
@@ -224,14 +223,13 @@ def overview(daemon: Daemon) -> Overview:
 
 def _pipeline(daemon: Daemon, standing: Standing, freshness: Freshness | None) -> PipelineView:
     runner = daemon.runners.get(standing.table.name)
-    problems = standing.passes[0].problems if standing.passes else []
     return PipelineView(
         standing=standing,
         freshness=freshness,
         next_at=_next(daemon, standing.table.name) if runner and not standing.record.is_paused else None,
         is_working=runner is not None and runner.is_working,
         chart=chart_of(standing.passes),
-        problems=[(one.get("message", ""), one.get("remedy", "")) for one in problems if not one.get("external_id")],
+        problems=[(one.get("message", ""), one.get("remedy", "")) for one in standing.problems],
     )
 
 

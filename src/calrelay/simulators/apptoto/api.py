@@ -167,7 +167,7 @@ class EventCalls:
 
     async def _answer(self, rows: list[Any], *, prevent_creation: bool, always_new: bool) -> Response:
         s = self._settings
-        is_overloaded = s.overload_above is not None and len(rows) > s.overload_above
+        is_overloaded = (s.overload_above is not None and len(rows) > s.overload_above) or self._fails_over(rows)
         if is_overloaded and s.overload is Overload.BEFORE:
             return _bad_gateway()
         usable = self._usable(rows, prevent_creation=prevent_creation, always_new=always_new)
@@ -181,6 +181,9 @@ class EventCalls:
         if s.shuffle:
             self._rng.shuffle(written)
         return JSONResponse({"events": [self._listing.render(e) for e in written]})
+
+    def _fails_over(self, rows: list[Any]) -> bool:
+        return any(isinstance(row, dict) and row.get("external_id") in self._settings.failing for row in rows)
 
     def _usable(self, rows: list[Any], *, prevent_creation: bool, always_new: bool) -> list[dict[str, Any]]:
         """Leave out what cannot be used, or raise Refused for the whole batch, as the modes say."""

@@ -96,7 +96,8 @@ class ApptotoSettings:
 
     seconds_per_event: float = 0.0  # the real thing takes about 0.75
     overload_above: int | None = None  # a 502 for larger batches
-    overload: Overload = Overload.BEFORE
+    failing: tuple[str, ...] = ()  # a 502 for batches with an event of one of these external ids
+    overload: Overload = Overload.BEFORE  # what was applied before either
 
     account_zone: str = "America/New_York"
     extraction: Extraction = Extraction.ABSENT
