@@ -147,3 +147,40 @@ async def test_a_delete_that_is_rejected_after_it_was_done_is_undone_when_its_bo
     bench.source.put(*(an_event(i) for i in TEN))
     await some_passes(bench)
     assert {external_id.split(".")[0] for external_id in bench.target.live} == {f"ms-{i}" for i in range(1, 31)}
+
+
+@pytest.mark.parametrize("applied", Applied)
+async def test_what_a_filter_leaves_out_stays_for_good_when_it_is_rejected_while_its_delete_has_no_answer(applied: Applied) -> None:
+    bench = a_bench(*(an_event(i) for i in TEN))
+    await bench.sync()
+    bench.rooms, bench.basis = frozenset({"cellar"}), dataclasses.replace(bench.basis, config="2")
+    assert (await bench.sync()).held == len(TEN)
+    approve(bench)
+    bench.target.fail_next(NO_ANSWER, call=Call.DELETE, applied=applied)
+    await bench.sync()
+    reject(bench)
+    await some_passes(bench)
+    assert len(bench.target.live) == (10 if applied is Applied.NOTHING else 9)
+    assert {(link(bench, i).state, link(bench, i).accepted is not None) for i in TEN} == (
+        {(State.RELEASED, True)} if applied is Applied.NOTHING else {(State.RELEASED, True), (State.SETTLED, False)}
+    )
+    assert list(bench.ledger.holds()) == []
+
+
+async def test_an_update_that_is_rejected_while_a_person_deletes_its_entry_is_left_alone_and_not_told_as_quarantined() -> None:
+    bench = a_bench(*(an_event(i) for i in range(1, 31)))
+    await bench.sync()
+    bench.source.put(*(moved(an_event(i), timedelta(hours=1)) for i in TEN))
+    await bench.sync()
+    approve(bench)
+    bench.target.fail_next(NO_ANSWER, call=Call.UPSERT, times=30)
+    await bench.sync()
+    bench.target.stop_failing()
+    first = next(iter(bench.ledger.links_in("venue", {State.SENDING})))
+    reject(bench)
+    await bench.target.delete(bench.target.live[first.external_id].target_id)
+    report = await some_passes(bench)
+    told = [line.what for line in bench.ledger.history("venue", first.base_id)]
+    assert (report.quarantined, link(bench, int(first.source_id)).state) == (0, State.IGNORED)
+    assert "resolved" in told
+    assert "quarantined" not in told

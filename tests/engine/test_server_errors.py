@@ -20,8 +20,8 @@ from calrelay.engine.order import Reach
 from calrelay.engine.report import Outcome
 from calrelay.errors import ExitCode, StateError, VendorUnavailable
 from calrelay.ports import Holding, Put
-from tests.fakes.memory_source import NOW, an_event, with_status
-from tests.fakes.memory_target import TERRACE, Applied, Call
+from tests.fakes.memory_source import NOW, an_event, moved, with_status
+from tests.fakes.memory_target import TERRACE, Applied, Call, Poison
 from tests.fakes.pipelines import Bench, a_bench
 
 Fails = Callable[[str], bool]
@@ -343,6 +343,40 @@ async def test_no_load_is_over_that_nothing_was_taken_of(failing_over: FailingOv
         steps = [step async for step in backfill(loaded.pipeline, Span(begin=NOW, end=NOW + 185 * DAY), MessageMode.SKIP, lock=nullcontext)]
         assert steps[-1].report.exit_code == ExitCode.VENDOR
     assert [one.ledger.pipeline("venue").first_complete_at for one in (bench, loaded)] == [None, None]
+
+
+async def test_a_booking_that_always_fails_where_there_is_nothing_else_to_send_is_told_by_itself(failing_over: FailingOver) -> None:
+    bench = a_bench(*(an_event(i) for i in range(1, 31)))
+    await bench.sync()
+    bench.source.put(an_event(40))
+    failing_over(bench, 500, lambda external_id: external_id == "ms-40")
+    bench.now += timedelta(minutes=5)
+    reports = [await bench.sync() for _ in range(4)]
+    assert [report.exit_code for report in reports] == [ExitCode.VENDOR, ExitCode.VENDOR, ExitCode.ATTENTION, ExitCode.ATTENTION]
+    assert "answers when it is asked, had nothing else to take, and failed over this event 3 times" in reports[2].problems[0].message
+    assert bench.ledger.pipeline("venue").last_complete_at == bench.now
+
+
+async def test_a_load_goes_on_behind_a_chunk_of_which_one_booking_always_fails(failing_over: FailingOver) -> None:
+    bench = a_bench(*(an_event(i, start=NOW + i * DAY, end=NOW + i * DAY + DAY / 24) for i in (1, 2, 3, 60, 150)), first_load=0)
+    failing_over(bench, 500, lambda external_id: external_id == "ms-60")
+    for _ in range(3):
+        steps = [step async for step in backfill(bench.pipeline, Span(begin=NOW, end=NOW + 185 * DAY), MessageMode.SKIP, lock=nullcontext)]
+        bench.now += timedelta(minutes=5)
+    assert {step.report.exit_code for step in steps} == {ExitCode.DONE, ExitCode.ATTENTION}
+    assert bench.target.live.keys() == {"ms-1", "ms-2", "ms-3", "ms-150"}
+
+
+async def test_what_was_refused_before_is_not_to_blame_for_an_outage(failing_over: FailingOver) -> None:
+    bench = a_bench(*(an_event(i) for i in range(1, 31)))
+    await bench.sync()
+    bench.target.poison[ExternalId("ms-40")] = Poison.REFUSE
+    for day in range(1, 4):
+        bench.source.put(moved(an_event(40), day * DAY))
+        assert (await bench.sync()).quarantined == 1
+    failing_over(bench, 500, lambda external_id: external_id == "ms-40")
+    bench.source.put(moved(an_event(40), 5 * DAY))
+    assert [(await bench.sync()).exit_code for _ in range(3)] == [ExitCode.VENDOR, ExitCode.VENDOR, ExitCode.ATTENTION]
 
 
 async def test_deletes_that_were_approved_and_always_fail_stay_approved(failing_over: FailingOver) -> None:

@@ -18,12 +18,13 @@ from calrelay.engine.order import Reach
 from calrelay.engine.repair import repair
 from calrelay.engine.report import PassReport
 from calrelay.engine.verify import verify
-from calrelay.errors import VendorUnavailable
+from calrelay.errors import RateLimited, RequestRejected, VendorError, VendorUnavailable
 from tests.fakes.memory_source import NOW, an_event, moved, with_status
 from tests.fakes.memory_target import TERRACE, Applied, Call, Poison
 from tests.fakes.pipelines import Bench, a_bench
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+REFUSED = RequestRejected("422", account="reminders", status=422)
 WHOLE = Span(begin=NOW - DAY, end=NOW + 179 * DAY)
 
 
@@ -430,6 +431,54 @@ async def test_what_the_config_makes_of_bookings_that_their_source_changed_as_we
     assert [bench.target.live[ExternalId(f"ms-{i}")].start for i in range(1, 11)] == [
         moved(an_event(i), i * HOUR).start for i in range(1, 11)
     ]
+
+
+@pytest.mark.parametrize("what", ["filter", "route"])
+@pytest.mark.parametrize("trouble", [RateLimited("429", account="reminders", status=429), VendorUnavailable("no answer"), REFUSED])
+async def test_what_the_source_changed_and_did_not_arrive_is_sent_before_the_config_has_its_say(trouble: VendorError, what: str) -> None:
+    bench = a_bench(*(an_event(i) for i in range(1, 31)))
+    await bench.sync()
+    bench.source.put(*(moved(an_event(i), i * HOUR) for i in range(1, 11)))
+    bench.target.fail_next(trouble, call=Call.UPSERT, times=30)
+    await bench.sync()
+    bench.target.stop_failing()
+    assert bench.target.live[ExternalId("ms-1")].start == an_event(1).start
+    if trouble is REFUSED:
+        decisions.retry(bench.ledger, ["venue"], [], clock=lambda: bench.now)
+    if what == "filter":
+        bench.rooms = frozenset({"cellar"})
+    else:
+        bench.routes = (Route(match=Match(), calendar=TERRACE),)
+    bench.basis = dataclasses.replace(bench.basis, config="2")
+    for _ in range(3):
+        report = await bench.sync()
+    assert report.held == 30
+    decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    await bench.sync()
+    assert [bench.target.live[ExternalId(f"ms-{i}")].start for i in range(1, 11)] == [
+        moved(an_event(i), i * HOUR).start for i in range(1, 11)
+    ]
+
+
+async def test_what_the_config_leaves_out_and_cannot_be_brought_in_step_before_waits_for_a_decision_all_the_same() -> None:
+    bench = a_bench(*(an_event(i) for i in range(1, 31)))
+    await bench.sync()
+    bench.source.put(moved(an_event(1), HOUR))
+    bench.target.poison[ExternalId("ms-1")] = Poison.REFUSE
+    bench.rooms, bench.basis = frozenset({"cellar"}), dataclasses.replace(bench.basis, config="2")
+    held = [(await bench.sync()).held for _ in range(4)]
+    assert held == [29, 30, 30, 30]
+    assert len([put for put in bench.target.sent if put.external_id == "ms-1"]) == 2
+
+
+async def test_a_booking_that_leaves_the_filter_while_a_template_changes_was_taken_out_by_its_source() -> None:
+    bench = a_bench(*(an_event(i) for i in range(1, 31)))
+    bench.rooms, bench.basis = frozenset({"main hall"}), dataclasses.replace(bench.basis, config="rooms texts")
+    await bench.sync()
+    bench.source.put(an_event(1, facets={"rooms": frozenset({"cellar"})}))
+    bench.title, bench.basis = "Visit: {{ event.title }}", dataclasses.replace(bench.basis, config="rooms other")
+    report = await bench.sync()
+    assert (report.deleted, [hold.kind for hold in bench.ledger.holds()]) == (1, [HoldKind.MAPPING])
 
 
 async def test_a_filter_that_is_narrowed_and_widened_again_lets_nothing_out_of_a_hold() -> None:

@@ -9,6 +9,7 @@ from calrelay.domain.link import Basis, MessageMode
 
 Values = Mapping[str, object]
 TIMES = frozenset({"start", "end", "time_zone"})
+OF_THE_ROW = TIMES | {"participants"}
 MINUS_FIVE = timezone(timedelta(hours=-5))  # New York in the winter of these histories
 TAGS = {MessageMode.SEND: "", MessageMode.AUTO: "#auto", MessageMode.NO_BOOKING: "#nobooking", MessageMode.SKIP: "#skip"}
 
@@ -22,7 +23,7 @@ class Wishes:
     terrace_apart: bool = False
     prefix: str = ""  # of titles
     mode: MessageMode = MessageMode.SEND
-    basis: Basis = Basis(zone_data="a", mapping="a", config="a")
+    basis: Basis = Basis(zone_data="a", mapping="a", config="a a")
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -41,6 +42,8 @@ class Memory:
     left_at: Event | None = None
     asked: Values | None = None  # what was wanted last, whatever became of it
     asked_of: Event | None = None  # and of which row
+    was_refused: bool = False  # and nothing else was taken since
+    is_ready: bool = False  # nobody knows whether that arrived, or somebody asked for it again
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,19 +96,22 @@ def judge(event: Event | None, memory: Memory, wishes: Wishes, now: datetime) ->
         return Opinion()
     if standing == "cancelled":
         return Opinion(what="delete", cause="source")
-    if _both_changed(event, memory, wishes) and (half := _judge_half(memory, wanted, standing, is_over=over)):
+    if _is_only_choice(memory, wishes) and (half := _judge_half(event, memory, wanted, standing, is_over=over)):
         return half
     return _judge_live(event, memory, wishes, standing, is_over=over)
 
 
-def _judge_half(memory: Memory, wanted: Values, standing: str, *, is_over: bool) -> Opinion | None:
+def _judge_half(event: Event, memory: Memory, wanted: Values, standing: str, *, is_over: bool) -> Opinion | None:
     """The source's half first, where it is; then what the config makes of it, as the config's doing. None where the config does nothing."""
     assert memory.there is not None
     is_elsewhere = standing == "wanted" and not is_over and wanted["calendar"] != memory.there["calendar"]
     if standing != "outside" and not is_elsewhere:
         return None
     in_place = {**wanted, "calendar": memory.there["calendar"]}
-    if not is_over and (fields := _fields(memory, in_place)):
+    fields = _fields(memory, in_place)
+    is_stuck = memory.was_refused and not memory.is_ready
+    is_behind = bool(fields) if memory.seen != event else not is_stuck and bool(fields & OF_THE_ROW)
+    if not is_over and is_behind:
         return Opinion(what="update", fields=fields, cause="source", values=in_place, is_half=True)
     return Opinion(what="move", cause="route", values=wanted) if is_elsewhere else Opinion(what="delete", cause="filter")
 
@@ -142,12 +148,12 @@ def _judge_gone(memory: Memory, now: datetime) -> Opinion:
     return Opinion(what="delete", cause="absence")
 
 
-def _both_changed(event: Event, memory: Memory, wishes: Wishes) -> bool:
-    """Whether somebody at the source and somebody in the config did something, and nobody else did."""
+def _is_only_choice(memory: Memory, wishes: Wishes) -> bool:
+    """Whether filter or routes have changed since its row was looked at, and no release came between."""
     known, basis = memory.seen_basis, wishes.basis
-    if known is None or memory.seen is None or memory.seen == event:
+    if known is None or memory.seen is None:
         return False
-    return known.config != basis.config and (known.mapping, known.zone_data) == (basis.mapping, basis.zone_data)
+    return chosen_by(known) != chosen_by(basis) and (known.mapping, known.zone_data) == (basis.mapping, basis.zone_data)
 
 
 def _standing(event: Event, wishes: Wishes) -> str:
@@ -170,4 +176,10 @@ def _cause(event: Event, memory: Memory, wishes: Wishes, fields: frozenset[str],
     if known.mapping != basis.mapping:  # a release may read the same row otherwise, so nobody can tell
         return ours
     nobody_can_tell = memory.seen is None or known.zone_data != basis.zone_data
-    return ours if (nobody_can_tell or memory.seen == event) and known.config != basis.config else "source"
+    has_changed = known.config != basis.config if ours == "mapping" else chosen_by(known) != chosen_by(basis)
+    return ours if (nobody_can_tell or memory.seen == event) and has_changed else "source"
+
+
+def chosen_by(basis: Basis) -> str:
+    """The version of what chooses events and calendars; after the blank stands that of the texts."""
+    return basis.config.split(" ")[0]

@@ -117,7 +117,9 @@ class History:
                 self.rebase(zone_data=str(self.versions))
             case _:
                 self.wishes = dataclasses.replace(self.wishes, **{"room" if what == "only" else what: how})
-                self.rebase(config=str(self.versions))
+                choice, texts = self.wishes.basis.config.split(" ")
+                is_text = what in ("prefix", "mode")
+                self.rebase(config=f"{choice} {self.versions}" if is_text else f"{self.versions} {texts}")
 
     def rebase(self, **changes: str) -> None:
         self.wishes = dataclasses.replace(self.wishes, basis=dataclasses.replace(self.wishes.basis, **changes))
@@ -137,10 +139,10 @@ class History:
                 self.memory.left_alone, self.memory.left_at, self.memory.seen, self.memory.refused = how, left_at, None, None
             case "retry" if self.link.state is State.QUARANTINED:
                 self.link = dataclasses.replace(self.link, state=State.READY, attempts=0)
-                self.memory.refused = None
+                self.memory.refused, self.memory.was_refused, self.memory.is_ready = None, False, True
             case "take up" if self.link.state is State.IGNORED:
                 self.link = dataclasses.replace(self.link, state=State.READY)
-                self.memory.left_alone = ""
+                self.memory.left_alone, self.memory.is_ready = "", True
 
     def decide(self) -> tuple[Decision | None, Opinion]:
         """Ask both."""
@@ -167,6 +169,7 @@ class History:
             if not self.is_gone:
                 self.memory.left_at = self.memory.seen = self.event
         elif link.state is not State.QUARANTINED and not self.is_gone:
+            self.memory.was_refused = self.memory.is_ready = False
             self.memory.seen, self.memory.seen_basis = self.event, self.wishes.basis
             self.memory.left_alone, self.memory.refused, self.memory.asked = "", None, self.memory.there
         elif link.state is not State.QUARANTINED:
@@ -176,6 +179,8 @@ class History:
     def carry_out_action(self, action: Action, opinion: Opinion, outcome: str) -> None:
         before, memory = self.link, self.memory
         memory.asked, memory.asked_of = opinion.values, self.event
+        memory.is_ready = outcome.startswith("lost")
+        memory.was_refused = outcome == "refused" or (memory.was_refused and outcome != "done")
         if outcome == "parked":
             base = before or dataclasses.replace(action.link, source_hash="", basis=Basis(zone_data="", mapping="", config=""))
             source_hash = action.link.source_hash if isinstance(action, Create) else base.source_hash

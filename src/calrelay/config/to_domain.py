@@ -98,14 +98,13 @@ def config_fingerprint(pipeline: Pipeline) -> str:
     Stable over restarts, key order and letter case of facets. Rates, intervals, guards, modes and names do not count: they change when and
     how much is sent, not what.
     """
-    meaning = {
+    choice = {
         "filter": _filter_words(to_filter(pipeline.filter)),
         "calendar": _calendar_words(to_calendar(pipeline)),
         "routes": [[_match_words(route.match), _calendar_words(route.calendar)] for route in to_routes(pipeline)],
-        "event": pipeline.event.model_dump(mode="json"),
         "without_contact": pipeline.without_contact,
     }
-    return _hash(meaning)
+    return f"{_hash(choice)} {_hash({'event': pipeline.event.model_dump(mode='json')})}"
 
 
 def _hash(meaning: Mapping[str, object]) -> str:

@@ -117,11 +117,19 @@ class Imprint:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
-    """What a mapping rests on besides the source row: zone data, mapping version, and the pipeline's filter, routes and templates."""
+    """What a mapping rests on besides the source row: zone data, mapping version, and the pipeline's config.
+
+    `config` is a hash of what chooses events and their calendars (filter, routes), a blank, and a hash of what is said of them (templates).
+    """
 
     zone_data: str
     mapping: str
     config: str
+
+    @property
+    def choice(self) -> str:
+        """The part of the config that says which events are wanted, and in which calendar."""
+        return self.config.partition(" ")[0]
 
 
 class Owed(StrEnum):

@@ -144,7 +144,14 @@ def _plan_absent(event: Event, link: Link | None, source_hash: str, policy: Poli
 
 
 def _plan_live(event: Event, link: Link, source_hash: str, policy: Policy, hasher: Hasher, now: datetime) -> Decision:
-    """The target holds it, or may: keep it in step, or take it out."""
+    """The target holds it, or may: keep it in step, or take it out; of what row and config changed together the row's part goes first."""
+    decision = _plan_live_at_once(event, link, source_hash, policy, hasher, now)
+    if isinstance(decision, Delete) and decision.cause in _OF_A_CHOICE and event.end > now and _is_only_choice(link, policy):
+        return _first_in_place(event, link, source_hash, policy, hasher) or decision
+    return decision
+
+
+def _plan_live_at_once(event: Event, link: Link, source_hash: str, policy: Policy, hasher: Hasher, now: datetime) -> Decision:
     standing, reason = policy.judge(event)
     is_over = event.end <= now
     if is_over and _ended(link, now):  # over means over (rule 17)
@@ -153,41 +160,40 @@ def _plan_live(event: Event, link: Link, source_hash: str, policy: Policy, hashe
         case Standing.CANCELLED:  # by the source, whatever else changed since
             return _delete(event, link, source_hash, policy, reason, cause=Cause.SOURCE)
         case Standing.OUTSIDE:  # moved out of the filter, or the filter moved away from it
-            is_twofold = _is_twofold(link, source_hash, policy)
-            if is_twofold and not is_over and (update := _first_in_place(event, link, source_hash, policy, hasher)):
-                return update
-            return _delete(event, link, source_hash, policy, reason, cause=Cause.FILTER if is_twofold else None)
+            cause = _cause_of_choice(link, source_hash, policy, frozenset(), ours=Cause.FILTER)
+            return _delete(event, link, source_hash, policy, reason, cause=cause)
         case Standing.KEPT:  # NO_SHOW: the reminder has gone out, the entry is history
             return Unchanged(link=_seen(link, source_hash, policy, reason), reason=reason)
         case Standing.UNKNOWN if is_over:  # updated but never deleted
             return Unchanged(link=_seen(link, source_hash, policy, reason), reason=reason)
         case Standing.WANTED if is_over:
-            return _delete(event, link, source_hash, policy, PAST, fields=_TIMES)
+            cause = _cause(link, source_hash, policy, _TIMES, ours=Cause.FILTER)
+            return _delete(event, link, source_hash, policy, PAST, cause=cause)
         case Standing.WANTED | Standing.UNKNOWN:
             return _update(event, link, source_hash, policy, hasher, may_move=standing is Standing.WANTED)
 
 
-def _is_twofold(link: Link, source_hash: str, policy: Policy) -> bool:
-    """Whether the row and the config have both changed: then nobody can tell which of them takes an event out, or elsewhere (rule 13).
-
-    What is still to be sent of a row counts as its change, until it has been.
-    """
-    is_another_row = link.state is State.READY or link.source_hash != source_hash
-    if link.basis.config in ("", policy.basis.config) or not link.source_hash or not is_another_row:
-        return False
-    return link.basis == dataclasses.replace(policy.basis, config=link.basis.config)
+def _is_only_choice(link: Link, policy: Policy) -> bool:
+    """Whether the choice of the config has changed since this was planned last, and nothing else of ours but texts."""
+    has_changed = link.basis.choice not in ("", policy.basis.choice)
+    return has_changed and bool(link.source_hash) and link.basis == dataclasses.replace(policy.basis, config=link.basis.config)
 
 
 def _first_in_place(event: Event, link: Link, source_hash: str, policy: Policy, hasher: Hasher) -> Update | None:
-    """Bring an entry in step where it is, None where it is; what the config makes of it is left to the next plan, and counts as its doing.
+    """Bring an entry in step with its row where it is, None where it is; what the config makes of it is left to the next plan.
 
-    So an entry that waits in a hold has the time that its booking has.
+    So an entry that waits in a hold has the time and the people that its booking has, also where what was sent of them did not arrive.
     """
     update = _update(event, link, source_hash, policy, hasher, may_move=False)
     if not isinstance(update, Update):
         return None
+    if link.source_hash == source_hash:
+        is_refused = link.attempts > 0 and link.state is not State.READY
+        if is_refused or not update.fields & _OF_THE_ROW:
+            return None
     unsettled = dataclasses.replace(update.link, basis=link.basis)
-    return dataclasses.replace(update, link=unsettled, event=dataclasses.replace(event, row_hash=""))  # its row is to be looked at again
+    unread = dataclasses.replace(event, row_hash="")  # its row is to be looked at again
+    return dataclasses.replace(update, link=unsettled, event=unread, cause=Cause.SOURCE)
 
 
 def plan_gone(link: Link, *, now: datetime) -> Delete | Unchanged:
@@ -237,6 +243,7 @@ def _seen(link: Link, source_hash: str, policy: Policy, reason: str) -> Link:
         reason=reason,
         remedy="",
         hold=None,
+        attempts=0,
     )
 
 
@@ -278,12 +285,7 @@ def _update(event: Event, link: Link, source_hash: str, policy: Policy, hasher: 
         case Owed.CREATE:  # a create whose answer was never seen, and that turned out not to have happened
             return Create(link=wanting, event=event, entry=entry)
         case Owed.MOVE if wanting.wanted is not None and wanting.accepted is not None:
-            fields = wanting.wanted.differs_from(wanting.accepted)
-            cause = _cause(link, source_hash, policy, fields, nobody=Cause.ROUTE)
-            if _is_twofold(link, source_hash, policy):
-                if update := _first_in_place(event, link, source_hash, policy, hasher):
-                    return update
-                cause = Cause.ROUTE
+            cause = _cause_of_choice(link, source_hash, policy, wanting.wanted.differs_from(wanting.accepted), ours=Cause.ROUTE)
             return Delete(link=wanting, event=event, reason="belongs to another calendar", cause=cause, successor=entry)
         case Owed.UPDATE if wanting.wanted is not None and wanting.accepted is not None:
             fields = wanting.wanted.differs_from(wanting.accepted)
@@ -299,18 +301,7 @@ def _update(event: Event, link: Link, source_hash: str, policy: Policy, hasher: 
             return Unchanged(link=_seen(wanting, source_hash, policy, ""))
 
 
-def _delete(
-    event: Event,
-    link: Link,
-    source_hash: str,
-    policy: Policy,
-    reason: str,
-    *,
-    cause: Cause | None = None,
-    fields: frozenset[Field] = frozenset(),
-) -> Delete:
-    """Take it out; `fields` are those that moved it to where it is not wanted."""
-    cause = cause or _cause(link, source_hash, policy, fields, nobody=Cause.FILTER)
+def _delete(event: Event, link: Link, source_hash: str, policy: Policy, reason: str, *, cause: Cause) -> Delete:
     return Delete(link=_wanting(link, None, source_hash, policy, reason), event=event, reason=reason, cause=cause)
 
 
@@ -331,9 +322,16 @@ def _is_decided(link: Link, source_hash: str, policy: Policy) -> bool:
 
 
 _TIMES = frozenset({Field.START, Field.END, Field.TIME_ZONE})
+_OF_THE_ROW = _TIMES | {Field.PARTICIPANTS}  # no filter, route or template has a say in these
+_OF_A_CHOICE = (Cause.FILTER, Cause.ROUTE)
 
 
-def _cause(link: Link, source_hash: str, policy: Policy, fields: frozenset[Field], nobody: Cause = Cause.MAPPING) -> Cause:
+def _cause_of_choice(link: Link, source_hash: str, policy: Policy, fields: frozenset[Field], *, ours: Cause) -> Cause:
+    """Say who took an event out, or elsewhere. Where row and choice have both changed nobody can tell: then the choice (rule 13)."""
+    return ours if _is_only_choice(link, policy) else _cause(link, source_hash, policy, fields, ours=ours)
+
+
+def _cause(link: Link, source_hash: str, policy: Policy, fields: frozenset[Field], *, ours: Cause = Cause.MAPPING) -> Cause:
     """Say who caused a difference: somebody at the source, or a change of ours (rules 9, 13, 14).
 
     Whether a row has changed cannot be told where its hash is not known, or new zone rules move instants: then it counts as ours.
@@ -342,8 +340,9 @@ def _cause(link: Link, source_hash: str, policy: Policy, fields: frozenset[Field
     if has_new_zones and fields & _TIMES:
         return Cause.ZONE_DATA
     if link.basis.mapping not in ("", policy.basis.mapping):
-        return nobody
-    may_be_same = has_new_zones or link.source_hash in ("", source_hash)
-    if may_be_same and link.basis.config not in ("", policy.basis.config):
-        return nobody
-    return Cause.SOURCE
+        return ours
+    if not has_new_zones and link.source_hash not in ("", source_hash):
+        return Cause.SOURCE
+    known, now = link.basis, policy.basis
+    has_changed = known.choice not in ("", now.choice) if ours in _OF_A_CHOICE else known.config not in ("", now.config)
+    return ours if has_changed else Cause.SOURCE

@@ -86,7 +86,7 @@ def _happening(before: Link, resolved: Link, pipeline: Pipeline, approval: Appro
 def _word(before: Link, resolved: Link, approval: Approval) -> str:
     """Name what became of it; a delete that was carried out counts as one for the guard, though nobody saw its answer."""
     if resolved.state is not State.READY:
-        return "quarantined"
+        return "quarantined" if before.state is State.SENDING else "resolved"  # what was rejected meanwhile is left alone
     if before.accepted is None or resolved.accepted is not None:
         return "resolved"
     return DELETED_AS_APPROVED if approval.covers(Delete(link=before, reason="", cause=Cause.SOURCE)) else DELETED
