@@ -9,9 +9,9 @@ import pytest
 
 from calrelay.config.vendor import VendorConfig
 from calrelay.domain.event import Event, Lifecycle, SourceId
+from calrelay.domain.jinja import view_of
 from calrelay.domain.people import Participant, Role
 from calrelay.domain.rendering import CONTENT, LOCATION, TITLE, Texts
-from calrelay.domain.templates import view_of
 from calrelay.simulators.timetap.rows import an_appointment_row
 from calrelay.simulators.tripleseat.rows import an_event_row
 from calrelay.vendors.registry import VENDORS

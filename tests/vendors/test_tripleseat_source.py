@@ -1,5 +1,6 @@
 """What Tripleseat's source asks for, and when it calls a read whole."""
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -70,6 +71,16 @@ async def test_a_read_asks_for_its_pages_and_nothing_else(bench: TripleseatAccou
     fill(bench, pages=3)
     await read(bench)
     assert [entry.path for entry in bench.sim.journal.entries] == ["/v1/events/search.json"] * 3
+
+
+async def test_a_name_that_was_cut_within_an_emoji_costs_half_an_emoji(bench: TripleseatAccount) -> None:
+    whole, cut = bench.add(NOW + DAY), bench.add(NOW + 2 * DAY)
+    rows = [dict(bench.sim.events.get(int(source_id)).row) for source_id in (whole, cut)]
+    rows[1]["name"] = "Dinner \ud83c"
+    page = json.dumps({"total_pages": 1, "results": rows})
+    bench.faults.add(Fault(kind=Kind.STATUS, status=200, body=page, path=bench.listing))
+    found = await read(bench)
+    assert (found.ids, found.flaws, found.event(cut).title) == (sorted([whole, cut]), [], "Dinner")
 
 
 async def test_an_account_with_several_sites_is_read_by_site_and_locations() -> None:

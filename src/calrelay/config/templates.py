@@ -14,7 +14,7 @@ _OURS: Final = "calrelay_"  # custom data that calrelay itself writes (rule 16)
 def _check(template: str) -> str:
     if "{" not in template or template in {TITLE, LOCATION, CONTENT}:
         return template
-    from calrelay.domain.templates import check_template  # noqa: PLC0415 - Jinja2 is loaded for those who wrote a template
+    from calrelay.domain.jinja import check_template  # noqa: PLC0415 - Jinja2 is loaded for those who wrote a template
 
     fault = check_template(template)
     if fault is not None:

@@ -72,6 +72,6 @@ _WITHOUT_JINJA: Mapping[str, Callable[[Event], str]] = {
 def _compiled(template: str) -> Callable[[Event], str]:
     if known := _WITHOUT_JINJA.get(template):
         return known
-    from calrelay.domain.templates import compiled  # noqa: PLC0415 - Jinja2 is loaded for those who wrote a template
+    from calrelay.domain.jinja import compiled  # noqa: PLC0415 - Jinja2 is loaded for those who wrote a template
 
     return compiled(template)

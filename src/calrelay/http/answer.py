@@ -1,5 +1,6 @@
 """A vendor's answer, and the ways to read it; an answer that is not what was promised becomes an error here."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -73,19 +74,40 @@ class Answer:
         body = self.body.removeprefix(_BOM)
         if not body.strip():
             raise invalid(self.where, self.status, "an empty body")
-        try:
-            return read(body)
-        except ValidationError as error:
-            flaw = _first_wrong_field(error) or _no_json(body)
-        except ValueError:
-            flaw = _no_json(body)
-        # Raised here and not above, where pydantic's exception, which quotes the guest's data, would become its context.
-        raise invalid(self.where, self.status, flaw)
+        found, flaw = _tried(read, body)
+        if flaw is None and (mended := _mended(body)) is not None:
+            found, flaw = _tried(read, mended)
+        if found is None:  # not raised where pydantic's exception, which quotes the guest's data, would become its context
+            raise invalid(self.where, self.status, flaw or _no_json(body))
+        return found[0]
 
 
 def parse_json(answer: Answer) -> object:
     """Return an answer's body as plain JSON values; an empty, non-JSON or cut-off one raises ResponseInvalid."""
     return answer.json()
+
+
+def _tried(read: Callable[[bytes], Shape], body: bytes) -> tuple[tuple[Shape] | None, str | None]:
+    """Return what was read, or None and which field is wrong; neither where the body is no JSON."""
+    try:
+        return (read(body),), None
+    except ValidationError as error:
+        return None, _first_wrong_field(error)
+    except ValueError:
+        return None, None
+
+
+def _mended(body: bytes) -> bytes | None:
+    """Return a body that is JSON but for single characters as JSON that is sound, or None: one such text must not spoil a whole page.
+
+    They are half an emoji, where a text was cut in its middle (RFC 8259, 8.2), control characters as they are (7), and bytes that are no
+    UTF-8 (8.1).
+    """
+    try:
+        value = json.loads(body.decode("utf-8", "replace"), strict=False)
+    except (ValueError, RecursionError):
+        return None
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "ignore")
 
 
 def _first_wrong_field(error: ValidationError) -> str | None:

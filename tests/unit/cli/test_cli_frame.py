@@ -45,7 +45,7 @@ NOT_FOR_STATUS = (
     "calrelay.domain.extras",
     "calrelay.domain.messages",
     "calrelay.domain.reminders",
-    "calrelay.domain.templates",
+    "calrelay.domain.jinja",
     "calrelay.domain.switches",
     "calrelay.engine.backfill",
     "calrelay.engine.listening",

@@ -40,9 +40,26 @@ def test_a_byte_order_mark_is_no_flaw() -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (rb"Ann \ud83d\ude00", "Ann \U0001f600"),
+        (rb"Ann \ud83d", "Ann "),
+        (rb"\ude00 Ann \ud83d, \ud83d\ude00", " Ann , \U0001f600"),
+        (b"Ann\tand\x01Bob", "Ann\tand\x01Bob"),
+        (b"Caf\xe9", "Caf\ufffd"),
+    ],
+)
+def test_characters_that_are_none_spoil_nothing_but_themselves(written: bytes, read: str) -> None:
+    answer = an_answer(b'{"total_pages": 1, "results": [{"id": 4, "email": "%s"}, {"id": 5}]}' % written)
+    assert answer.parse(Events).results == answer.parse_plain(Events).results == [Contact(id=4, email=read), Contact(id=5)]
+
+
+@pytest.mark.parametrize(
     ("body", "what"),
     [
         (b"", "an empty body"),
+        (rb'{"results": [{"email": "\ud83d', "JSON that breaks off or is damaged"),
+        (rb'{"results": [{"email": "\ud83d"}, {"email"', "JSON that breaks off or is damaged"),
         (b" \n", "an empty body"),
         (b'{"total_pages": 1, "results": [{"id"', "JSON that breaks off or is damaged"),
         (b'[{"id": 5}', "JSON that breaks off or is damaged"),
