@@ -75,7 +75,7 @@ class Answer:
         if not body.strip():
             raise invalid(self.where, self.status, "an empty body")
         found, flaw = _tried(read, body)
-        if flaw is None and (mended := _mended(body)) is not None:
+        if found is None and flaw is None and (mended := _mended(body)) is not None:
             found, flaw = _tried(read, mended)
         if found is None:  # not raised where pydantic's exception, which quotes the guest's data, would become its context
             raise invalid(self.where, self.status, flaw or _no_json(body))

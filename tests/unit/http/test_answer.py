@@ -1,6 +1,6 @@
 import httpx
 import pytest
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, model_validator
 
 from calrelay.errors import ResponseInvalid
 from calrelay.http.answer import Answer, parse_json
@@ -52,6 +52,22 @@ def test_a_byte_order_mark_is_no_flaw() -> None:
 def test_characters_that_are_none_spoil_nothing_but_themselves(written: bytes, read: str) -> None:
     answer = an_answer(b'{"total_pages": 1, "results": [{"id": 4, "email": "%s"}, {"id": 5}]}' % written)
     assert answer.parse(Events).results == answer.parse_plain(Events).results == [Contact(id=4, email=read), Contact(id=5)]
+
+
+def test_what_can_be_read_is_read_once() -> None:
+    read: list[object] = []
+
+    class Watching(Events):
+        @model_validator(mode="before")
+        @classmethod
+        def _watch(cls, value: object) -> object:
+            read.append(value)
+            return value
+
+    an_answer(b'{"total_pages": 1, "results": []}').parse(Watching)
+    with pytest.raises(ResponseInvalid):
+        an_answer(b'{"total_pages": "many", "results": []}').parse(Watching)
+    assert len(read) == 2
 
 
 @pytest.mark.parametrize(
