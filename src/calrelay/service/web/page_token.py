@@ -1,6 +1,7 @@
 """The page's token: from the config, else from a file that is made beside the state. What it opens is the access rules' business."""
 
 import contextlib
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -8,12 +9,13 @@ from typing import Final
 
 from calrelay.config.database import sqlite_file
 from calrelay.config.load import Config
-from calrelay.errors import ConfigError
+from calrelay.errors import CalrelayError, ConfigError, StateError
 from calrelay.log import register_secret
 from calrelay.state.ownership import give_to_owner
 
 SHORTEST: Final = 16  # characters of a token somebody chose; the made ones have 43
 _SUFFIX: Final = ".web-token"
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 def token_file(config: Config) -> Path:
@@ -42,7 +44,7 @@ def find_token(config: Config) -> str | None:
 
 
 def make_token(config: Config) -> str:
-    """Return the token, made at the first call. Raises ConfigError when it can be neither read nor written."""
+    """Return the token, made at the first call. Raises ConfigError when nobody can keep it there, StateError when the disk is full."""
     if (known := find_token(config)) is not None:
         return known
     made = secrets.token_urlsafe(32)
@@ -73,13 +75,18 @@ def _write(path: Path, token: str) -> None:
             file.write(token + "\n")
         draft.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
         raise _unusable(path, error) from None
     give_to_owner(path)
 
 
-def _unusable(path: Path, error: Exception) -> ConfigError:
+def _unusable(path: Path, error: Exception) -> CalrelayError:
     why = getattr(error, "strerror", None) or "it is no text"
+    words = f"the page's token cannot be kept in {path} ({why})"
+    if getattr(error, "errno", None) in _NO_ROOM:
+        return StateError(words, remedy="free some space there, and start again: the state database needs it, too")
     return ConfigError(
-        f"the page's token cannot be kept in {path} ({why})",
+        words,
         remedy='let calrelay\'s user write there, or give one in the config: `token = { credential = "web_token" }` under [web]',
     )

@@ -1,5 +1,6 @@
 """Where the page's token is, and how it is made."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from calrelay.config.load import Config, load_config
-from calrelay.errors import ConfigError
+from calrelay.errors import ConfigError, ExitCode, StateError
 from calrelay.log import scrub
 from calrelay.service.web.page_token import find_token, make_token, token_file, token_place
 from calrelay.vendors.registry import VENDORS
@@ -86,3 +87,14 @@ def test_a_place_that_cannot_hold_it_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         make_token(config)
     assert "under [web]" in caught.value.remedy
+
+
+def test_a_full_disk_is_trouble_of_the_state_and_leaves_no_half_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    config = a_config(tmp_path)
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(StateError, match="No space left on device") as caught:
+        make_token(config)
+    assert (caught.value.exit_code, [path.name for path in tmp_path.iterdir()]) == (ExitCode.STATE, ["config.toml"])
