@@ -25,7 +25,7 @@ class Change(StrEnum):
     """What has become of a trouble."""
 
     BEGINS = "begins"
-    GROWS = "grows"  # more events are held, or in quarantine, than were told of
+    GROWS = "grows"  # more events are held, in quarantine or stuck than were told of
     ENDS = "ends"
     TEST = "test"  # somebody tries the command
 

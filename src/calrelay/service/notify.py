@@ -91,6 +91,7 @@ class Watch:
             health=health,
             down_since=down_since if health is Health.DOWN else None,
             has_tried=reach is Reach.COMPLETE or (before is not None and before.has_tried),
+            stuck=_stuck(report) if reach is Reach.COMPLETE and health is Health.WELL else before.stuck if before else None,
         )
         self._changed.set()
 
@@ -157,6 +158,10 @@ class Watch:
         self._pause = min(max(self._pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
         self._silent_until = self._daemon.clock() + self._pause
         return False
+
+
+def _stuck(report: PassReport) -> int:
+    return sum(1 for problem in report.problems if problem.is_of_one_event_alone)
 
 
 def _of_config(refusal: Refusal) -> Trouble:

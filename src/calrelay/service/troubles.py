@@ -22,6 +22,7 @@ class Kind(StrEnum):
 
     HELD = "held"
     QUARANTINED = "quarantined"
+    STUCK = "stuck"  # the target fails over single events, pass after pass
     CREDENTIALS = "credentials refused"
     DOWN = "down"
     STALE = "stale"
@@ -54,6 +55,7 @@ class LastPass:
     health: Health
     down_since: datetime | None
     has_tried: bool  # a complete pass has ended, however
+    stuck: int | None  # events over which the target fails; None before a complete pass has told
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,8 @@ def is_known(kind: Kind, sight: Sight) -> bool:
     match kind:
         case Kind.HELD | Kind.QUARANTINED | Kind.CONFIG:
             return True
+        case Kind.STUCK:
+            return sight.last is not None and sight.last.stuck is not None and not sight.record.is_paused
         case Kind.STALE:
             return not sight.freshness.is_stale or _had_its_chance(sight)
         case Kind.REFUSED:
@@ -124,6 +128,9 @@ def _stale(sight: Sight) -> Iterator[Trouble]:
 
 
 def _unwell(sight: Sight, last: LastPass) -> Iterator[Trouble]:
+    if last.stuck:
+        what = f"the target fails over {counted(last.stuck, 'event')}, pass after pass, and answers otherwise"
+        yield _trouble(sight, Kind.STUCK, what, "calrelay status says which, and what to do", count=last.stuck)
     if last.health is Health.REFUSED and not sight.record.is_paused:
         yield _told_by(sight, Kind.REFUSED, _speaker(last.report))
     if last.health is not Health.DOWN:

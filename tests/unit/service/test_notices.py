@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from calrelay.service.notices import Change, Notice, announce
+from calrelay.service.troubles import Kind
 from tests.fakes.memory_source import NOW
 from tests.unit.cli.schemas import assert_fits
 
@@ -39,9 +40,9 @@ async def test_a_command_finds_the_notice_on_stdin_and_a_line_in_its_environment
     assert_fits(json.loads(document), "notice")
 
 
-@pytest.mark.parametrize("change", list(Change))
-def test_every_notice_keeps_to_its_schema(change: Change) -> None:
-    document = Notice(change=change, kind="down", pipeline="", summary="", remedy="", at=NOW, since=NOW).to_json()
+@pytest.mark.parametrize(("change", "kind"), [*((change, "down") for change in Change), *((Change.BEGINS, kind) for kind in Kind)])
+def test_every_notice_keeps_to_its_schema(change: Change, kind: str) -> None:
+    document = Notice(change=change, kind=kind, pipeline="", summary="", remedy="", at=NOW, since=NOW).to_json()
     assert_fits(document, "notice")
 
 

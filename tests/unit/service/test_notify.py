@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 from calrelay.engine import decisions
 from calrelay.engine.order import Reach
 from calrelay.engine.report import Outcome, PassReport
-from calrelay.errors import AuthFailed, ConfigError, GuardRefused, StateError
+from calrelay.errors import AuthFailed, ConfigError, GuardRefused, StateError, VendorUnavailable
+from calrelay.ports import Holding, Put
 from calrelay.service.daemon import Daemon
 from calrelay.service.freshness import freshness
 from calrelay.service.notices import Change, Notice
@@ -135,6 +136,23 @@ async def test_less_quarantine_is_no_news_but_lets_it_grow_again(desk: Desk) -> 
     assert await desk.sync() == []
     desk.bench.source.spoil(3)
     assert await desk.sync() == [("grows", "quarantined")]
+
+
+async def test_events_over_which_the_target_fails_are_told_once_they_are_known_to_be_the_trouble(desk: Desk) -> None:
+    upsert, bad = desk.bench.target.upsert, {"ms-3"}
+
+    async def failing(puts: Sequence[Put]) -> Sequence[Holding]:
+        if bad & {put.external_id for put in puts}:
+            raise VendorUnavailable("500", account="reminders", status=500)
+        return await upsert(puts)
+
+    desk.bench.target.upsert = failing  # type: ignore[method-assign]
+    told = [await desk.sync() for _ in range(4)]
+    assert told == [[], [], [("begins", "stuck")], []]
+    assert await desk.hear(a_report(), Reach.QUICK) == []  # which says nothing of what it did not look at
+    assert await desk.hear(an_outage()) == []
+    bad.clear()
+    assert await desk.sync() == [("ends", "stuck")]
 
 
 async def test_refused_credentials_are_told_at_once_and_not_as_an_outage_too(desk: Desk) -> None:
