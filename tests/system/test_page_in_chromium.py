@@ -121,8 +121,10 @@ def test_the_page_works_without_javascript(house: PageHouse, open_page: OpenPage
 def test_the_keyboard_is_enough(house: PageHouse, open_page: OpenPage) -> None:
     page = open_page(is_logged_in=False)
     page.goto("/login")
-    sync_api.expect(page.get_by_label("Token")).to_be_focused()  # which chromium sees to when it draws, at times after all is loaded
+    field = page.get_by_label("Token")
+    sync_api.expect(field).to_be_focused()  # which chromium sees to when it draws, at times after all is loaded
     page.keyboard.type(TOKEN)
+    sync_api.expect(field).to_have_value(TOKEN)
     page.keyboard.press("Enter")
     page.wait_for_selector("#live")
     lost = house.cancel(5)
