@@ -292,6 +292,7 @@ class VenueLife(VenueModel, RuleBasedStateMachine):
     @rule(numbers=st.one_of(some, st.none()), mode=st.sampled_from(MessageMode))
     def events_are_retagged(self, numbers: list[int] | None, mode: MessageMode) -> None:
         """Some, or all that are at the target."""
+        self.check_tags()  # notes those of entries that arrived after their process had died
         chosen = None if numbers is None else {self.one(number).base for number in numbers}
         links = [link for base, link in self.links().items() if (link.is_live if chosen is None else base in chosen)]
         for link in decisions.retag(self.venue.ledger, links, mode, clock=self.venue.clock.now):
