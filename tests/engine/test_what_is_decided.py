@@ -200,9 +200,7 @@ async def test_a_rejected_deletion_ends_where_nothing_wants_to_delete_any_more()
     bench.statuses = bench.statuses | {"TENTATIVE"}
     bench.basis = dataclasses.replace(bench.basis, config="2")
     report = await bench.sync()
-    assert (report.held, report.unchanged) == (1, 99)  # a change of ours
-    decisions.approve(bench.ledger, "venue", clock=lambda: bench.now)
-    await bench.sync()
+    assert (report.updated, report.unchanged) == (1, 99)
     assert bench.target.held("ms-3").start == moved(an_event(3), HOUR).start
 
 
@@ -431,6 +429,58 @@ async def test_what_the_config_makes_of_bookings_that_their_source_changed_as_we
     assert [bench.target.live[ExternalId(f"ms-{i}")].start for i in range(1, 11)] == [
         moved(an_event(i), i * HOUR).start for i in range(1, 11)
     ]
+
+
+@pytest.mark.parametrize("what", ["statuses", "template", "route of others"])
+@pytest.mark.parametrize("applied", Applied)
+@pytest.mark.parametrize("trouble", [RateLimited("429", account="reminders", status=429), VendorUnavailable("no answer"), REFUSED])
+async def test_what_did_not_arrive_is_the_sources_whatever_the_config_did_meanwhile(
+    trouble: VendorError, applied: Applied, what: str
+) -> None:
+    bench = a_bench(*(an_event(i) for i in range(1, 31)))
+    await bench.sync()
+    bench.source.put(*(moved(an_event(i), i * HOUR) for i in range(1, 11)))
+    bench.target.fail_next(trouble, call=Call.UPSERT, times=30, applied=applied)
+    await bench.sync()
+    bench.target.stop_failing()
+    match what:
+        case "statuses":
+            bench.statuses = bench.statuses | {"TENTATIVE"}
+        case "template":
+            bench.title = "Visit: {{ event.title }}"
+        case _:
+            bench.routes = (Route(match=Match(facets={"rooms": frozenset({"cellar"})}), calendar=TERRACE),)
+    bench.basis = dataclasses.replace(bench.basis, config="2")
+    await bench.sync()
+    assert of_kind(bench, HoldKind.MAPPING) == (20 if what == "template" else 0)
+    assert [bench.target.live[ExternalId(f"ms-{i}")].start for i in range(1, 11)] == [
+        moved(an_event(i), i * HOUR).start for i in range(1, 11)
+    ]
+
+
+async def test_a_move_of_what_somebody_rejected_waits_for_no_template() -> None:
+    bench = a_bench(*(an_event(i) for i in range(1, 31)))
+    await bench.sync()
+    bench.title, bench.basis = "Visit: {{ event.title }}", dataclasses.replace(bench.basis, config="2")
+    assert (await bench.sync()).held == 30
+    decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    await bench.sync()
+    bench.title, bench.basis = "Booking: {{ event.title }}", dataclasses.replace(bench.basis, config="3")
+    bench.source.put(moved(an_event(1), HOUR))
+    await bench.sync()
+    assert bench.target.held("ms-1").start == moved(an_event(1), HOUR).start
+
+
+async def test_a_move_that_was_not_heard_while_its_booking_was_ignored_waits_for_no_template() -> None:
+    bench = a_bench(*(an_event(i) for i in range(1, 31)))
+    await bench.sync()
+    decisions.ignore(bench.ledger, "ms-1", clock=lambda: bench.now)
+    bench.source.put(moved(an_event(1), HOUR))
+    await bench.sync()
+    bench.title, bench.basis = "Visit: {{ event.title }}", dataclasses.replace(bench.basis, config="2")
+    decisions.unignore(bench.ledger, "ms-1", clock=lambda: bench.now)
+    await bench.sync()
+    assert bench.target.held("ms-1").start == moved(an_event(1), HOUR).start
 
 
 @pytest.mark.parametrize("what", ["filter", "route"])

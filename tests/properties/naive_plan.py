@@ -42,8 +42,7 @@ class Memory:
     left_at: Event | None = None
     asked: Values | None = None  # what was wanted last, whatever became of it
     asked_of: Event | None = None  # and of which row
-    was_refused: bool = False  # and nothing else was taken since
-    is_ready: bool = False  # nobody knows whether that arrived, or somebody asked for it again
+    standing: str = ""  # what became of that: "refused", "parked", or something else
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +71,7 @@ def values_of(event: Event, wishes: Wishes, mode: MessageMode) -> dict[str, obje
     }
 
 
-def judge(event: Event | None, memory: Memory, wishes: Wishes, now: datetime) -> Opinion:
+def judge(event: Event | None, memory: Memory, wishes: Wishes, now: datetime, *, in_halves: bool = True) -> Opinion:
     """Say what is to be done about an event as its source shows it now; None is one that is proven gone."""
     if event is None:
         return _judge_gone(memory, now)
@@ -82,8 +81,12 @@ def judge(event: Event | None, memory: Memory, wishes: Wishes, now: datetime) ->
     if memory.left_alone == "for good" or (memory.left_alone and memory.left_at == event and not is_kept):
         return Opinion()
     if memory.left_alone and memory.left_at in (None, event):  # what was rejected, or dropped, is what was asked for last
-        again = judge(event, dataclasses.replace(memory, left_alone=""), wishes, now)
-        return Opinion() if again.what and again.values == memory.asked else again
+        taken_up = dataclasses.replace(memory, left_alone="", standing="")
+        plain = judge(event, taken_up, wishes, now, in_halves=False)
+        in_place = plain.what == "move" and memory.there and plain.values and {**plain.values, "calendar": memory.there["calendar"]}
+        if plain.what and memory.asked in (plain.values, in_place or plain.values):
+            return Opinion()
+        return judge(event, taken_up, wishes, now)
     if memory.refused == (event, wishes.basis) and event.end > now:
         return Opinion()
     mode = memory.mode or wishes.mode
@@ -96,22 +99,24 @@ def judge(event: Event | None, memory: Memory, wishes: Wishes, now: datetime) ->
         return Opinion()
     if standing == "cancelled":
         return Opinion(what="delete", cause="source")
-    if _is_only_choice(memory, wishes) and (half := _judge_half(event, memory, wanted, standing, is_over=over)):
+    if in_halves and _is_only_choice(memory, wishes) and (half := _judge_half(event, memory, wishes, standing, is_over=over)):
         return half
     return _judge_live(event, memory, wishes, standing, is_over=over)
 
 
-def _judge_half(event: Event, memory: Memory, wanted: Values, standing: str, *, is_over: bool) -> Opinion | None:
+def _judge_half(event: Event, memory: Memory, wishes: Wishes, standing: str, *, is_over: bool) -> Opinion | None:
     """The source's half first, where it is; then what the config makes of it, as the config's doing. None where the config does nothing."""
     assert memory.there is not None
-    is_elsewhere = standing == "wanted" and not is_over and wanted["calendar"] != memory.there["calendar"]
-    if standing != "outside" and not is_elsewhere:
+    wanted = values_of(event, wishes, memory.mode or wishes.mode)
+    is_elsewhere = standing == "wanted" and wanted["calendar"] != memory.there["calendar"]
+    if is_over or (standing != "outside" and not is_elsewhere):
         return None
     in_place = {**wanted, "calendar": memory.there["calendar"]}
     fields = _fields(memory, in_place)
-    is_stuck = memory.was_refused and not memory.is_ready
-    is_behind = bool(fields) if memory.seen != event else not is_stuck and bool(fields & OF_THE_ROW)
-    if not is_over and is_behind:
+    waits_elsewhere = memory.standing == "parked" and (memory.asked is None or memory.asked["calendar"] != memory.there["calendar"])
+    has_new_texts = memory.seen_basis is not None and said_by(memory.seen_basis) != said_by(wishes.basis)
+    is_behind = bool(fields & OF_THE_ROW if has_new_texts else fields) and not waits_elsewhere and memory.standing != "refused"
+    if fields and (is_behind or memory.seen != event):
         return Opinion(what="update", fields=fields, cause="source", values=in_place, is_half=True)
     return Opinion(what="move", cause="route", values=wanted) if is_elsewhere else Opinion(what="delete", cause="filter")
 
@@ -120,7 +125,7 @@ def _judge_live(event: Event, memory: Memory, wishes: Wishes, standing: str, *, 
     assert memory.there is not None
     wanted = values_of(event, wishes, memory.mode or wishes.mode)
     if standing == "outside" or (standing == "wanted" and is_over):
-        moved: frozenset[str] = frozenset() if standing == "outside" else TIMES
+        moved = TIMES if is_over else frozenset[str]()
         return Opinion(what="delete", cause=_cause(event, memory, wishes, moved, "filter"))
     if standing == "kept" or is_over:
         return Opinion()
@@ -175,6 +180,8 @@ def _cause(event: Event, memory: Memory, wishes: Wishes, fields: frozenset[str],
         return "zone data"
     if known.mapping != basis.mapping:  # a release may read the same row otherwise, so nobody can tell
         return ours
+    if ours == "mapping" and known.zone_data == basis.zone_data and fields & OF_THE_ROW:
+        return "source"  # no template has a say in these
     nobody_can_tell = memory.seen is None or known.zone_data != basis.zone_data
     has_changed = known.config != basis.config if ours == "mapping" else chosen_by(known) != chosen_by(basis)
     return ours if (nobody_can_tell or memory.seen == event) and has_changed else "source"
@@ -183,3 +190,8 @@ def _cause(event: Event, memory: Memory, wishes: Wishes, fields: frozenset[str],
 def chosen_by(basis: Basis) -> str:
     """The version of what chooses events and calendars; after the blank stands that of the texts."""
     return basis.config.split(" ")[0]
+
+
+def said_by(basis: Basis) -> str:
+    """The version of the texts."""
+    return basis.config.split(" ")[1]

@@ -139,10 +139,10 @@ class History:
                 self.memory.left_alone, self.memory.left_at, self.memory.seen, self.memory.refused = how, left_at, None, None
             case "retry" if self.link.state is State.QUARANTINED:
                 self.link = dataclasses.replace(self.link, state=State.READY, attempts=0)
-                self.memory.refused, self.memory.was_refused, self.memory.is_ready = None, False, True
+                self.memory.refused, self.memory.standing = None, "ready"
             case "take up" if self.link.state is State.IGNORED:
                 self.link = dataclasses.replace(self.link, state=State.READY)
-                self.memory.left_alone, self.memory.is_ready = "", True
+                self.memory.left_alone, self.memory.standing = "", "ready"
 
     def decide(self) -> tuple[Decision | None, Opinion]:
         """Ask both."""
@@ -169,7 +169,7 @@ class History:
             if not self.is_gone:
                 self.memory.left_at = self.memory.seen = self.event
         elif link.state is not State.QUARANTINED and not self.is_gone:
-            self.memory.was_refused = self.memory.is_ready = False
+            self.memory.standing = ""
             self.memory.seen, self.memory.seen_basis = self.event, self.wishes.basis
             self.memory.left_alone, self.memory.refused, self.memory.asked = "", None, self.memory.there
         elif link.state is not State.QUARANTINED:
@@ -179,8 +179,7 @@ class History:
     def carry_out_action(self, action: Action, opinion: Opinion, outcome: str) -> None:
         before, memory = self.link, self.memory
         memory.asked, memory.asked_of = opinion.values, self.event
-        memory.is_ready = outcome.startswith("lost")
-        memory.was_refused = outcome == "refused" or (memory.was_refused and outcome != "done")
+        memory.standing = outcome
         if outcome == "parked":
             base = before or dataclasses.replace(action.link, source_hash="", basis=Basis(zone_data="", mapping="", config=""))
             source_hash = action.link.source_hash if isinstance(action, Create) else base.source_hash
@@ -188,7 +187,10 @@ class History:
             memory.left_alone, memory.refused = "", None
             return
         memory.seen = None if self.is_gone else self.event
-        memory.seen_basis = self.wishes.basis if not (self.is_gone or opinion.is_half) else memory.seen_basis
+        if not self.is_gone:
+            memory.seen_basis = (
+                self.wishes.basis.with_choice_of(memory.seen_basis) if opinion.is_half and memory.seen_basis else self.wishes.basis
+            )
         memory.left_alone, memory.refused = "", None
         if outcome == "refused":
             self.link = dataclasses.replace(action.link, state=State.QUARANTINED, attempts=action.link.attempts + 1)

@@ -131,6 +131,15 @@ class Basis:
         """The part of the config that says which events are wanted, and in which calendar."""
         return self.config.partition(" ")[0]
 
+    @property
+    def texts(self) -> str:
+        """The part of the config that says what is said of them."""
+        return self.config.partition(" ")[2]
+
+    def with_choice_of(self, other: "Basis") -> "Basis":
+        """Return it as if nothing had been chosen anew since the other."""
+        return dataclasses.replace(self, config=f"{other.choice} {self.texts}".rstrip())
+
 
 class Owed(StrEnum):
     """What the target still has to be told about a link."""

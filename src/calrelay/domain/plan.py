@@ -102,22 +102,33 @@ def _plan_rejected(event: Event, link: Link, source_hash: str, *, policy: Policy
 
     So is an entry that was not to be deleted, as soon as nothing wants to delete it: what its source says may have changed meanwhile.
     """
-    again = plan(event, dataclasses.replace(link, state=State.SETTLED, until_changed=False), policy=policy, hasher=hasher, now=now)
-    if isinstance(again, Create | Update | Delete) and _digest(again.link.wanted) == _digest(link.wanted):
+    settled = dataclasses.replace(link, state=State.SETTLED, until_changed=False)
+    if _comes_to_what_was_rejected(event, settled, source_hash, policy, hasher, now):
         return Skipped(event=event, reason=link.reason or link.state.value, link=dataclasses.replace(link, source_hash=source_hash))
+    again = plan(event, settled, policy=policy, hasher=hasher, now=now)
+    if isinstance(again, Create | Update | Delete):  # from which link it was planned tells whether somebody says otherwise meanwhile
+        return dataclasses.replace(again, link=dataclasses.replace(again.link, state=link.state, until_changed=True))
     return again
+
+
+def _comes_to_what_was_rejected(event: Event, link: Link, source_hash: str, policy: Policy, hasher: Hasher, now: datetime) -> bool:
+    if not link.is_live:
+        again = _plan_absent(event, link, source_hash, policy, hasher, now)
+    else:
+        again = _judge_live(event, link, source_hash, policy, hasher, now)
+    if isinstance(again, Delete) and again.successor is not None:  # to another calendar, with the times that were rejected where it is
+        in_place = _update(event, link, source_hash, policy, hasher, may_move=False)
+        if isinstance(in_place, Update) and _digest(in_place.link.wanted) == _digest(link.wanted):
+            return True
+    return isinstance(again, Create | Update | Delete) and _digest(again.link.wanted) == _digest(link.wanted)
 
 
 def was_ignored_since(now: Link, planned: Link) -> bool:
     """Say whether somebody has ignored, rejected or released an event since this was planned for it; `now` is its link as it is.
 
-    What was left alone until its row changes may be planned because the row did: then its hash was noted, or something else is wanted.
+    What was left alone when it was planned is not meant: its row has changed since, or `retire` deletes what it let go.
     """
-    if not now.is_hands_off:
-        return False
-    if not now.until_changed:
-        return now.state is not planned.state or planned.until_changed  # else it was when this was planned: `retire` deletes what it let go
-    return now.source_hash == planned.source_hash if now.source_hash else _digest(now.wanted) == _digest(planned.wanted)
+    return now.is_hands_off and (now.state, now.until_changed) != (planned.state, planned.until_changed)
 
 
 def _is_rejected(link: Link) -> bool:
@@ -145,13 +156,13 @@ def _plan_absent(event: Event, link: Link | None, source_hash: str, policy: Poli
 
 def _plan_live(event: Event, link: Link, source_hash: str, policy: Policy, hasher: Hasher, now: datetime) -> Decision:
     """The target holds it, or may: keep it in step, or take it out; of what row and config changed together the row's part goes first."""
-    decision = _plan_live_at_once(event, link, source_hash, policy, hasher, now)
+    decision = _judge_live(event, link, source_hash, policy, hasher, now)
     if isinstance(decision, Delete) and decision.cause in _OF_A_CHOICE and event.end > now and _is_only_choice(link, policy):
         return _first_in_place(event, link, source_hash, policy, hasher) or decision
     return decision
 
 
-def _plan_live_at_once(event: Event, link: Link, source_hash: str, policy: Policy, hasher: Hasher, now: datetime) -> Decision:
+def _judge_live(event: Event, link: Link, source_hash: str, policy: Policy, hasher: Hasher, now: datetime) -> Decision:
     standing, reason = policy.judge(event)
     is_over = event.end <= now
     if is_over and _ended(link, now):  # over means over (rule 17)
@@ -159,24 +170,25 @@ def _plan_live_at_once(event: Event, link: Link, source_hash: str, policy: Polic
     match standing:
         case Standing.CANCELLED:  # by the source, whatever else changed since
             return _delete(event, link, source_hash, policy, reason, cause=Cause.SOURCE)
-        case Standing.OUTSIDE:  # moved out of the filter, or the filter moved away from it
-            cause = _cause_of_choice(link, source_hash, policy, frozenset(), ours=Cause.FILTER)
-            return _delete(event, link, source_hash, policy, reason, cause=cause)
         case Standing.KEPT:  # NO_SHOW: the reminder has gone out, the entry is history
             return Unchanged(link=_seen(link, source_hash, policy, reason), reason=reason)
         case Standing.UNKNOWN if is_over:  # updated but never deleted
             return Unchanged(link=_seen(link, source_hash, policy, reason), reason=reason)
-        case Standing.WANTED if is_over:
+        case Standing.WANTED | Standing.OUTSIDE if is_over:
             cause = _cause(link, source_hash, policy, _TIMES, ours=Cause.FILTER)
             return _delete(event, link, source_hash, policy, PAST, cause=cause)
+        case Standing.OUTSIDE:  # moved out of the filter, or the filter moved away from it
+            cause = _cause_of_choice(link, source_hash, policy, frozenset(), ours=Cause.FILTER)
+            return _delete(event, link, source_hash, policy, reason, cause=cause)
         case Standing.WANTED | Standing.UNKNOWN:
             return _update(event, link, source_hash, policy, hasher, may_move=standing is Standing.WANTED)
 
 
 def _is_only_choice(link: Link, policy: Policy) -> bool:
     """Whether the choice of the config has changed since this was planned last, and nothing else of ours but texts."""
-    has_changed = link.basis.choice not in ("", policy.basis.choice)
-    return has_changed and bool(link.source_hash) and link.basis == dataclasses.replace(policy.basis, config=link.basis.config)
+    known, now = link.basis, policy.basis
+    has_changed = known.choice not in ("", now.choice) and bool(link.source_hash)
+    return has_changed and (known.zone_data, known.mapping) == (now.zone_data, now.mapping)
 
 
 def _first_in_place(event: Event, link: Link, source_hash: str, policy: Policy, hasher: Hasher) -> Update | None:
@@ -187,13 +199,19 @@ def _first_in_place(event: Event, link: Link, source_hash: str, policy: Policy, 
     update = _update(event, link, source_hash, policy, hasher, may_move=False)
     if not isinstance(update, Update):
         return None
-    if link.source_hash == source_hash:
-        is_refused = link.attempts > 0 and link.state is not State.READY
-        if is_refused or not update.fields & _OF_THE_ROW:
-            return None
-    unsettled = dataclasses.replace(update.link, basis=link.basis)
+    has_arrived = link.basis.texts != policy.basis.texts and not update.fields & _OF_THE_ROW  # for all that anybody can tell
+    if link.source_hash == source_hash and (has_arrived or _waits_without_it(link)):
+        return None
+    unsettled = dataclasses.replace(update.link, basis=policy.basis.with_choice_of(link.basis))
     unread = dataclasses.replace(event, row_hash="")  # its row is to be looked at again
     return dataclasses.replace(update, link=unsettled, event=unread, cause=Cause.SOURCE)
+
+
+def _waits_without_it(link: Link) -> bool:
+    """Whether the target refused to bring an entry in step where it is, or it is held since, to be taken out or elsewhere."""
+    if link.state is State.HELD and link.accepted is not None:
+        return link.wanted is None or link.wanted.calendar != link.accepted.calendar
+    return link.state is State.QUARANTINED and link.attempts > 0
 
 
 def plan_gone(link: Link, *, now: datetime) -> Delete | Unchanged:
@@ -203,7 +221,8 @@ def plan_gone(link: Link, *, now: datetime) -> Delete | Unchanged:
     if not link.is_live or _ended(link, now):
         known = link.source_hash if link.is_live else ""  # else what comes back as it was would be taken for what nothing is owed for
         return Unchanged(link=dataclasses.replace(link, state=State.SETTLED, wanted=link.accepted, source_hash=known, hold=None))
-    return Delete(link=dataclasses.replace(link, wanted=None, source_hash="", reason=GONE, remedy=""), reason=GONE, cause=Cause.ABSENCE)
+    unwanted = dataclasses.replace(link, wanted=None, source_hash="", reason=GONE, remedy="", attempts=_failures(link))
+    return Delete(link=unwanted, reason=GONE, cause=Cause.ABSENCE)
 
 
 def _is_as_we_left_it(link: Link, source_hash: str, policy: Policy) -> bool:
@@ -310,7 +329,14 @@ def _wanting(link: Link, wanted: Imprint | None, source_hash: str, policy: Polic
 
     Whoever parks an action keeps the old hash and basis, so that the next pass recognises again who caused it.
     """
-    return dataclasses.replace(link, wanted=wanted, source_hash=source_hash, basis=policy.basis, reason=reason, remedy="")
+    return dataclasses.replace(
+        link, wanted=wanted, source_hash=source_hash, basis=policy.basis, reason=reason, remedy="", attempts=_failures(link)
+    )
+
+
+def _failures(link: Link) -> int:
+    """Return how often the target has failed over this; refusals were of another row, mapping or config."""
+    return link.attempts if link.state is State.READY else 0
 
 
 def _is_decided(link: Link, source_hash: str, policy: Policy) -> bool:
@@ -341,8 +367,8 @@ def _cause(link: Link, source_hash: str, policy: Policy, fields: frozenset[Field
         return Cause.ZONE_DATA
     if link.basis.mapping not in ("", policy.basis.mapping):
         return ours
-    if not has_new_zones and link.source_hash not in ("", source_hash):
-        return Cause.SOURCE
+    if not has_new_zones and (link.source_hash not in ("", source_hash) or (ours is Cause.MAPPING and fields & _OF_THE_ROW)):
+        return Cause.SOURCE  # also where an earlier try of it did not arrive, and its row is known
     known, now = link.basis, policy.basis
     has_changed = known.choice not in ("", now.choice) if ours in _OF_A_CHOICE else known.config not in ("", now.config)
     return ours if has_changed else Cause.SOURCE

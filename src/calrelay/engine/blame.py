@@ -115,10 +115,8 @@ class Blame:
         Nothing is quarantined for it: an outage must not be taken for bad events. Raises the error of too many in a row, unless it is the
         old acquaintances that fail.
         """
-        was_open = action.link.state is State.READY and action.link.attempts > 0  # else they were refusals, of another row or mapping
-        since = (action.link.since if was_open else None) or self._report.started_at
-        attempts = action.link.attempts + 1 if was_open else 1
-        link = dataclasses.replace(action.link, state=State.SENDING, hold=None, attempts=attempts, since=since)
+        since = (action.link.since if action.link.attempts else None) or self._pipeline.clock()
+        link = dataclasses.replace(action.link, state=State.SENDING, hold=None, attempts=action.link.attempts + 1, since=since)
         self._pipeline.ledger.conclude(self._pipeline.name, [link])
         self._open[link.source_id] = (link, error)
         self._in_a_row += 1
@@ -150,7 +148,7 @@ class Blame:
             )
 
     def _is_at_fault(self, link: Link) -> bool:
-        """Whether it is the event, and not the vendor: it failed in several passes, and others were taken since the first of them began.
+        """Whether it is the event, and not the vendor: it failed in several passes, and others were taken since.
 
         One by itself is taken for it also where there was nothing else to take: else it would keep a quiet pipeline, or a load, for ever.
         """

@@ -1,0 +1,142 @@
+"""What a booking's row and the config changed together: the row's part goes first, where the entry is; the config's waits (rule 13)."""
+
+import dataclasses
+from datetime import datetime, timedelta
+
+import pytest
+
+from calrelay.domain.event import SourceId
+from calrelay.domain.guard import HoldKind
+from calrelay.domain.link import ExternalId, State
+from calrelay.domain.policy import Match, Route
+from calrelay.engine import decisions
+from calrelay.errors import RateLimited, VendorUnavailable
+from tests.fakes.memory_source import an_event, moved, with_status
+from tests.fakes.memory_target import TERRACE, Call
+from tests.fakes.pipelines import Bench, a_bench
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+LIMITED = RateLimited("429", account="reminders", status=429)
+BROKEN = VendorUnavailable("503", account="reminders", status=503)
+IN_THE_CELLAR = frozenset({"cellar"})  # where none of the bookings is
+
+
+async def a_loaded_bench(number: int = 30) -> Bench:
+    bench = a_bench(*(an_event(i) for i in range(1, number + 1)))
+    edit(bench, "choice texts")
+    await bench.sync()
+    return bench
+
+
+def edit(bench: Bench, config: str) -> None:
+    bench.basis = dataclasses.replace(bench.basis, config=config)
+
+
+def held(bench: Bench) -> dict[HoldKind, int]:
+    return {hold.kind: len(hold.items) for hold in bench.ledger.holds()}
+
+
+def start(bench: Bench, number: int) -> datetime | None:
+    return bench.target.live[ExternalId(f"ms-{number}")].start
+
+
+def reject(bench: Bench, kind: HoldKind) -> None:
+    for hold in [hold for hold in bench.ledger.holds() if hold.kind is kind]:
+        decisions.reject(bench.ledger, hold.id, clock=lambda: bench.now)
+
+
+async def some_passes(bench: Bench, number: int = 3, apart: timedelta = timedelta()) -> None:
+    for _ in range(number):
+        bench.now += apart
+        await bench.sync()
+
+
+async def test_all_that_a_row_changed_and_that_did_not_arrive_goes_first_where_no_text_changed() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(dataclasses.replace(an_event(1), location="Other House"))
+    bench.target.fail_next(LIMITED, call=Call.UPSERT, times=30)
+    await bench.sync()
+    bench.target.stop_failing()
+    bench.rooms = IN_THE_CELLAR
+    edit(bench, "cellar texts")
+    await some_passes(bench)
+    assert (bench.target.held("ms-1").location, held(bench)) == ("Other House", {HoldKind.FILTER: 30})
+
+
+@pytest.mark.parametrize("trouble", [LIMITED, BROKEN])
+async def test_what_settles_after_it_failed_keeps_its_turn(trouble: RateLimited | VendorUnavailable) -> None:
+    bench = await a_loaded_bench()
+    bench.settle = timedelta(minutes=10)
+    bench.source.put(moved(an_event(1), HOUR))
+    await bench.sync()
+    bench.target.fail_next(trouble, call=Call.UPSERT)
+    await some_passes(bench, 1, apart=timedelta(minutes=11))
+    bench.target.stop_failing()
+    bench.rooms = IN_THE_CELLAR
+    edit(bench, "cellar texts")
+    await some_passes(bench, 4, apart=timedelta(minutes=11))
+    assert (start(bench, 1), held(bench)) == (moved(an_event(1), HOUR).start, {HoldKind.FILTER: 30})
+
+
+async def test_what_the_guard_holds_of_the_rows_is_sent_when_it_is_approved_and_then_the_config_has_its_say() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(*(moved(an_event(i), i * HOUR) for i in range(1, 22)))
+    bench.rooms = IN_THE_CELLAR
+    edit(bench, "cellar texts")
+    await some_passes(bench, 2)
+    assert held(bench) == {HoldKind.UPDATES: 21, HoldKind.FILTER: 9}
+    for hold in [hold for hold in bench.ledger.holds() if hold.kind is HoldKind.UPDATES]:
+        decisions.approve(bench.ledger, hold.id, clock=lambda: bench.now)
+    await some_passes(bench, 2)
+    assert [start(bench, i) for i in range(1, 22)] == [moved(an_event(i), i * HOUR).start for i in range(1, 22)]
+    assert held(bench) == {HoldKind.FILTER: 30}
+
+
+@pytest.mark.parametrize("number", [1, 10])
+async def test_a_rejected_deletion_stays_rejected_whatever_else_the_filter_lets_in(number: int) -> None:
+    bench = await a_loaded_bench(100)
+    bench.source.put(*(with_status(an_event(i), "TENTATIVE") for i in range(1, 31)))
+    assert (await bench.sync()).held == 30
+    reject(bench, HoldKind.DELETES)
+    bench.source.put(*(with_status(moved(an_event(i), HOUR), "TENTATIVE") for i in range(1, number + 1)))
+    await some_passes(bench, 2)
+    bench.statuses = bench.statuses | {"PROSPECT"}
+    edit(bench, "other texts")
+    reports = [await bench.sync() for _ in range(3)]
+    assert [(report.sent, report.held) for report in reports] == [(0, 0)] * 3
+    assert (await bench.sync(is_dry_run=True)).actions == []
+
+
+async def test_texts_that_were_taken_back_are_told_as_a_change_of_ours() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(moved(an_event(1), HOUR))
+    bench.rooms, bench.title = IN_THE_CELLAR, "Wrong: {{ event.title }}"
+    edit(bench, "cellar others")
+    await bench.sync()
+    bench.rooms, bench.title = frozenset(), "{{ event.title }}"
+    edit(bench, "choice texts")
+    await bench.sync()
+    assert held(bench) == {HoldKind.MAPPING: 1}
+
+
+async def test_a_rejected_shift_is_not_carried_out_by_a_move_to_another_calendar() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(*(moved(an_event(i), HOUR) for i in range(1, 11)))
+    bench.routes = (Route(match=Match(), calendar=TERRACE),)
+    edit(bench, "terrace texts")
+    await bench.sync()
+    reject(bench, HoldKind.SAME_SHIFT)
+    await bench.sync()
+    decisions.approve(bench.ledger, "venue", clock=lambda: bench.now)
+    await some_passes(bench, 2)
+    assert [start(bench, i) for i in range(1, 11)] == [an_event(i).start for i in range(1, 11)]
+    assert {bench.ledger.links("venue", [SourceId(str(i))])[SourceId(str(i))].state for i in range(1, 11)} == {State.IGNORED}
+
+
+async def test_a_booking_moved_into_the_past_is_its_sources_doing_whatever_the_filter_makes_of_it() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(moved(an_event(1), -5 * DAY))
+    bench.rooms = IN_THE_CELLAR
+    edit(bench, "cellar texts")
+    await bench.sync()
+    assert ExternalId("ms-1") not in bench.target.live
