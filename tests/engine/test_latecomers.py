@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 
 from calrelay.domain.link import ExternalId
+from calrelay.engine import decisions
 from calrelay.engine.latecomers import FIRST_LOOK, SETTLED_AFTER
 from calrelay.engine.report import PassReport
-from calrelay.errors import ExitCode, VendorUnavailable
+from calrelay.errors import ExitCode, RequestRejected, VendorError, VendorUnavailable
 from calrelay.ports import Holding
 from tests.fakes.memory_source import an_event, moved, with_status
 from tests.fakes.memory_target import Call
@@ -155,3 +156,30 @@ async def test_a_late_question_that_an_outage_answers_ends_the_pass_and_is_asked
     bench.target.stop_failing()
     bench.target.place("ms-40", bench.target.sent[-1].entry)
     assert (await later(bench)).deleted == 1
+
+
+@pytest.mark.parametrize(
+    "error", [VendorUnavailable("500", account="reminders", status=500), RequestRejected("422", account="reminders", status=422)]
+)
+async def test_an_entry_that_came_late_and_cannot_be_taken_out_stops_nobody_else(error: VendorError) -> None:
+    """Its request had no answer; a person deleted what it was sent to; it was created anew, and then the request was carried out."""
+    bench = a_bench(*(an_event(i) for i in range(1, 31)))
+    await bench.sync()
+    bench.source.put(moved(an_event(1), timedelta(hours=1)))
+    bench.target.fail_next(VendorUnavailable("no answer"), call=Call.UPSERT, times=30)
+    await bench.sync()
+    bench.target.stop_failing()
+    bench.target.change("ms-1", is_deleted=True)
+    await later(bench)
+    decisions.retry(bench.ledger, ["venue"], [], clock=lambda: bench.now)
+    await later(bench)
+    assert "ms-1.2" in bench.target.live
+    bench.target.change("ms-1", is_deleted=False)
+    bench.target.fail_next(error, call=Call.DELETE, times=999)
+    bench.source.put(an_event(50))
+    report = await later(bench)
+    assert (report.created, report.exit_code) == (1, ExitCode.ATTENTION)
+    assert [(problem.external_id, "Apptoto" in problem.remedy) for problem in report.problems] == [("ms-1", True)]
+    bench.now += SETTLED_AFTER
+    await later(bench)
+    assert (await later(bench)).exit_code == ExitCode.DONE

@@ -335,3 +335,20 @@ async def test_a_refusal_over_an_event_that_the_target_cannot_tell_of_names_the_
     assert (report.deleted, report.outcome) == (0, Outcome.REFUSED)
     assert [problem.external_id for problem in report.problems] == ["ms-40", ""]
     assert "calrelay ignore ms-40" in report.problems[0].remedy
+    assert "calrelay ignore ms-40" in report.problems[1].remedy
+    decisions.ignore(bench.ledger, "ms-40", clock=lambda: bench.now)
+    bench.now += SETTLED_AFTER
+    assert (await delete_all(bench.pipeline)).deleted == 30
+
+
+async def test_what_was_rejected_once_and_changed_since_is_deleted_with_all_others() -> None:
+    bench = await a_loaded_bench(120)
+    bench.source.put(*(moved(an_event(i), timedelta(hours=1)) for i in range(1, 31)))
+    assert (await bench.sync()).held == 30
+    decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    await bench.sync()
+    bench.source.put(*(moved(an_event(i), (i + 1) * timedelta(hours=1)) for i in range(1, 4)))
+    assert (await bench.sync()).updated == 3
+    release(whole(bench), "venue", clock=lambda: bench.now)
+    found = await doomed(bench.pipeline)
+    assert (await delete_all(bench.pipeline)).deleted == len(found.links) == 93

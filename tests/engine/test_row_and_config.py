@@ -2,6 +2,7 @@
 
 import dataclasses
 from datetime import datetime, timedelta
+from typing import cast
 
 import pytest
 
@@ -10,7 +11,8 @@ from calrelay.domain.guard import HoldKind
 from calrelay.domain.link import ExternalId, State
 from calrelay.domain.policy import Match, Route
 from calrelay.engine import decisions
-from calrelay.errors import RateLimited, VendorUnavailable
+from calrelay.engine.retire import WholeLedger, release
+from calrelay.errors import ConfigError, RateLimited, VendorUnavailable
 from tests.fakes.memory_source import an_event, moved, with_status
 from tests.fakes.memory_target import TERRACE, Call
 from tests.fakes.pipelines import Bench, a_bench
@@ -140,3 +142,29 @@ async def test_a_booking_moved_into_the_past_is_its_sources_doing_whatever_the_f
     edit(bench, "cellar texts")
     await bench.sync()
     assert ExternalId("ms-1") not in bench.target.live
+
+
+@pytest.mark.parametrize("is_put_back", [False, True])
+async def test_what_was_let_go_for_good_can_be_taken_up_again(is_put_back: bool) -> None:
+    bench = await a_loaded_bench()
+    bench.rooms = IN_THE_CELLAR
+    edit(bench, "cellar texts")
+    await bench.sync()
+    reject(bench, HoldKind.FILTER)
+    bench.source.put(moved(an_event(1), HOUR))
+    if is_put_back:
+        bench.rooms = frozenset()
+        edit(bench, "choice texts")
+    await bench.sync()
+    assert start(bench, 1) == an_event(1).start
+    decisions.unignore(bench.ledger, "ms-1", clock=lambda: bench.now)
+    await bench.sync()
+    assert held(bench) == ({} if is_put_back else {HoldKind.FILTER: 1})
+    assert start(bench, 1) == (moved(an_event(1), HOUR) if is_put_back else an_event(1)).start
+
+
+async def test_a_pipeline_that_was_retired_is_taken_up_by_no_undo() -> None:
+    bench = await a_loaded_bench()
+    release(cast("WholeLedger", bench.ledger), "venue", clock=lambda: bench.now)
+    with pytest.raises(ConfigError, match="is not ignored"):
+        decisions.unignore(bench.ledger, "ms-1", clock=lambda: bench.now)

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from calrelay.domain.event import SourceId
-from calrelay.domain.guard import Limit
+from calrelay.domain.guard import HoldKind, Limit
 from calrelay.domain.link import ExternalId, MessageMode, State, TargetId
 from calrelay.domain.policy import Match, Route
 from calrelay.domain.window import Span
@@ -18,7 +18,7 @@ from calrelay.engine.backfill import DAY, backfill
 from calrelay.engine.blame import IN_A_ROW
 from calrelay.engine.order import Reach
 from calrelay.engine.report import Outcome
-from calrelay.errors import ExitCode, StateError, VendorUnavailable
+from calrelay.errors import ExitCode, RateLimited, StateError, VendorUnavailable
 from calrelay.ports import Holding, Put
 from tests.fakes.memory_source import NOW, an_event, moved, with_status
 from tests.fakes.memory_target import TERRACE, Applied, Call, Poison
@@ -34,12 +34,13 @@ def server_error(status: int) -> VendorUnavailable:
 
 @pytest.fixture
 def failing_over(monkeypatch: pytest.MonkeyPatch) -> FailingOver:
-    """Let PUTs with these external ids, and DELETEs of them, be answered with a server error."""
+    """Let PUTs with these external ids, and DELETEs of them, be answered with a server error; each PUT takes a second."""
 
     def fail(bench: Bench, status: int, over: Fails) -> None:
         upsert, delete = bench.target.upsert, bench.target.delete
 
         async def upserting(puts: Sequence[Put]) -> Sequence[Holding]:
+            bench.now += timedelta(seconds=1)
             if any(over(put.external_id) for put in puts):
                 bench.target.requests += 1
                 raise server_error(status)
@@ -332,6 +333,17 @@ async def test_an_outage_of_writes_alone_is_the_vendors_however_long_it_lasts(fa
     assert "calrelay ignore ms-4" in report.problems[0].remedy
 
 
+async def test_an_outage_of_writes_that_begins_in_the_middle_of_a_pass_is_the_vendors(failing_over: FailingOver) -> None:
+    bench = a_bench(*(an_event(i) for i in range(1, 31)))
+    await bench.sync()
+    bench.source.put(*(an_event(i) for i in range(40, 52)))
+    failing_over(bench, 503, lambda _: len(bench.target.live) >= 40)
+    for _ in range(5):
+        bench.now += timedelta(minutes=5)
+        assert (await bench.sync()).exit_code == ExitCode.VENDOR
+    assert (len(bench.target.live), bench.ledger.pipeline("venue").last_complete_at) == (40, NOW)
+
+
 async def test_no_load_is_over_that_nothing_was_taken_of(failing_over: FailingOver) -> None:
     bench, loaded = (a_bench(*(an_event(i) for i in range(1, 5)), first_load=limit) for limit in (10, 0))
     for one in (bench, loaded):
@@ -354,7 +366,7 @@ async def test_a_booking_that_always_fails_where_there_is_nothing_else_to_send_i
     reports = [await bench.sync() for _ in range(4)]
     assert [report.exit_code for report in reports] == [ExitCode.VENDOR, ExitCode.VENDOR, ExitCode.ATTENTION, ExitCode.ATTENTION]
     assert "answers when it is asked, had nothing else to take, and failed over this event 3 times" in reports[2].problems[0].message
-    assert bench.ledger.pipeline("venue").last_complete_at == bench.now
+    assert bench.ledger.pipeline("venue").last_complete_at == reports[3].started_at
 
 
 async def test_a_load_goes_on_behind_a_chunk_of_which_one_booking_always_fails(failing_over: FailingOver) -> None:
@@ -367,13 +379,19 @@ async def test_a_load_goes_on_behind_a_chunk_of_which_one_booking_always_fails(f
     assert bench.target.live.keys() == {"ms-1", "ms-2", "ms-3", "ms-150"}
 
 
-async def test_what_was_refused_before_is_not_to_blame_for_an_outage(failing_over: FailingOver) -> None:
+@pytest.mark.parametrize("is_limited", [False, True])
+async def test_what_was_refused_before_is_not_to_blame_for_an_outage(is_limited: bool, failing_over: FailingOver) -> None:
     bench = a_bench(*(an_event(i) for i in range(1, 31)))
     await bench.sync()
     bench.target.poison[ExternalId("ms-40")] = Poison.REFUSE
     for day in range(1, 4):
         bench.source.put(moved(an_event(40), day * DAY))
         assert (await bench.sync()).quarantined == 1
+    if is_limited:
+        bench.target.fail_next(RateLimited("429", account="reminders", status=429), call=Call.UPSERT, times=5)
+        bench.source.put(moved(an_event(40), 4 * DAY))
+        await bench.sync()
+        bench.target.stop_failing()
     failing_over(bench, 500, lambda external_id: external_id == "ms-40")
     bench.source.put(moved(an_event(40), 5 * DAY))
     assert [(await bench.sync()).exit_code for _ in range(3)] == [ExitCode.VENDOR, ExitCode.VENDOR, ExitCode.ATTENTION]
@@ -414,3 +432,24 @@ async def test_a_webhook_about_an_event_that_the_target_cannot_tell_of_leaves_it
     assert (report.outcome, [problem.external_id for problem in report.problems]) == (Outcome.PARTIAL, ["ms-40"])
     bench.source.put(an_event(50))
     assert (await bench.sync()).created == 1
+
+
+async def test_an_empty_read_is_held_though_the_target_cannot_tell_of_one_event(
+    failing_over: FailingOver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = a_bench(*(an_event(i) for i in range(1, 7)))
+    await bench.sync()
+    bench.source.put(moved(an_event(1), DAY))
+    failing_over(bench, 500, lambda external_id: external_id == "ms-1")
+    find = bench.target.find
+
+    async def finding(external_id: ExternalId) -> Holding | None:
+        if external_id == "ms-1":
+            raise server_error(500)
+        return await find(external_id)
+
+    monkeypatch.setattr(bench.target, "find", finding)
+    await bench.sync()
+    bench.source.rows = {}
+    report = await bench.sync()
+    assert (report.deleted, [hold.kind for hold in bench.ledger.holds()]) == (0, [HoldKind.EMPTY_READ])

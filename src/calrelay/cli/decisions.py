@@ -15,7 +15,7 @@ from calrelay.domain.words import ago, counted, iso
 from calrelay.engine import decisions as engine
 from calrelay.engine.holds import is_approved
 from calrelay.ports import Hold, HoldItem, Ledger
-from calrelay.service.left_alone import Cause, cause_of, left_alone, why
+from calrelay.service.left_alone import cause_of, left_alone, why
 from calrelay.state.database import Access
 from calrelay.state.locks import PipelineLock
 from calrelay.state.opening import State as OpenState
@@ -38,14 +38,19 @@ def approve(session: Session, output: Output, name: str) -> int:
 def reject(session: Session, output: Output, hold_id: str) -> int:
     """Reject one hold."""
     with session.state(Access.WRITE) as (_, state):
-        before = [hold for hold in state.ledger.holds() if hold.id == hold_id]
-        if not before:
+        hold = state.ledger.hold(hold_id)
+        if hold is None:
             raise no_hold(hold_id)
-        with at_rest(state, [hold.pipeline for hold in before], "reject"):
+        with at_rest(state, [hold.pipeline], "reject"):
+            before = _items(state.ledger.hold(hold_id))
             rejected = engine.reject(state.ledger, hold_id, clock=session.now)
-            left = [hold for hold in state.ledger.holds() if hold.id == hold_id]
-    lines = [line for hold in rejected for line in _rejected(hold)]
-    lines += [_came_since(hold, len(hold.items)) for hold in left]
+            left = _items(state.ledger.hold(hold_id))
+    under_way = before - left - sum(len(one.items) for one in rejected)
+    lines = [line for one in rejected for line in _rejected(one)]
+    if under_way:
+        lines.append(f"  {counted(under_way, 'event')} already on the way to another calendar: that goes on, old entries may be gone")
+    if left:
+        lines.append(_came_since(hold, left))
     output.answer(holds_document(rejected), lines)
     return 0
 
@@ -118,8 +123,7 @@ def list_left_alone(session: Session, output: Output) -> int:
         now = session.now()
         found = [link for name in _names(config) for link in left_alone(state.ledger, name, now)]
     rows = [(link.external_id, link.pipeline, why(cause_of(link))) for link in found]
-    ending = [f"{_undo([])} looks after them again."] if any(cause_of(link) is not Cause.LET_GO for link in found) else []
-    blocks: list[Block] = [Table(columns=("id", "pipeline", "why"), rows=rows), "", *ending]
+    blocks: list[Block] = [Table(columns=("id", "pipeline", "why"), rows=rows), "", f"{_undo([])} looks after them again."]
     output.answer(links_document(found), blocks if found else ["No event that is to come is left alone."])
     return 0
 
@@ -191,13 +195,19 @@ def _approved(hold: Hold, at: datetime) -> Iterator[Block]:
     yield _came_since(hold, len(open_ones))
 
 
+def _items(hold: Hold | None) -> int:
+    return len(hold.items) if hold else 0
+
+
 def _rejected(hold: Hold) -> Iterator[Block]:
     """Say what was rejected, for how long, and how to take it back."""
     yield f"rejected {hold.id}: the target keeps what it has of {counted(len(hold.items), 'event')}"
-    if hold.kind in (HoldKind.FILTER, HoldKind.ROUTE):
-        yield "  let go for good: calrelay does not touch them any more"
+    if not hold.items:
         return
-    yield "  each is left alone until its row changes at the source"
+    if hold.kind in (HoldKind.FILTER, HoldKind.ROUTE):
+        yield "  let go for good: calrelay does not touch them any more, whatever becomes of the bookings or of the config"
+    else:
+        yield "  each is left alone until its row changes at the source"
     ids = "" if len(hold.items) <= ITEMS_NAMED else "; `calrelay ignore --list` has the ids"
     yield f"  to take it back: {_undo(hold.items)}{ids}"
 

@@ -160,7 +160,7 @@ def _counted(standing: Standing) -> list[tuple[str, str]]:
 def _left_alone(standing: Standing) -> list[tuple[str, str]]:
     remedy = "calrelay ignore --list names them, calrelay ignore ID… --undo looks after them again"
     return [
-        (f"{counted(number, 'coming event')} left alone: {why(cause)}", "" if cause is Cause.LET_GO else remedy)
+        (f"{counted(number, 'coming event')} left alone: {why(cause)}", remedy)
         for cause in Cause
         if (number := standing.left_alone.get(cause, 0))
     ]

@@ -35,7 +35,7 @@ def check_template(template: str) -> str | None:
 def _rendered(template: Template, event: Event) -> str:
     try:
         return template.render(event=view_of(event))
-    except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
+    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
         raise MappingError(
             f"a template of [pipelines.event] failed: {type(error).__name__}",
             remedy="`calrelay check` names the template; the fields it may use are in docs/templates.md",

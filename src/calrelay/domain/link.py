@@ -1,4 +1,4 @@
-"""The link: our memory of one event of a pipeline. Its states, what may follow what, and what it still owes the target."""
+"""The link: our memory of one event of a pipeline. Its states, and what it still owes the target."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class State(StrEnum):
     HELD = "held"  # parked by a guard until somebody decides
     QUARANTINED = "quarantined"  # cannot be mapped, or the target refuses it
     IGNORED = "ignored"  # by the operator
-    RELEASED = "released"  # let go, never touched again
+    RELEASED = "released"  # let go: not touched again, whatever becomes of it, unless somebody takes it up
 
 
 class Wait(StrEnum):
@@ -31,22 +31,6 @@ class Wait(StrEnum):
 
     SETTLING = "settling: sent when two reads agree"
     CREATE_HOURS = "outside the hours in which events are created"
-
-
-# What may follow what. A pass re-plans everything that is not SENDING, IGNORED or RELEASED, so these may move freely among themselves;
-# SENDING is entered from READY only (committed before the request) and left by its answer or by asking the target; an event that is ignored
-# meanwhile comes back to it.
-_PLANNED = frozenset({State.SETTLED, State.READY, State.WAITING, State.HELD, State.QUARANTINED})
-FOLLOWS: Mapping[State, frozenset[State]] = {
-    State.SETTLED: _PLANNED | {State.IGNORED, State.RELEASED},
-    State.READY: _PLANNED | {State.SENDING, State.IGNORED, State.RELEASED},
-    State.SENDING: frozenset({State.SENDING, State.SETTLED, State.READY, State.QUARANTINED, State.IGNORED}),
-    State.WAITING: _PLANNED | {State.IGNORED, State.RELEASED},
-    State.HELD: _PLANNED | {State.IGNORED, State.RELEASED},
-    State.QUARANTINED: _PLANNED | {State.IGNORED, State.RELEASED},
-    State.IGNORED: _PLANNED | {State.SENDING, State.IGNORED, State.RELEASED},  # the operator resumes it, or its source row changed
-    State.RELEASED: frozenset({State.RELEASED, State.READY}),  # only `adopt` takes a released event up again
-}
 
 
 class MessageMode(StrEnum):

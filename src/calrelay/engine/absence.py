@@ -38,6 +38,8 @@ def absences(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datetime, 
     """Compare the live links with what was seen; only whoever knows that the read was complete may ask this."""
     expected, missing, far, unclear = 0, [], [], []
     for source_id, start, state in pipeline.ledger.live_starts(pipeline.name, ending_after=now):
+        if source_id in surveyor.survey.undecided:  # nothing is planned for it, so that it proves nothing of the read
+            continue
         if source_id in surveyor.survey.seen and state not in _HANDS_OFF:
             expected += start in span
         else:

@@ -7,7 +7,6 @@ from datetime import datetime
 from calrelay.domain.event import SourceId
 from calrelay.domain.link import CalendarId, Link, State
 from calrelay.domain.plan import Action, Delete
-from calrelay.domain.window import INSTANT
 from calrelay.engine.latecomers import remember
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.queue import Upsert
@@ -157,7 +156,7 @@ class Blame:
         return len(self._open) == 1 or self._has_taken_since(link.since)
 
     def _has_taken_since(self, since: datetime) -> bool:
-        return self._has_taken or bool(self._pipeline.ledger.count_happened(self._pipeline.name, _TAKEN, since - INSTANT))
+        return self._has_taken or bool(self._pipeline.ledger.count_happened(self._pipeline.name, _TAKEN, since))
 
     def _circumstance(self, link: Link) -> str:
         is_proven = link.since is not None and self._has_taken_since(link.since)

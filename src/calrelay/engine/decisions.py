@@ -14,7 +14,7 @@ from calrelay.ports import Clock, Happening, Hold, Ledger
 REJECTED = "rejected: the target keeps what it has"
 IGNORED = "ignored by the operator"
 IGNORED_IN_FLIGHT = "ignored by the operator; what was being sent before may have arrived"
-REJECTED_IN_FLIGHT = f"{REJECTED} until its row changes; what was being sent before may have arrived"
+REJECTED_IN_FLIGHT = f"{REJECTED}; what was being sent before may have arrived"
 REJECTED_FOR_NOW = f"{REJECTED} until its row changes"
 _IN_FLIGHT = (IGNORED_IN_FLIGHT, REJECTED_IN_FLIGHT)
 _FOR_GOOD = (HoldKind.FILTER, HoldKind.ROUTE)
@@ -37,20 +37,21 @@ def _undecided(hold: Hold, now: datetime) -> Hold:
 
 
 def reject(ledger: Ledger, name: str, *, clock: Clock) -> list[Hold]:
-    """Reject a hold, or all holds of a pipeline, as they were shown: the target keeps what it has. Return what was rejected.
+    """Reject a hold, or all holds of a pipeline, as they were shown: the target keeps what it has. Return what was rejected of each.
 
     Events that a changed filter or route affects are released for good (rule 13); all others are left alone until their source row changes
     again. What was approved before and is under way to another calendar goes on: its entry may be gone, and the target is to keep one.
     Raises ConfigError when there is no such hold, and GuardRefused when nothing of it was shown as it is now.
     """
-    rejected = _as_shown(ledger, name)
-    for hold in rejected:
+    rejected = []
+    for hold in _as_shown(ledger, name):
         actions = {item.source_id: item.action for item in hold.items}
         links = ledger.links(hold.pipeline, actions).values()
         left = [link for link in links if not (link.is_hands_off or _is_half_moved(link, actions[link.source_id]))]
         settled = [_rejected(link, hold.kind) for link in left]
         happenings = [_happening(link, "rejected", hold.kind.value, clock()) for link in settled]
         _leave_out(ledger, hold.pipeline, actions.keys(), settled, happenings, of=hold.id)
+        rejected.append(without(hold, actions.keys() - {link.source_id for link in left}))
     return rejected
 
 
@@ -84,6 +85,7 @@ def _rejected(link: Link, kind: HoldKind) -> Link:
         source_hash=link.source_hash if is_for_good or kind is HoldKind.CREATES else "",
         wanted=link.accepted if is_released else link.wanted,
         reason=_why_rejected(link, is_for_good=is_for_good),
+        remedy="",
         hold=None,
     )
 
@@ -153,8 +155,8 @@ def _why_ignored(link: Link) -> str:
 def unignore(ledger: Ledger, external_id: str, *, clock: Clock) -> list[Link]:
     """Look after an ignored event again; the next pass that sees it plans it as any other. Raises ConfigError when it is not ignored.
 
-    It also takes back `quarantine drop`, and a `reject` that left an event alone until its row changes. What was in flight when it was
-    ignored is in flight again, so that the target is asked for it first.
+    It also takes back `quarantine drop`, and a `reject`, also one that let it go for good. What was in flight when it was ignored is in
+    flight again, so that the target is asked for it first.
     """
     ignored = find_ignored(ledger, external_id)
     # No hash: whatever its row says now is compared with what the target holds.
@@ -174,10 +176,14 @@ def unignore(ledger: Ledger, external_id: str, *, clock: Clock) -> list[Link]:
 
 
 def find_ignored(ledger: Ledger, external_id: str) -> list[Link]:
-    """Return the ignored links of an event. Raises ConfigError when there is none."""
-    if ignored := [link for link in find_links(ledger, external_id) if link.state is State.IGNORED]:
+    """Return the ignored links of an event, and those that a `reject` let go. Raises ConfigError when there is none."""
+    if ignored := [link for link in find_links(ledger, external_id) if _may_be_taken_up(link)]:
         return ignored
     raise ConfigError(f"event {external_id} is not ignored", remedy=f"`calrelay show {external_id}` tells how it stands")
+
+
+def _may_be_taken_up(link: Link) -> bool:
+    return link.state is State.IGNORED or (link.state is State.RELEASED and link.reason == REJECTED)
 
 
 def retag(ledger: Ledger, links: Iterable[Link], mode: MessageMode, *, clock: Clock) -> list[Link]:

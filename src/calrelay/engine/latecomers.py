@@ -12,10 +12,11 @@ from typing import Any
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.link import ExternalId, Imprint, Link, State, external_id_parts
-from calrelay.engine.asking import ask_for, check_that_it_answers
+from calrelay.engine.asking import ask_for, check_that_it_answers, may_be_the_event
 from calrelay.engine.drift import Drift, as_held, compare
 from calrelay.engine.pipeline import Pipeline
-from calrelay.errors import VendorError
+from calrelay.engine.report import Problem
+from calrelay.errors import ExitCode, RequestRejected, VendorError
 from calrelay.ports import DELETED, Happening, Holding
 
 MEMO_LATE = "late:{pipeline}"
@@ -68,10 +69,11 @@ def open_until(pipeline: Pipeline) -> datetime | None:
     return max((one.since + SETTLED_AFTER for one in _kept(pipeline) if not one.was_delete), default=None)
 
 
-async def look_for_latecomers(pipeline: Pipeline) -> None:
+async def look_for_latecomers(pipeline: Pipeline) -> list[Problem]:
     """Look at those that are due; what has come late is noted in their links, and the pass acts on it. Without any there is no request.
 
-    Raises VendorError when the target cannot be asked. Over what it fails, though it answers otherwise, grows old like the others.
+    Returns what the target would not take out. Raises VendorError when it cannot be asked. Over what it fails, though it answers otherwise,
+    grows old like the others.
     """
     now, left = pipeline.clock(), _kept(pipeline)
     due = [one for one in left if one.next_look <= now or one.since > now]  # a clock that went back makes nothing wait for ever
@@ -81,14 +83,30 @@ async def look_for_latecomers(pipeline: Pipeline) -> None:
     holdings = await ask_for(pipeline, asked, failed=failed)
     if failed and not holdings:
         await check_that_it_answers(pipeline, failed)
+    problems = []
     for one in due:
         if one.external_id in holdings:
             link = pipeline.ledger.links(pipeline.name, [one.source_id])[one.source_id]  # anew: another generation of it may have been seen
-            await _look_at(pipeline, one, link, holdings[one.external_id])
+            try:
+                await _look_at(pipeline, one, link, holdings[one.external_id])
+            except VendorError as error:
+                if not (isinstance(error, RequestRejected) or may_be_the_event(error)):
+                    raise
+                problems.append(_left_there(one, error))
         later = one.looked_at(now) if one.since <= now else None
         left = [other for other in left if other is not one] + ([later] if later else [])
-    if due:
         _keep(pipeline, left)
+    return problems
+
+
+def _left_there(late: Latecomer, error: VendorError) -> Problem:
+    return Problem(
+        kind=error.kind,
+        message=f"an entry that came late stands beside the one we know, and the target does not take it out: {error.message}",
+        remedy="delete it in Apptoto; calrelay tries for five minutes",
+        external_id=late.external_id,
+        exit_code=ExitCode.ATTENTION,
+    )
 
 
 def _is_looked_at(link: Link) -> bool:

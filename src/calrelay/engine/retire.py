@@ -1,7 +1,7 @@
 """`retire` and `rename`: a pipeline ends, or goes on under another name, and none of its events is lost or doubled by it."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -82,10 +82,10 @@ async def delete_all(pipeline: Pipeline) -> PassReport:
     before = pipeline.request_counts()
     report = PassReport(pipeline=pipeline.name, command="retire", started_at=pipeline.clock())
     try:
-        await look_for_latecomers(pipeline)
+        report.problems += await look_for_latecomers(pipeline)
         untold = await resolve_unanswered(pipeline)
         report.problems += untold.values()
-        _refuse_while_open(pipeline)
+        _refuse_while_open(pipeline, [problem.external_id for problem in untold.values()])
         _note_retired(pipeline.ledger, pipeline.name, pipeline.clock)
         deletes = [_delete(link) for link in (await doomed(pipeline)).links]
         report.actions = list(deletes)
@@ -102,13 +102,14 @@ async def delete_all(pipeline: Pipeline) -> PassReport:
     return report
 
 
-def _refuse_while_open(pipeline: Pipeline) -> None:
+def _refuse_while_open(pipeline: Pipeline, untold: Sequence[str]) -> None:
     """Refuse to delete what a request may yet bring back: after this no pass looks any more."""
     if until := open_until(pipeline):
+        first = f"`calrelay ignore {' '.join(untold)}`, of which the target cannot tell; then " if untold else ""
         raise GuardRefused(
             f"requests of pipeline {pipeline.name} that were not answered may still be carried out by account {pipeline.target.account}; "
             "nothing was deleted",
-            remedy=f"run it again after {until:%H:%M:%S} UTC; where passes go on meanwhile, `calrelay pause {pipeline.name}` first",
+            remedy=f"{first}run it again after {until:%H:%M:%S} UTC; where passes go on meanwhile, `calrelay pause {pipeline.name}` first",
         )
 
 

@@ -109,10 +109,10 @@ class _Pass:
             await self._pipeline.listen()
         policy = await self._pipeline.policy(remember=not self._order.is_dry_run)
         if not self._order.is_dry_run:
-            await look_for_latecomers(self._pipeline)
+            left_there = await look_for_latecomers(self._pipeline)
             self._untold = await resolve_unanswered(self._pipeline)
-            self._report.problems += self._untold.values()
-            if self._untold:
+            self._report.problems += [*left_there, *self._untold.values()]
+            if self._report.problems:
                 self._report.worsen(Outcome.PARTIAL)
         terms = self._guard_terms()
         holds = self._ledger.holds(self._pipeline.name) if self._order.is_dry_run else close_done(self._pipeline)
