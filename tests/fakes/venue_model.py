@@ -46,7 +46,8 @@ class VenueModel:
         self.listed: dict[str, set[tuple[SourceId, str]]] = {}  # items and digests, by hold
         self.died_at = NOW
         self.late: set[str] = set()  # what the target changed by itself: a request carried out after the process that sent it had died
-        self.rejected: dict[str, tuple[set[Booking], Rules]] = {}  # or dropped from quarantine, as what the last pass may have read of it
+        self.rules_lately: list[Rules] = []  # those of the last pass, by which its holds were made
+        self.rejected: dict[str, tuple[set[Booking], list[Rules]]] = {}  # or dropped from quarantine, as what the last pass may have read
         self.kept: set[str] = set()  # whose deletion was rejected, whatever the books say at that moment
         self.released: dict[str, list[Shown]] = {}  # and what the target had of it
         self.ignored: dict[str, list[Shown]] = {}  # for good
@@ -137,6 +138,7 @@ class VenueModel:
         """Let a pass, or a load, do its work, and look at what it did."""
         self.note_wishes()
         self.lately = {known.base: {known} for known in self.books.values()}
+        self.rules_lately = [self.venue.rules]
         before, live, is_loaded = entries_of(self.venue), self.venue.ledger.count_live("venue"), self.is_loaded()
         approved = self.approved() | self.late
         owing: set[str] = {link.base_id for link in self.links().values() if link.state in (State.READY, State.SENDING)}
@@ -273,17 +275,17 @@ class VenueModel:
             self.check_retagged(known, self.there(known))
 
     def note_rejection(self, known: Booking) -> None:
-        self.rejected[known.base] = ({known} | self.lately.get(known.base, set()), self.venue.rules)
+        self.rejected[known.base] = ({known} | self.lately.get(known.base, set()), [self.venue.rules, *self.rules_lately])
 
     def check_rejection(self, known: Booking, link: Link) -> None:
         """What was rejected is left alone until its row changes, and no longer."""
         is_moot = known.fit(self.venue.rules, self.now) in (Fit.UNWANTED, Fit.OVER) and not self.there(known)
         if link.state is State.IGNORED and link.until_changed and known.base in self.rejected and not is_moot:
-            versions, rules = self.rejected[known.base]
+            versions, then = self.rejected[known.base]
             is_gone = known.fit(self.venue.rules, self.now) not in (Fit.WANTED, Fit.UNKNOWN)
-            both_gone = is_gone and any(then.fit(rules, self.now) not in (Fit.WANTED, Fit.UNKNOWN) for then in versions)
+            both_gone = is_gone and any(one.fit(rules, self.now) not in (Fit.WANTED, Fit.UNKNOWN) for one in versions for rules in then)
             keeps_off = is_gone and known.base in self.kept
-            same = both_gone or keeps_off or (known in versions and known.start(rules) == known.start(self.venue.rules))
+            same = both_gone or keeps_off or (known in versions and known.start(self.venue.rules) in {known.start(rules) for rules in then})
             assert same, f"{known} is ignored, and was one of {versions} when it was rejected"
 
     def check_ignored(self, known: Booking, link: Link) -> None:

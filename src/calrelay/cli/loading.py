@@ -123,9 +123,7 @@ async def _load(
             with output.progress(f"days of backfill {name}") as bar:
                 await _take_steps(run_steps(relay, name, span, mode, bar=bar, watch=watch), bar, load.steps)
         except CalrelayError as error:
-            return load.cut_short(watch, Problem.of(error)), [
-                *_STOPPED
-            ]  # nothing is read to tell more: it may be the database that is gone
+            return load.cut_short(watch, Problem.of(error)), _stopped(load.steps)  # nothing is read to tell more: the database may be gone
         report = merge_reports(name, started, [*watch.lost, *(step.report for step in load.steps)])
         return report, _hints(pipeline, report, load.steps)
 
@@ -148,10 +146,15 @@ def _tag_in_words(mode: MessageMode) -> str:
     return f"New events carry {tag}." if tag else "New events carry no tag: the target messages their people as its settings say."
 
 
+def _stopped(steps: Sequence[Step]) -> list[Block]:
+    """Say how a load goes on; one that has not begun has nothing to say besides its problem."""
+    return [*_STOPPED] if steps else []
+
+
 def _hints(pipeline: Pipeline, report: PassReport, steps: Sequence[Step]) -> list[Block]:
     """Say what is left to do: a load that stopped, or one that leaves part of the window unloaded."""
     if report.outcome in (Outcome.FAILED, Outcome.REFUSED) or (steps and not is_sound(steps[-1].report)):
-        return [*_STOPPED]
+        return _stopped(steps)
     if pipeline.ledger.pipeline(pipeline.name).first_complete_at is None:
         window = pipeline.window.at(pipeline.clock())
         return [

@@ -37,6 +37,8 @@ def _describe_plan(report: PassReport, calendars: Calendars) -> list[Block]:
     parked = {id(action) for group in report.parked for action in group.actions}
     open_actions = sorted((a for a in report.actions if id(a) not in parked), key=_by_start)
     blocks: list[Block] = [f"{report.pipeline}: {_summary(report)}"]
+    if report.is_of_paused:
+        blocks.append(f"  It is paused: no pass runs before `calrelay resume {report.pipeline}`.")
     for kind, heading in _HEADINGS.items():
         chosen = [action for action in open_actions if type(action) is kind]
         if chosen:

@@ -131,7 +131,14 @@ def _remarks(standing: Standing) -> list[Block]:
 
 
 def _problems(standing: Standing) -> list[tuple[str, str]]:
-    return [(f"last pass: {problem.get('message', '')}", problem.get("remedy", "")) for problem in standing.problems[:PROBLEMS_SHOWN]]
+    return [
+        (f"last pass: {_of(problem.get('external_id'))}{problem.get('message', '')}", problem.get("remedy", ""))
+        for problem in standing.problems[:PROBLEMS_SHOWN]
+    ]
+
+
+def _of(external_id: str | None) -> str:
+    return f"{external_id}: " if external_id else ""
 
 
 def _held(standing: Standing) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from calrelay.domain.link import CalendarId, ExternalId, Field, Imprint, Link, M
 from calrelay.domain.policy import LOAD_KEY, LOAD_VALUE
 from calrelay.domain.window import Span
 from calrelay.engine.pipeline import Pipeline
-from calrelay.errors import VendorUnavailable
+from calrelay.errors import AuthFailed, VendorUnavailable
 from calrelay.ports import Flaw, HeldPerson, Holding
 
 LOST = "not at the target any more"
@@ -86,6 +86,8 @@ async def look_at_target(pipeline: Pipeline, span: Span) -> Holdings:
     holdings = Holdings(span=whole)
     async for page in pipeline.target.listing(whole, include_deleted=True):
         if isinstance(page, Flaw):
+            if isinstance(page.error, AuthFailed):
+                raise page.error
             raise VendorUnavailable(
                 f"what account {pipeline.target.account} already holds could not be read whole ({page.what}); nothing was sent",
                 remedy=page.error.remedy if page.error else "try again",

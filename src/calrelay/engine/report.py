@@ -57,6 +57,7 @@ class PassReport:
     command: str
     started_at: datetime
     is_dry_run: bool = False
+    is_of_paused: bool = False  # a plan of a pipeline that does not run until somebody resumes it
     is_complete: bool = False
     left_from: datetime | None = None  # the start of the first event that a load left to the next one
     is_cut_short: bool = False  # by an interrupt or an error of ours: what was planned is not what was done

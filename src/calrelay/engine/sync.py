@@ -301,6 +301,7 @@ class _Pass:
         return Verdict(passed=verdict.passed, parked=joined((*verdict.parked, *parked)))
 
     def _refuse_paused(self) -> None:
+        self._report.is_of_paused = self._record.is_paused
         if self.is_paused:
             raise GuardRefused(
                 f"pipeline {self._pipeline.name} is paused; nothing was read or sent", remedy=f"calrelay resume {self._pipeline.name}"

@@ -14,7 +14,7 @@ from calrelay.domain.window import Span
 from calrelay.engine.drift import Drift, DriftKind, compare, generation_of, is_at_another_offset, part
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport, Problem, requests_since
-from calrelay.errors import CalrelayError, ExitCode, VendorUnavailable
+from calrelay.errors import AuthFailed, CalrelayError, ExitCode, VendorUnavailable
 from calrelay.ports import Flaw, Holding
 
 Glance = Callable[[int], None]  # entries read so far
@@ -144,6 +144,8 @@ class _Comparison:
     async def _read(self) -> None:
         async for page in self._pipeline.target.listing(self._found.span, include_deleted=True):
             if isinstance(page, Flaw):
+                if isinstance(page.error, AuthFailed):
+                    raise page.error
                 raise VendorUnavailable(
                     f"what account {self._pipeline.target.account} holds could not be read whole ({page.what}); nothing is concluded",
                     remedy=page.error.remedy if page.error and page.error.remedy else "try again",

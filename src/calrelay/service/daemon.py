@@ -215,11 +215,12 @@ class Daemon:
             return
         known = self._runners.keys() & self.relay.pipelines.keys()
         kept = {name for name in known if _is_same(before, self.relay.config, name)}
+        ended = self._runners.keys() - self.relay.pipelines.keys()
         self._install(group, kept)
         self._lending.open()
         for tell in self.on_reload:
             tell()
-        _log.info("reloaded", changed=_named(self._runners.keys() - kept), unchanged=_named(kept))
+        _log.info("reloaded", changed=_named(self._runners.keys() - kept), unchanged=_named(kept), ended=_named(ended))
 
     def _install(self, group: asyncio.TaskGroup, kept: Collection[str] = ()) -> None:
         """Start a runner for each pipeline; those kept go on in their rhythm, the others begin with a complete pass at once."""

@@ -10,6 +10,7 @@ from calrelay.domain.link import ExternalId, Link, Owed, State, external_id_of
 from calrelay.domain.people import Participant
 from calrelay.domain.plan import Create, Decision, Delete, Skipped, Unchanged, Update
 from calrelay.domain.words import in_place, on_this_machine
+from calrelay.engine.heirs import is_retired
 from calrelay.engine.locate import locate
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.show import Story, tell
@@ -21,11 +22,12 @@ _PUT_ASIDE = (State.WAITING, State.HELD, State.QUARANTINED)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """A story, and whether a pass has taken the event up yet."""
+    """A story, whether a pass has taken the event up yet, and why no pass runs, if none does."""
 
     link: Link
     is_known: bool
     story: Story
+    stopped: str = ""
 
     @property
     def has_next_id_only(self) -> bool:
@@ -41,7 +43,18 @@ class Told:
 async def tell_all(pipelines: Sequence[Pipeline], external_id: str) -> list[Told]:
     """Ask both ends about an event, for each pipeline that has it. Raises ConfigError when it is no id of theirs, and VendorError."""
     found = await locate(pipelines, external_id)
-    return [Told(link=one.link, is_known=one.is_known, story=await tell(one.pipeline, one.link)) for one in found]
+    return [
+        Told(link=one.link, is_known=one.is_known, story=await tell(one.pipeline, one.link), stopped=_why_stopped(one.pipeline))
+        for one in found
+    ]
+
+
+def _why_stopped(pipeline: Pipeline) -> str:
+    if is_retired(pipeline.ledger, pipeline.name):
+        return f"its pipeline is retired, and no pass runs; `calrelay adopt {pipeline.name}` takes it up again"
+    if pipeline.ledger.pipeline(pipeline.name).is_paused:
+        return f"its pipeline is paused, and no pass runs before `calrelay resume {pipeline.name}`"
+    return ""
 
 
 def sections(told: Told) -> list[tuple[str, Rows]]:
@@ -60,6 +73,8 @@ def sections(told: Told) -> list[tuple[str, Rows]]:
 def next_step(told: Told) -> str:
     """Say when the event is tried again, or who has to do what."""
     link, identity = told.link, told.link.external_id
+    if told.stopped and link.state not in (State.HELD, State.IGNORED):
+        return f"nothing: {told.stopped}"
     if not told.is_known:
         return "nothing: the source has no such event" if told.story.is_gone else "no pass has taken it up yet"
     match link.state:
