@@ -284,7 +284,8 @@ class VenueModel:
             versions, then = self.rejected[known.base]
             is_gone = known.fit(self.venue.rules, self.now) not in (Fit.WANTED, Fit.UNKNOWN)
             both_gone = is_gone and any(one.fit(rules, self.now) not in (Fit.WANTED, Fit.UNKNOWN) for one in versions for rules in then)
-            keeps_off = is_gone and known.base in self.kept
+            is_unlisted = known.start(self.venue.rules) not in WINDOW.at(self.now)  # nobody asks for it again: its absence was rejected
+            keeps_off = (is_gone or is_unlisted) and known.base in self.kept
             same = both_gone or keeps_off or (known in versions and known.start(self.venue.rules) in {known.start(rules) for rules in then})
             assert same, f"{known} is ignored, and was one of {versions} when it was rejected"
 

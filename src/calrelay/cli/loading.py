@@ -147,8 +147,9 @@ def _tag_in_words(mode: MessageMode) -> str:
 
 
 def _stopped(steps: Sequence[Step]) -> list[Block]:
-    """Say how a load goes on; one that has not begun has nothing to say besides its problem."""
-    return [*_STOPPED] if steps else []
+    """Say how a load goes on; one that was refused before it began has nothing to say besides its problem."""
+    has_begun = any(step.report.outcome is not Outcome.REFUSED for step in steps)
+    return [*_STOPPED] if has_begun else []
 
 
 def _hints(pipeline: Pipeline, report: PassReport, steps: Sequence[Step]) -> list[Block]:

@@ -494,6 +494,27 @@ def test_a_paused_pipeline_is_refused_until_it_is_resumed(house: House) -> None:
     assert house.type("pause", "nobody").code == ExitCode.CONFIG
 
 
+def test_what_stops_a_pipeline_is_said_where_one_looks(house: House) -> None:
+    house.load("venue")
+    external_id = settled(house)[0]
+    house.ask("pause", "venue")
+    assert "paused: no pass runs before `calrelay resume venue`" in house.type("plan", "venue").out
+    assert "Next: nothing: its pipeline is paused" in house.type("show", external_id).out
+    house.ask("resume", "venue")
+    assert "paused" not in house.type("plan", "venue").out
+    house.type("retire", "venue")
+    assert "Next: never touched" not in house.type("show", external_id).out
+    assert "`calrelay adopt venue` takes it up again" in house.type("show", external_id).out
+
+
+def test_a_load_that_never_began_does_not_say_that_it_goes_on(house: House) -> None:
+    house.load("venue")
+    house.type("retire", "venue")
+    refused = house.type("backfill", "venue", "--from", "2026-11-20", "--to", "2027-05-19", "--messages", "skip")
+    assert refused.code == ExitCode.GUARD
+    assert "goes on where it stopped" not in refused.out
+
+
 def test_an_ignored_event_is_left_alone(house: House) -> None:
     house.load("venue")
     external_id = settled(house)[0]

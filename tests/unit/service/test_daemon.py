@@ -108,7 +108,7 @@ async def test_an_unchanged_pipeline_keeps_its_rhythm(stand: Stand) -> None:
         with capture_logs() as lines:
             daemon.reload()
             await _until_logged(lines, "reloaded")
-        assert lines[-1]["unchanged"] == ["venue"]
+        assert (lines[-1]["unchanged"], lines[-1]["ended"]) == (["venue"], [])
         assert daemon.runners["venue"].rhythm is rhythm
         assert stand.passes.empty()
 
