@@ -74,7 +74,7 @@ class Rules:
     title: str = TITLE
     mode: MessageMode = MessageMode.SEND
     zones: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    basis: Basis = Basis(zone_data="2026a", mapping="1", config="1")
+    basis: Basis = Basis(zone_data="2026a", mapping="1", config="1 1")
     limits: Limits = SMALL_LIMITS
     settle: timedelta = timedelta()
 

@@ -85,7 +85,8 @@ class VenueModel:
     def configure(self, **changes: object) -> None:
         self.venue.rules = dataclasses.replace(self.venue.rules, **changes)  # type: ignore[arg-type] # the fields of Rules
         self.versions += 1
-        self.rebase(config=str(self.versions))
+        choice, texts = self.venue.rules.basis.config.split(" ")
+        self.rebase(config=f"{choice} {self.versions}" if "title" in changes else f"{self.versions} {texts}")
 
     def rebase(self, **changes: str) -> None:
         rules = self.venue.rules

@@ -117,12 +117,12 @@ class Basis:
 
     @property
     def texts(self) -> str:
-        """The part of the config that says what is said of them."""
-        return self.config.partition(" ")[2]
+        """The part of the config that says what is said of them; all of it where it is not in two parts, so that any change counts."""
+        return self.config.partition(" ")[2] or self.config
 
     def with_choice_of(self, other: "Basis") -> "Basis":
         """Return it as if nothing had been chosen anew since the other."""
-        return dataclasses.replace(self, config=f"{other.choice} {self.texts}".rstrip())
+        return dataclasses.replace(self, config=f"{other.choice} {self.texts}")
 
 
 class Owed(StrEnum):
