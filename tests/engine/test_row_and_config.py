@@ -163,8 +163,14 @@ async def test_what_was_let_go_for_good_can_be_taken_up_again(is_put_back: bool)
     assert start(bench, 1) == (moved(an_event(1), HOUR) if is_put_back else an_event(1)).start
 
 
-async def test_a_pipeline_that_was_retired_is_taken_up_by_no_undo() -> None:
+async def test_a_pipeline_that_was_retired_is_taken_up_by_no_undo_and_all_that_stays_is_counted() -> None:
     bench = await a_loaded_bench()
-    release(cast("WholeLedger", bench.ledger), "venue", clock=lambda: bench.now)
+    bench.rooms = IN_THE_CELLAR
+    edit(bench, "cellar texts")
+    await bench.sync()
+    bench.source.put(an_event(31, facets={"rooms": IN_THE_CELLAR}))
+    reject(bench, HoldKind.FILTER)
+    await bench.sync()
+    assert release(cast("WholeLedger", bench.ledger), "venue", clock=lambda: bench.now) == 31
     with pytest.raises(ConfigError, match="is not ignored"):
-        decisions.unignore(bench.ledger, "ms-1", clock=lambda: bench.now)
+        decisions.unignore(bench.ledger, "ms-31", clock=lambda: bench.now)

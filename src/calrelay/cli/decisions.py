@@ -1,7 +1,7 @@
 """Carries the operator's decisions to the state and tells what they will mean; the next pass acts on them."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -104,7 +104,12 @@ def ignore(session: Session, output: Output, external_ids: Sequence[str]) -> int
         pipelines = [link.pipeline for base in bases for link in engine.find_links(state.ledger, base)]
         with at_rest(state, pipelines, "ignore"):
             changed = [link for base in bases for link in engine.ignore(state.ledger, base, clock=session.now)]
-    return _answer(output, changed, "ignored from now on; the target keeps what it has", after=[f"{_undo(changed)} ends it."])
+    return _answer(output, changed, _ignored, after=[f"{_undo(changed)} ends it."])
+
+
+def _ignored(link: Link) -> str:
+    is_there = link.accepted is not None or link.reason == engine.IGNORED_IN_FLIGHT
+    return f"ignored from now on; the target {'keeps what it has' if is_there else 'has nothing of it'}"
 
 
 def look_after_again(session: Session, output: Output, external_ids: Sequence[str]) -> int:
@@ -216,8 +221,12 @@ def _came_since(hold: Hold, number: int) -> str:
     return f"  {number} came, or changed, after it was listed, and {'waits' if number == 1 else 'wait'} for you: `calrelay holds {hold.id}`"
 
 
-def _answer(output: Output, links: Sequence[Link], done: str, *, is_due: bool = False, after: Sequence[Block] = ()) -> int:
-    lines: list[Block] = [f"{link.external_id} ({link.pipeline}): {done}" for link in links[:ITEMS_SHOWN]]
+def _answer(
+    output: Output, links: Sequence[Link], done: str | Callable[[Link], str], *, is_due: bool = False, after: Sequence[Block] = ()
+) -> int:
+    lines: list[Block] = [
+        f"{link.external_id} ({link.pipeline}): {done if isinstance(done, str) else done(link)}" for link in links[:ITEMS_SHOWN]
+    ]
     if (more := len(links) - ITEMS_SHOWN) > 0:
         lines.append(f"and {more} more")
     due = _next_pass(sorted({link.pipeline for link in links})) if is_due else []

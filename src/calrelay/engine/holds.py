@@ -169,7 +169,10 @@ def _moved(items: Sequence[HoldItem], live: int | None) -> str:
 def without(hold: Hold, source_ids: Collection[SourceId]) -> Hold:
     """Return the hold without these items."""
     items = tuple(item for item in hold.items if item.source_id not in source_ids)
-    return hold if len(items) == len(hold.items) else dataclasses.replace(hold, items=items, words=words_of(hold.kind, items, hold.live))
+    if len(items) == len(hold.items):
+        return hold
+    earliest = min((item.start for item in items if item.start), default=hold.earliest)
+    return dataclasses.replace(hold, items=items, words=words_of(hold.kind, items, hold.live), earliest=earliest)
 
 
 def shifts_held(holds: Iterable[Hold], now: datetime, *, but: Collection[SourceId]) -> dict[timedelta, frozenset[str]]:

@@ -52,12 +52,14 @@ def release(ledger: WholeLedger, pipeline: str, *, clock: Clock) -> int:
     They stay claimed. A pipeline that relays the same events takes them over with all that is known of them, instead of creating them
     again; `adopt` of the pipeline itself takes them up again. Holds are closed. The caller holds the pipeline's lock.
     """
-    released = [_released(link) for link in ledger.all_links(pipeline) if link.state is not State.RELEASED]
+    known = list(ledger.all_links(pipeline))
+    released = [_released(link) for link in known if link.state is not State.RELEASED]
     now = clock()
     told = [Happening(at=now, pipeline=pipeline, external_id=link.external_id, what="let go", detail=RETIRED) for link in released]
     _note_retired(ledger, pipeline, clock)
     ledger.save_holds(pipeline, [], released, told)
-    return sum(link.accepted is not None and link.accepted.end > now for link in released)
+    let_go_before = (link for link in known if link.state is State.RELEASED)
+    return sum(link.accepted is not None and link.accepted.end > now for link in [*released, *let_go_before])
 
 
 async def doomed(pipeline: Pipeline) -> Doomed:

@@ -515,6 +515,15 @@ def test_a_load_that_never_began_does_not_say_that_it_goes_on(house: House) -> N
     assert "goes on where it stopped" not in refused.out
 
 
+def test_ignoring_what_the_target_has_nothing_of_says_so(house: House) -> None:
+    external_id = house.ask("plan", "studio")["passes"][0]["actions"][0]["external_id"]
+    house.world.apptoto.settings.poison = (external_id,)
+    house.load("studio")
+    assert f"{external_id} (studio): ignored from now on; the target has nothing of it" in house.type("ignore", external_id).out
+    known = links_of(house, "studio", State.SETTLED)[0]
+    assert "the target keeps what it has" in house.type("ignore", known).out
+
+
 def test_an_ignored_event_is_left_alone(house: House) -> None:
     house.load("venue")
     external_id = settled(house)[0]
