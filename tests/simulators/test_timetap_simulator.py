@@ -88,6 +88,12 @@ async def test_a_token_dies_of_age() -> None:
         assert (await client.get("/appointmentList/report")).status_code == 401
 
 
+async def test_a_token_dies_of_use() -> None:
+    sim = a_simulator(token_calls=2)
+    async with with_token(sim) as client:
+        assert [(await client.get("/appointmentList/report")).status_code for _ in range(3)] == [200, 200, 401]
+
+
 async def test_a_new_token_can_kill_the_old_one() -> None:
     sim = a_simulator(parallel_tokens=False)
     async with with_token(sim) as client:

@@ -136,7 +136,7 @@ def test_whatever_tripleseat_turns_out_to_be(small_stage: Stage, modes: dict[str
         {"spelling": Spelling.WEBHOOK_OLD},
         {"legacy_zones": True, "utc_fields": False},
         {"null_fields": True, "id_lists": IdLists.OBJECT, "staff_filter": StaffFilter.STAFF},
-        {"parallel_tokens": False, "token_minutes": 0.001},
+        {"parallel_tokens": False, "token_calls": 2},
     ],
     ids=str,
 )

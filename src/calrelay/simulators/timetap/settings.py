@@ -77,13 +77,15 @@ class TimeTapSettings:
     """How this TimeTap behaves; changed at run time by tests and the control page.
 
     `page_cap` silently bounds pageSize. `page_shift` moves every page after the first: 2 loses two rows to earlier pages, -2 serves
-    two again. `count_offset` is added to every count. `token_minutes` None means a token lives until it is expired on demand.
+    two again. `count_offset` is added to every count. `token_minutes` None means a token lives until it is expired on demand, `token_calls`
+    None that it may be used for any number of calls.
     """
 
     api_key: str = "55500"
     private_key: str = "0123456789abcdef0123456789abcdef"
     business_id: int = 55500
     token_minutes: float | None = 60.0
+    token_calls: int | None = None
     parallel_tokens: bool = True
     requests_per_minute: int = 0  # 0: no limit
 

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import random
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -28,6 +29,7 @@ class Tokens:
         self._clock = clock
         self._rng = rng
         self._minted: dict[str, datetime] = {}
+        self._calls: Counter[str] = Counter()
         self.count = 0
 
     def mint(self) -> str:
@@ -40,12 +42,14 @@ class Tokens:
         return token
 
     def accepts(self, token: str) -> bool:
-        """Tell whether a token is one of ours and young enough."""
+        """Tell whether a call with this token is let through: it is one of ours, young enough, and has calls left."""
         minted = self._minted.get(token)
         if minted is None:
             return False
-        minutes = self._settings.token_minutes
-        return minutes is None or self._clock.now() - minted < timedelta(minutes=minutes)
+        self._calls[token] += 1
+        minutes, calls = self._settings.token_minutes, self._settings.token_calls
+        is_young = minutes is None or self._clock.now() - minted < timedelta(minutes=minutes)
+        return is_young and (calls is None or self._calls[token] <= calls)
 
     def expire(self) -> None:
         """Let every token go stale at once."""
