@@ -26,6 +26,7 @@ from tests.fakes.pipelines import Bench, a_bench
 
 Fails = Callable[[str], bool]
 FailingOver = Callable[[Bench, int, Fails], None]
+SilentAbout = Callable[[Bench, Fails], None]
 
 
 def server_error(status: int) -> VendorUnavailable:
@@ -53,6 +54,23 @@ def failing_over(monkeypatch: pytest.MonkeyPatch) -> FailingOver:
 
         monkeypatch.setattr(bench.target, "upsert", upserting)
         monkeypatch.setattr(bench.target, "delete", deleting)
+
+    return fail
+
+
+@pytest.fixture
+def silent_about(monkeypatch: pytest.MonkeyPatch) -> SilentAbout:
+    """Let questions about these external ids be answered with a server error."""
+
+    def fail(bench: Bench, over: Fails) -> None:
+        find = bench.target.find
+
+        async def finding(external_id: ExternalId) -> Holding | None:
+            if over(external_id):
+                raise server_error(500)
+            return await find(external_id)
+
+        monkeypatch.setattr(bench.target, "find", finding)
 
     return fail
 
@@ -280,18 +298,11 @@ async def test_what_was_approved_and_is_open_can_be_rejected_after_all(failing_o
 
 @pytest.mark.parametrize("number", [2, 30])
 async def test_an_event_that_can_neither_be_sent_nor_asked_for_stops_no_other(
-    number: int, failing_over: FailingOver, monkeypatch: pytest.MonkeyPatch
+    number: int, failing_over: FailingOver, silent_about: SilentAbout
 ) -> None:
     bench, bad = a_bench(*(an_event(i) for i in range(1, number + 1))), {"ms-2"}
-    find = bench.target.find
     failing_over(bench, 500, bad.__contains__)
-
-    async def finding(external_id: ExternalId) -> Holding | None:
-        if external_id in bad:
-            raise server_error(500)
-        return await find(external_id)
-
-    monkeypatch.setattr(bench.target, "find", finding)
+    silent_about(bench, bad.__contains__)
     await bench.sync()
     bench.source.put(an_event(40), with_status(an_event(2), "LOST"))
     report = await bench.sync()
@@ -411,20 +422,13 @@ async def test_deletes_that_were_approved_and_always_fail_stay_approved(failing_
 
 
 async def test_a_webhook_about_an_event_that_the_target_cannot_tell_of_leaves_it_as_it_is(
-    failing_over: FailingOver, monkeypatch: pytest.MonkeyPatch
+    failing_over: FailingOver, silent_about: SilentAbout
 ) -> None:
     bench = a_bench(*(an_event(i) for i in range(1, 31)))
     await bench.sync()
     bench.source.put(an_event(40))
     failing_over(bench, 500, lambda external_id: external_id == "ms-40")
-    find = bench.target.find
-
-    async def finding(external_id: ExternalId) -> Holding | None:
-        if external_id == "ms-40":
-            raise server_error(500)
-        return await find(external_id)
-
-    monkeypatch.setattr(bench.target, "find", finding)
+    silent_about(bench, lambda external_id: external_id == "ms-40")
     for _ in range(4):
         await bench.sync()
     bench.source.remove(40)
@@ -435,20 +439,13 @@ async def test_a_webhook_about_an_event_that_the_target_cannot_tell_of_leaves_it
 
 
 async def test_an_empty_read_is_held_though_the_target_cannot_tell_of_one_event(
-    failing_over: FailingOver, monkeypatch: pytest.MonkeyPatch
+    failing_over: FailingOver, silent_about: SilentAbout
 ) -> None:
     bench = a_bench(*(an_event(i) for i in range(1, 7)))
     await bench.sync()
     bench.source.put(moved(an_event(1), DAY))
     failing_over(bench, 500, lambda external_id: external_id == "ms-1")
-    find = bench.target.find
-
-    async def finding(external_id: ExternalId) -> Holding | None:
-        if external_id == "ms-1":
-            raise server_error(500)
-        return await find(external_id)
-
-    monkeypatch.setattr(bench.target, "find", finding)
+    silent_about(bench, lambda external_id: external_id == "ms-1")
     await bench.sync()
     bench.source.rows = {}
     report = await bench.sync()

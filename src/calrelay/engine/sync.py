@@ -103,6 +103,7 @@ class _Pass:
     async def run(self, arrivals: Arrivals | None) -> None:
         """Fetch, map, plan, guard, apply, record."""
         self._refuse_paused()
+        self._report.is_of_paused = self._record.is_paused
         self._refuse_retired()
         self._refuse_another_target()
         if self._order.reach is not Reach.IDS:
@@ -301,7 +302,6 @@ class _Pass:
         return Verdict(passed=verdict.passed, parked=joined((*verdict.parked, *parked)))
 
     def _refuse_paused(self) -> None:
-        self._report.is_of_paused = self._record.is_paused
         if self.is_paused:
             raise GuardRefused(
                 f"pipeline {self._pipeline.name} is paused; nothing was read or sent", remedy=f"calrelay resume {self._pipeline.name}"
