@@ -465,6 +465,9 @@ class Ledger(Protocol):
     def memo(self, key: str) -> tuple[str, datetime] | None:
         """Return a remembered small fact (a calendar's id, a site's zone) and when it was noted."""
 
+    def memos(self, prefix: str) -> dict[str, tuple[str, datetime]]:
+        """Return the remembered facts whose keys begin like this, by key."""
+
     def save_memo(self, key: str, value: str | None, at: datetime) -> None:
         """Remember a small fact, or forget it with None."""
 

@@ -71,10 +71,8 @@ class Remembered:
 def remembered(ledger: SqlLedger, refusals: Iterable[str]) -> list[Remembered]:
     """Gather what is known of the pipelines of these tenants."""
     names = [name for tenant in refusals for name in ledger.pipelines_under(f"{tenant}{SCOPE}")]
-    return [
-        Remembered(name=name, live=ledger.count_live(name), record=ledger.pipeline(name), last=next(iter(ledger.passes(name, 1)), None))
-        for name in names
-    ]
+    known = ledger.overviews(names, passes=1)
+    return [Remembered(name=name, live=one.live, record=one.record, last=next(iter(one.passes), None)) for name, one in known.items()]
 
 
 def refused(config: Config, refusals: Mapping[str, ConfigError], known: Sequence[Remembered], now: datetime) -> list[Block]:

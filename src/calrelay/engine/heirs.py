@@ -26,6 +26,12 @@ def is_retired(ledger: Ledger, pipeline: str) -> bool:
     return ledger.memo(MEMO_RETIRED.format(pipeline=pipeline)) is not None
 
 
+def retired_ones(ledger: Ledger) -> set[str]:
+    """Return the names of all pipelines that were ended by `retire`."""
+    prefix = MEMO_RETIRED.format(pipeline="")
+    return {key.removeprefix(prefix) for key in ledger.memos(prefix)}
+
+
 def inherit(ledger: Ledger, owner: str, heir: Link) -> Legacy | None:
     """Return what a retired pipeline left behind of an event; None when it was not retired, or the target holds nothing of its.
 

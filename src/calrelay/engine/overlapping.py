@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -13,6 +14,9 @@ class Memory(Protocol):
 
     def memo(self, key: str) -> tuple[str, datetime] | None:
         """Return a remembered fact, and when it was noted."""
+
+    def memos(self, prefix: str) -> dict[str, tuple[str, datetime]]:
+        """Return the remembered facts whose keys begin like this, by key."""
 
     def save_memo(self, key: str, value: str | None, at: datetime) -> None:
         """Remember a small fact, or forget it with None."""
@@ -55,9 +59,17 @@ def remember_overlap(memory: Memory, pipeline: str, overlap: Overlapping) -> Non
 
 def remembered_overlap(memory: Memory, pipeline: str, account: str) -> Overlapping | None:
     """Return what the last complete pass counted, and the triggers that were learnt of since; None before the first."""
-    memo = memory.memo(MEMO_OVERLAP.format(pipeline=pipeline))
-    if memo is None:
-        return None
+    return remembered_overlaps(memory, {pipeline: account}).get(pipeline)
+
+
+def remembered_overlaps(memory: Memory, accounts: Mapping[str, str]) -> dict[str, Overlapping]:
+    """Return the same of several pipelines, by name, from the names of their source accounts; those without any are left out."""
+    keys = {name: MEMO_OVERLAP.format(pipeline=name) for name in accounts}
+    memos = memory.memos(MEMO_OVERLAP.format(pipeline=""))
+    return {name: _overlap_of(memory, memos[key], accounts[name]) for name, key in keys.items() if key in memos}
+
+
+def _overlap_of(memory: Memory, memo: tuple[str, datetime], account: str) -> Overlapping:
     found = Overlapping(account=account, **json.loads(memo[0]), at=memo[1])
     return found if found.with_triggers else dataclasses.replace(found, uncounted=_learnt_since(memory, account))
 

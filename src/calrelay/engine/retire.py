@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Protocol
 
 from calrelay.domain.event import SourceId
@@ -26,9 +25,6 @@ class WholeLedger(Ledger, Protocol):
 
     def all_links(self, pipeline: str) -> Iterator[Link]:
         """Yield every link of a pipeline."""
-
-    def memos(self, prefix: str) -> dict[str, tuple[str, datetime]]:
-        """Return the remembered facts whose keys begin like this."""
 
     def forget_pipeline(self, name: str) -> None:
         """Forget a pipeline and its links."""

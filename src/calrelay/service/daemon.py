@@ -7,7 +7,7 @@ import functools
 import signal
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -126,8 +126,11 @@ class Daemon:
 
     def freshness(self) -> dict[str, Freshness]:
         """Judge how old what each enabled pipeline knows is, by name. Reads the ledger; raises StateError."""
-        now = self.clock()
-        return {name: _freshness(runner.pipeline, self.started_at, now) for name, runner in self._runners.items()}
+        now, records = self.clock(), self.relay.ledger.pipelines(self._runners) if self._runners else {}
+        return {
+            name: freshness(records[name], runner.pipeline.full_every, started_at=self.started_at, now=now)
+            for name, runner in self._runners.items()
+        }
 
     def tell_status(self) -> None:
         """Tell systemd how the pipelines stand; a stale one says so (systemctl status)."""
@@ -333,10 +336,6 @@ def _named(pipelines: Collection[str]) -> list[str] | int:
 async def _all_done(tasks: Sequence[asyncio.Task[Any]]) -> None:
     if tasks:
         await asyncio.wait(tasks)
-
-
-def _freshness(pipeline: Pipeline, started_at: datetime, now: datetime) -> Freshness:
-    return freshness(pipeline.ledger.pipeline(pipeline.name), pipeline.full_every, started_at=started_at, now=now)
 
 
 def _is_same(before: Config, after: Config, pipeline: str) -> bool:

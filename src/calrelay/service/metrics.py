@@ -226,14 +226,12 @@ class _Standing(Collector):
         holds = _family("calrelay_holds", "Holds that wait for a decision.")
         paused = _family("calrelay_paused", "1 while a pipeline is paused.")
         loading = _family("calrelay_first_load_pending", "1 until a pipeline's first complete pass.")
-        for name, runner in self._watched.runners.items():
-            ledger = runner.pipeline.ledger
-            counts, record = ledger.count_states(name), ledger.pipeline(name)
+        for name, one in self._watched.relay.ledger.overviews(self._watched.runners).items():
             for state in State:
-                links.add_metric([name, state.value], counts.get(state, 0))
-            holds.add_metric([name], len(ledger.holds(name)) if counts.get(State.HELD) else 0)
-            paused.add_metric([name], record.is_paused)
-            loading.add_metric([name], record.first_complete_at is None)
+                links.add_metric([name, state.value], one.states.get(state, 0))
+            holds.add_metric([name], len(one.holds) if one.states.get(State.HELD) else 0)
+            paused.add_metric([name], one.record.is_paused)
+            loading.add_metric([name], one.record.first_complete_at is None)
         return links, holds, paused, loading
 
 

@@ -20,7 +20,6 @@ from calrelay.engine.report import PassReport
 from calrelay.errors import CalrelayError
 from calrelay.log import get_logger
 from calrelay.service.daemon import Daemon
-from calrelay.service.freshness import Freshness
 from calrelay.service.notices import Change, Notice, announce
 from calrelay.service.refusals import Refusal
 from calrelay.service.rhythm import Health
@@ -118,20 +117,18 @@ class Watch:
 
     def _sights(self, now: datetime) -> dict[str, Sight]:
         ages = self._daemon.freshness()
-        return {name: self._sight(runner.pipeline, ages[name], now) for name, runner in self._daemon.runners.items()}
-
-    def _sight(self, pipeline: Pipeline, age: Freshness, now: datetime) -> Sight:
-        ledger = pipeline.ledger
-        counts = ledger.count_states(pipeline.name)
-        return Sight(
-            record=ledger.pipeline(pipeline.name),
-            freshness=age,
-            holds=ledger.holds(pipeline.name) if counts.get(State.HELD) else (),
-            quarantined=counts.get(State.QUARANTINED, 0),
-            last=self._last.get(pipeline.name),
-            started_at=self._daemon.started_at,
-            now=now,
-        )
+        return {
+            name: Sight(
+                record=one.record,
+                freshness=ages[name],
+                holds=one.holds if one.states.get(State.HELD) else (),
+                quarantined=one.states.get(State.QUARANTINED, 0),
+                last=self._last.get(name),
+                started_at=self._daemon.started_at,
+                now=now,
+            )
+            for name, one in self._daemon.relay.ledger.overviews(self._daemon.runners).items()
+        }
 
     # --- what was told ---
 

@@ -2,22 +2,24 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from calrelay.config.load import Config
 from calrelay.config.model import Pipeline
 from calrelay.domain.link import State
-from calrelay.engine.heirs import is_retired
+from calrelay.engine.heirs import retired_ones
 from calrelay.engine.holds import is_approved
-from calrelay.engine.overlapping import Overlapping, remembered_overlap
+from calrelay.engine.overlapping import Overlapping, remembered_overlaps
 from calrelay.errors import VendorUnavailable
 from calrelay.ports import LOAD, Hold, Ledger, PassRecord, PipelineRecord
 from calrelay.service.freshness import INTERVALS
 from calrelay.service.left_alone import HANDS_OFF, Cause, counted_by_cause, left_alone
+from calrelay.state.ledger import SqlLedger
 
 HOUR = timedelta(hours=1)
 _LATE = 2  # complete reads missed before a pipeline is called late
+_PASSES_SEEN = 20
 _CHUNKS_SEEN = 110  # of a load, each of them a pass: two years of them
 _CHUNKS_APART = timedelta(minutes=10)
 _STANDING_COUNTS = frozenset({"quarantined", "held", "waiting"})
@@ -120,12 +122,6 @@ class Budget:
     allowed: float
 
 
-def _passes(ledger: Ledger, name: str) -> Sequence[PassRecord]:
-    """Return the last passes; after a load so many that all of its chunks are among them."""
-    last = ledger.passes(name)
-    return ledger.passes(name, _CHUNKS_SEEN) if last and last[0].command == LOAD else last
-
-
 def _chunks(passes: Sequence[PassRecord]) -> Sequence[PassRecord]:
     """Return the passes of the load that ended last, newest first; live passes go between them."""
     found: list[PassRecord] = []
@@ -149,26 +145,36 @@ def _joined(chunks: Sequence[PassRecord]) -> PassRecord:
     )
 
 
-def standing_of(table: Pipeline, ledger: Ledger, now: datetime) -> Standing:
-    """Gather what the ledger knows of a pipeline."""
-    counts, has_retired = ledger.count_states(table.name), is_retired(ledger, table.name)
-    return Standing(
-        table=table,
-        record=ledger.pipeline(table.name),
-        live=ledger.count_live(table.name),
-        counts=counts,
-        holds=ledger.holds(table.name),
-        passes=_passes(ledger, table.name),
-        now=now,
-        overlap=remembered_overlap(ledger, table.name, table.source),
-        is_retired=has_retired,
-        left_alone={} if has_retired or not counts.keys() & HANDS_OFF else counted_by_cause(left_alone(ledger, table.name, now)),
-    )
-
-
-def standings_of(tables: Iterable[Pipeline], ledger: Ledger, now: datetime) -> list[Standing]:
+def standings_of(tables: Sequence[Pipeline], ledger: SqlLedger, now: datetime) -> list[Standing]:
     """Gather what the ledger knows of pipelines, in their order."""
-    return [standing_of(table, ledger, now) for table in tables]
+    known = ledger.overviews([table.name for table in tables], passes=_PASSES_SEEN)
+    retired = retired_ones(ledger)
+    overlaps = remembered_overlaps(ledger, {table.name: table.source for table in tables})
+    return [
+        Standing(
+            table=table,
+            record=one.record,
+            live=one.live,
+            counts=one.states,
+            holds=one.holds,
+            passes=_passes(ledger, table.name, one.passes),
+            now=now,
+            overlap=overlaps.get(table.name),
+            is_retired=table.name in retired,
+            left_alone={} if table.name in retired else _left_alone(ledger, table.name, one.states, now),
+        )
+        for table in tables
+        for one in [known[table.name]]
+    ]
+
+
+def _passes(ledger: Ledger, name: str, last: Sequence[PassRecord]) -> Sequence[PassRecord]:
+    """Return the last passes; after a load so many that all of its chunks are among them."""
+    return ledger.passes(name, _CHUNKS_SEEN) if last and last[0].command == LOAD else last
+
+
+def _left_alone(ledger: Ledger, name: str, states: Mapping[State, int], now: datetime) -> Mapping[Cause, int]:
+    return counted_by_cause(left_alone(ledger, name, now)) if states.keys() & HANDS_OFF else {}
 
 
 def requests_by_account(config: Config, ledger: Ledger, now: datetime) -> list[Budget]:

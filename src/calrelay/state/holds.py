@@ -32,6 +32,11 @@ def of_pipeline(connection: Connection, pipeline: str) -> list[Hold]:
     return open_holds(connection, _HOLD.c.pipeline == pipeline)
 
 
+def of_pipelines(connection: Connection, pipelines: Sequence[str]) -> list[Hold]:
+    """Return the open holds of these pipelines."""
+    return open_holds(connection, _HOLD.c.pipeline.in_(pipelines))
+
+
 def with_id(connection: Connection, hold_id: str) -> Hold | None:
     """Return one open hold."""
     return next(iter(open_holds(connection, _HOLD.c.id == hold_id)), None)

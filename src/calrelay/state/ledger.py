@@ -12,11 +12,12 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, case, 
 from calrelay.domain.event import SourceId
 from calrelay.domain.link import ExternalId, Link, State, TargetId, external_id_parts
 from calrelay.ports import NO_ROWS, Claim, Happening, Hold, PassRecord, PipelineRecord
-from calrelay.state import history, holds, pipelines, row_hashes
+from calrelay.state import history, holds, overviews, pipelines, row_hashes
 from calrelay.state.asked import asked_since
 from calrelay.state.bulk import execute_many
 from calrelay.state.claims import claim_after
 from calrelay.state.database import Access, Database, Durability
+from calrelay.state.overviews import Overview
 from calrelay.state.rows import Values, links_of, pass_of, state_of, table_of, values_of_link, values_of_pass
 from calrelay.state.tables import ClaimRow, LinkRow, MemoRow, MetaRow, PassRow
 
@@ -77,6 +78,20 @@ class SqlLedger:
         """Return what is remembered of a pipeline; a new one's record when there is none."""
         with self._database.reading() as connection:
             return pipelines.record_of(connection, name)
+
+    def pipelines(self, names: Collection[str]) -> dict[str, PipelineRecord]:
+        """Return the records of several pipelines, by name."""
+        with self._database.reading() as connection:
+            known = {name: record for chunk in _batches(names) for name, record in pipelines.records_of(connection, chunk).items()}
+        return {name: known.get(name, PipelineRecord(name=name)) for name in names}
+
+    def overviews(self, names: Iterable[str], *, passes: int = 0) -> dict[str, Overview]:
+        """Return pipelines as a whole, by name, from one moment's state; each with so many of its last passes, newest first."""
+        with self._database.reading() as connection:
+            found: dict[str, Overview] = {}
+            for chunk in _batches(names):
+                found |= overviews.of_pipelines(connection, chunk, passes=passes)
+            return found
 
     def note_pipeline(
         self,

@@ -20,6 +20,8 @@ from calrelay.service.freshness import Freshness, freshness
 from calrelay.service.metrics import Metrics, Spent
 from calrelay.service.refusals import Refusal
 from calrelay.service.rhythm import Health
+from calrelay.state.database import open_in_memory
+from calrelay.state.ledger import SqlLedger
 from calrelay.vendors.registry import VENDORS
 from tests.fakes.memory_source import NOW, an_event
 from tests.fakes.pipelines import Bench, a_bench
@@ -54,7 +56,7 @@ class Watched:
 
     @property
     def relay(self) -> Any:
-        return SimpleNamespace(config=parse_config(ACCOUNTS, path=Path("config.toml"), vendors=VENDORS))
+        return SimpleNamespace(config=parse_config(ACCOUNTS, path=Path("config.toml"), vendors=VENDORS), ledger=self.bench.ledger)
 
     def freshness(self) -> dict[str, Freshness]:
         if self.is_broken:
@@ -64,8 +66,9 @@ class Watched:
 
 
 @pytest.fixture
-def bench() -> Bench:
-    return a_bench(*(an_event(number) for number in range(3)))
+def bench() -> Iterator[Bench]:
+    with open_in_memory() as database:
+        yield dataclasses.replace(a_bench(*(an_event(number) for number in range(3))), ledger=SqlLedger(database))
 
 
 @pytest.fixture

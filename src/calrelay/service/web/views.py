@@ -212,7 +212,7 @@ def overview(daemon: Daemon) -> Overview:
         now=now,
         pipelines=[_pipeline(daemon, one, freshness.get(one.table.name)) for one in standings],
         holds=[hold for one in standings for hold in one.holds],
-        quarantine=[link for name in names for link in relay.ledger.links_in(name, {State.QUARANTINED})],
+        quarantine=[link for one in standings if one.quarantined for link in relay.ledger.links_in(one.table.name, {State.QUARANTINED})],
         refusals=list(daemon.refusals.values()),
         today=_today(daemon, names, now),
         budgets=requests_by_account(relay.config, relay.ledger, now),
