@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, make_url, select
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
@@ -27,7 +26,7 @@ from calrelay.state.ownership import give_to_owner
 from calrelay.state.tables import HEAD
 
 if TYPE_CHECKING:
-    from sqlalchemy.dialects import postgresql
+    from sqlalchemy.dialects import postgresql, sqlite
 
 PATIENCE = timedelta(seconds=10)  # how long a transaction waits for another process's
 LEASE = timedelta(seconds=6)  # how long a pipeline of a process that was killed waits for the next one, on PostgreSQL
@@ -187,16 +186,25 @@ class Database:
 
 @functools.cache
 def _upsert(table: Table, only: frozenset[str], *, is_on_server: bool) -> "sqlite.Insert | postgresql.Insert":
-    insert = _insert_on_server(table) if is_on_server else sqlite.insert(table)
+    insert = _insert_on_server(table) if is_on_server else _insert_in_file(table)
     keys = [column.name for column in table.primary_key]
     changed = [column.name for column in table.columns if column.name not in keys and (not only or column.name in only)]
     return insert.on_conflict_do_update(index_elements=keys, set_={name: insert.excluded[name] for name in changed or keys})
 
 
+# Each dialect comes with all of its drivers, a tenth of what a short command loads: SQLAlchemy loads the one in use.
+
+
 def _insert_on_server(table: Table) -> "postgresql.Insert":
-    from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - its six drivers are a tenth of what a command on SQLite loads
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415
 
     return postgresql.insert(table)
+
+
+def _insert_in_file(table: Table) -> "sqlite.Insert":
+    from sqlalchemy.dialects import sqlite  # noqa: PLC0415
+
+    return sqlite.insert(table)
 
 
 def open_database(
