@@ -7,7 +7,7 @@ import pytest
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import Limit
-from calrelay.domain.link import ExternalId, Link, State
+from calrelay.domain.link import REJECTED_FOR_NOW, ExternalId, Link, State
 from calrelay.domain.policy import Match, Route
 from calrelay.engine import decisions
 from calrelay.engine.report import PassReport
@@ -86,7 +86,7 @@ async def test_a_create_that_is_rejected_after_it_arrived_is_known_and_goes_with
     assert {link(bench, i).reason for i in sent} == {decisions.REJECTED_IN_FLIGHT}
     await some_passes(bench, 1)
     assert {(link(bench, i).state, link(bench, i).accepted is not None, link(bench, i).reason) for i in sent} == {
-        (State.IGNORED, True, decisions.REJECTED_FOR_NOW)
+        (State.IGNORED, True, REJECTED_FOR_NOW)
     }
     bench.limits = dataclasses.replace(bench.limits, deletes=Limit(count=100, share=1))  # so that no guard is in the way
     bench.source.put(*(with_status(an_event(i), "LOST") for i in sent))

@@ -8,13 +8,13 @@ import pytest
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import HoldKind
-from calrelay.domain.link import ExternalId, State
+from calrelay.domain.link import ExternalId, MessageMode, State
 from calrelay.domain.policy import Match, Route
 from calrelay.engine import decisions
 from calrelay.engine.retire import WholeLedger, release
-from calrelay.errors import ConfigError, RateLimited, VendorUnavailable
+from calrelay.errors import ConfigError, ExitCode, RateLimited, VendorUnavailable
 from tests.fakes.memory_source import an_event, moved, with_status
-from tests.fakes.memory_target import TERRACE, Call
+from tests.fakes.memory_target import MAIN_HALL, TERRACE, Call
 from tests.fakes.pipelines import Bench, a_bench
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -174,3 +174,57 @@ async def test_a_pipeline_that_was_retired_is_taken_up_by_no_undo_and_all_that_s
     assert release(cast("WholeLedger", bench.ledger), "venue", clock=lambda: bench.now) == 31
     with pytest.raises(ConfigError, match="is not ignored"):
         decisions.unignore(bench.ledger, "ms-31", clock=lambda: bench.now)
+
+
+@pytest.mark.parametrize("what", ["leaves the filter", "belongs elsewhere"])
+async def test_a_filter_that_was_a_mistake_and_put_back_forgets_nothing_that_a_row_said_meanwhile(what: str) -> None:
+    bench = await a_loaded_bench()
+    bench.routes = (Route(match=Match(facets={"rooms": IN_THE_CELLAR}), calendar=TERRACE),)
+    await some_passes(bench, 1)
+    bench.statuses = frozenset({"CLOSED"})
+    edit(bench, "mistake texts")
+    row = moved(an_event(1), HOUR)
+    bench.source.put(
+        with_status(row, "TENTATIVE") if what == "leaves the filter" else dataclasses.replace(row, facets={"rooms": IN_THE_CELLAR})
+    )
+    await bench.sync()
+    assert (start(bench, 1), held(bench)) == (row.start, {HoldKind.FILTER: 29})  # the row's part; the config's is planned next
+    bench.statuses = frozenset({"DEFINITE", "CLOSED"})
+    edit(bench, "choice texts")
+    await some_passes(bench)
+    left = [holding.calendar for key, holding in bench.target.live.items() if key in ("ms-1", "ms-1.2")]
+    assert (left, held(bench)) == ([] if what == "leaves the filter" else [TERRACE], {})
+
+
+@pytest.mark.parametrize("what", ["time", "location"])
+@pytest.mark.parametrize("number", [1, 4])
+async def test_a_calendar_that_is_gone_and_replaced_in_the_config_holds_nobody_up(number: int, what: str) -> None:
+    bench = await a_loaded_bench()
+    bench.target.broken_calendars.add(MAIN_HALL)
+    rows = [an_event(i) for i in range(1, number + 1)]
+    bench.source.put(*(moved(row, HOUR) if what == "time" else dataclasses.replace(row, location="Other House") for row in rows))
+    assert (await bench.sync()).exit_code == ExitCode.VENDOR
+    bench.calendar = TERRACE
+    edit(bench, "terrace texts")
+    bench.source.put(an_event(40))
+    for _ in range(4):
+        bench.now += HOUR
+        report = await bench.sync()
+        if bench.ledger.holds():
+            decisions.approve(bench.ledger, "venue", clock=lambda: bench.now)
+    assert (report.exit_code, len([one for one in bench.target.live.values() if one.calendar == TERRACE])) == (ExitCode.DONE, 31)
+    assert bench.ledger.pipeline("venue").last_complete_at == bench.now
+
+
+async def test_a_text_that_did_not_arrive_waits_for_no_template_where_only_a_filter_was_edited() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(dataclasses.replace(an_event(1), location="Other House"))
+    bench.target.fail_next(LIMITED, call=Call.UPSERT, times=30)
+    await bench.sync()
+    bench.target.stop_failing()
+    decisions.retag(bench.ledger, bench.ledger.links("venue", [SourceId("2")]).values(), MessageMode.SKIP, clock=lambda: bench.now)
+    bench.statuses |= {"PROSPECT"}
+    edit(bench, "wider texts")
+    await bench.sync()
+    assert (bench.target.held("ms-1").location, held(bench)) == ("Other House", {})
+    assert "#skip" in (bench.target.held("ms-2").content or "")

@@ -1,7 +1,7 @@
 """What is parked stays parked until somebody decides or the source changes its mind; and a decision means what it says."""
 
 import dataclasses
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
 
@@ -19,6 +19,7 @@ from calrelay.engine.repair import repair
 from calrelay.engine.report import PassReport
 from calrelay.engine.verify import verify
 from calrelay.errors import RateLimited, RequestRejected, VendorError, VendorUnavailable
+from calrelay.ports import Holding, Put
 from tests.fakes.memory_source import NOW, an_event, moved, with_status
 from tests.fakes.memory_target import TERRACE, Applied, Call, Poison
 from tests.fakes.pipelines import Bench, a_bench
@@ -550,3 +551,99 @@ async def test_the_same_shift_told_by_webhooks_joins_those_that_wait() -> None:
     bench.source.put(*(moved(an_event(i), HOUR) for i in range(11, 14)), moved(an_event(20), 2 * HOUR))
     report = await bench.sync(reach=Reach.IDS, ids=frozenset(SourceId(str(i)) for i in (11, 12, 13, 20)))
     assert (report.updated, report.held) == (1, 13)
+
+
+@pytest.mark.parametrize("is_before", [True, False])
+async def test_a_rejected_shift_is_not_carried_out_because_a_template_was_edited_before_its_row_was_noted(*, is_before: bool) -> None:
+    bench = await a_loaded_bench(30)
+    bench.source.put(*(moved(event, HOUR) for event in events(10)))
+    await bench.sync()
+    bench.source.put(*events(7, first=4))  # seven change their mind: the three that are left would pass every guard
+    if not is_before:
+        await bench.sync()
+        decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    bench.title, bench.basis = "Visit: {{ event.title }}", dataclasses.replace(bench.basis, config="2")
+    if is_before:
+        decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    await bench.sync()
+    assert [bench.target.held(f"ms-{i}").start for i in (1, 2, 3)] == [event.start for event in events(3)]
+    assert {hold.kind for hold in bench.ledger.holds()} == {HoldKind.MAPPING}
+
+
+async def test_a_rejected_shift_stays_rejected_after_a_read_that_showed_too_little() -> None:
+    bench = await a_loaded_bench(60)
+    bench.source.put(*(moved(event, HOUR) for event in events(10)))
+    await bench.sync()
+    decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    await bench.sync()
+    bench.source.hidden = {event.source_id for event in (*events(4), *events(30, first=20))}
+    assert (await bench.sync()).held == 34
+    bench.source.hidden.clear()
+    report = await bench.sync()
+    assert (report.updated, report.held) == (0, 0)
+    assert [bench.target.held(f"ms-{i}").start for i in range(1, 5)] == [event.start for event in events(4)]
+
+
+@pytest.mark.parametrize("decide", [decisions.approve, decisions.reject])
+async def test_a_rejected_shift_that_is_gone_for_good_is_decided_like_any_other(decide: Callable[..., object]) -> None:
+    bench = await a_loaded_bench(60)
+    bench.source.put(*(moved(event, HOUR) for event in events(10)))
+    await bench.sync()
+    decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    await bench.sync()
+    for event in (*events(4), *events(30, first=20)):
+        del bench.source.rows[event.source_id]
+    assert (await bench.sync()).held == 34
+    decide(bench.ledger, "venue", clock=lambda: bench.now)
+    first, second = await bench.sync(), await bench.sync()
+    is_approved = decide is decisions.approve
+    assert (first.deleted, second.deleted, second.held) == (34 if is_approved else 0, 0, 0)
+    assert len(bench.target.live) == (26 if is_approved else 60)
+
+
+async def test_an_event_over_which_the_target_fails_is_named_though_changes_settle() -> None:
+    bench = await a_loaded_bench(30)
+    bench.settle = timedelta(minutes=10)
+    upsert = bench.target.upsert
+
+    async def failing(puts: Sequence[Put]) -> Sequence[Holding]:
+        if "ms-1" in {put.external_id for put in puts}:
+            raise VendorUnavailable("503", account="reminders", status=503)
+        return await upsert(puts)
+
+    bench.target.upsert = failing  # type: ignore[method-assign]
+    bench.source.put(moved(an_event(1), HOUR))
+    found = []
+    for number in range(8):
+        bench.now += timedelta(minutes=11)
+        bench.source.put(dataclasses.replace(an_event(5), title=f"Title {number}"))
+        found += [problem.external_id for problem in (await bench.sync()).problems]
+    assert "ms-1" in found
+
+
+async def test_a_hold_of_which_all_is_on_its_way_is_rejected_in_nothing() -> None:
+    bench = await a_loaded_bench(2)
+    bench.routes = (Route(match=Match(), calendar=TERRACE),)
+    bench.basis = dataclasses.replace(bench.basis, config="terrace texts")
+    await bench.sync()
+    decisions.approve(bench.ledger, "venue", clock=lambda: bench.now)
+    bench.target.fail_next(VendorUnavailable("no answer"), call=Call.UPSERT, times=30)
+    await bench.sync()
+    assert bench.ledger.holds()
+    assert decisions.reject(bench.ledger, "venue", clock=lambda: bench.now) == []
+
+
+async def test_what_was_rejected_once_and_sent_since_is_looked_after_when_it_shows_again() -> None:
+    bench = await a_loaded_bench(60)
+    bench.source.put(*(moved(event, HOUR) for event in events(10)))
+    await bench.sync()
+    decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    await bench.sync()
+    bench.source.put(moved(an_event(1), 3 * HOUR))
+    assert (await bench.sync()).updated == 1
+    bench.source.hidden = {event.source_id for event in (an_event(1), *events(30, first=20))}
+    assert (await bench.sync()).held == 31
+    bench.source.hidden.clear()
+    bench.source.put(moved(an_event(1), 4 * HOUR))
+    assert (await bench.sync()).updated == 1
+    assert bench.target.held("ms-1").start == moved(an_event(1), 4 * HOUR).start

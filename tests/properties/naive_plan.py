@@ -86,7 +86,8 @@ def judge(event: Event | None, memory: Memory, wishes: Wishes, now: datetime, *,
         in_place = plain.what == "move" and memory.there and plain.values and {**plain.values, "calendar": memory.there["calendar"]}
         if plain.what and memory.asked in (plain.values, in_place or plain.values):
             return Opinion()
-        return judge(event, taken_up, wishes, now)
+        again = judge(event, taken_up, wishes, now)
+        return dataclasses.replace(again, cause="mapping") if _may_be_what_was_rejected(again, memory, wishes) else again
     if memory.refused == (event, wishes.basis) and event.end > now:
         return Opinion()
     mode = memory.mode or wishes.mode
@@ -104,6 +105,13 @@ def judge(event: Event | None, memory: Memory, wishes: Wishes, now: datetime, *,
     return _judge_live(event, memory, wishes, standing, is_over=over)
 
 
+def _may_be_what_was_rejected(again: Opinion, memory: Memory, wishes: Wishes) -> bool:
+    """The same times and people in other words, when a template was edited before anybody looked at the row again."""
+    if again.what != "update" or memory.left_at is not None or memory.asked is None or memory.seen_basis is None or again.values is None:
+        return False
+    return said_by(memory.seen_basis) != said_by(wishes.basis) and all(again.values[name] == memory.asked[name] for name in OF_THE_ROW)
+
+
 def _judge_half(event: Event, memory: Memory, wishes: Wishes, standing: str, *, is_over: bool) -> Opinion | None:
     """The source's half first, where it is; then what the config makes of it, as the config's doing. None where the config does nothing."""
     assert memory.there is not None
@@ -116,9 +124,19 @@ def _judge_half(event: Event, memory: Memory, wishes: Wishes, standing: str, *, 
     waits_elsewhere = memory.standing == "parked" and (memory.asked is None or memory.asked["calendar"] != memory.there["calendar"])
     has_new_texts = memory.seen_basis is not None and said_by(memory.seen_basis) != said_by(wishes.basis)
     is_behind = bool(fields & OF_THE_ROW if has_new_texts else fields) and not waits_elsewhere and memory.standing != "refused"
+    if memory.seen == event and _was_tried_in_vain(in_place, memory, wishes):
+        is_behind = False
     if fields and (is_behind or memory.seen != event):
         return Opinion(what="update", fields=fields, cause="source", values=in_place, is_half=True)
     return Opinion(what="move", cause="route", values=wanted) if is_elsewhere else Opinion(what="delete", cause="filter")
+
+
+def _was_tried_in_vain(in_place: Values, memory: Memory, wishes: Wishes) -> bool:
+    """Whether it did not arrive in a calendar that nothing in the config names any more: that may be why."""
+    assert memory.there is not None
+    is_given_up = memory.there["calendar"] == "terrace" and not wishes.terrace_apart
+    is_same = memory.seen_basis is not None and wishes.basis.with_choice_of(memory.seen_basis) == memory.seen_basis
+    return is_given_up and memory.standing.startswith("lost") and memory.asked == in_place and is_same
 
 
 def _judge_live(event: Event, memory: Memory, wishes: Wishes, standing: str, *, is_over: bool) -> Opinion:
@@ -183,13 +201,13 @@ def _cause(event: Event, memory: Memory, wishes: Wishes, fields: frozenset[str],
     if ours == "mapping" and known.zone_data == basis.zone_data and fields & OF_THE_ROW:
         return "source"  # no template has a say in these
     nobody_can_tell = memory.seen is None or known.zone_data != basis.zone_data
-    has_changed = known.config != basis.config if ours == "mapping" else chosen_by(known) != chosen_by(basis)
+    has_changed = said_by(known) != said_by(basis) if ours == "mapping" else chosen_by(known) != chosen_by(basis)
     return ours if (nobody_can_tell or memory.seen == event) and has_changed else "source"
 
 
 def chosen_by(basis: Basis) -> str:
     """The version of what chooses events and calendars; after the blank stands that of the texts."""
-    return basis.config.split(" ")[0]
+    return basis.config.split(" ")[0].rstrip("?")
 
 
 def said_by(basis: Basis) -> str:

@@ -26,6 +26,10 @@ class State(StrEnum):
     RELEASED = "released"  # let go: not touched again, whatever becomes of it, unless somebody takes it up
 
 
+REJECTED = "rejected: the target keeps what it has"  # the reason of a link of which a hold was rejected, for good …
+REJECTED_FOR_NOW = f"{REJECTED} until its row changes"  # … or for the time being
+
+
 class Wait(StrEnum):
     """Why an action that the guards let through is not sent yet: the reason of a link in WAITING."""
 
@@ -99,11 +103,15 @@ class Imprint:
         return "|".join((self.calendar, *(self.hashes.get(f, "") for f in Field)))
 
 
+_UNASKED = "?"
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
     """What a mapping rests on besides the source row: zone data, mapping version, and the pipeline's config.
 
     `config` is a hash of what chooses events and their calendars (filter, routes), a blank, and a hash of what is said of them (templates).
+    After the first comes a mark where an entry was brought in step without asking whether it is still wanted there.
     """
 
     zone_data: str
@@ -113,7 +121,7 @@ class Basis:
     @property
     def choice(self) -> str:
         """The part of the config that says which events are wanted, and in which calendar."""
-        return self.config.partition(" ")[0]
+        return self.config.partition(" ")[0].removesuffix(_UNASKED)
 
     @property
     def texts(self) -> str:
@@ -121,8 +129,8 @@ class Basis:
         return self.config.partition(" ")[2] or self.config
 
     def with_choice_of(self, other: "Basis") -> "Basis":
-        """Return it as if nothing had been chosen anew since the other."""
-        return dataclasses.replace(self, config=f"{other.choice} {self.texts}")
+        """Return it with what the other chose by, marked, so that it is the basis of no plan: what it says is not asked yet."""
+        return dataclasses.replace(self, config=f"{other.choice}{_UNASKED} {self.texts}")
 
 
 class Owed(StrEnum):
@@ -142,7 +150,8 @@ class Link:
     `base_id` is the external id of the first generation; `external_id` the one in use. `wanted` is what we want the target to hold (None:
     nothing), `accepted` what it last accepted (None: it holds nothing of ours). `source_hash` is the source event's, `since` the moment
     it began to wait, was parked or came into quarantine, `hold` the hold it is parked in. `until_changed` ends an ignore at the next change
-    of the source row; as long as that row was not seen, and `source_hash` is empty, `wanted` is what was rejected.
+    of the source row; as long as that row was not seen, and `source_hash` is empty, `wanted` is what was rejected. A link that is held
+    because its row is missing keeps both, for when that shows again.
     """
 
     pipeline: str

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from calrelay.domain.entry import Entry, Hasher
 from calrelay.domain.event import Event
-from calrelay.domain.link import Field, Imprint, Link, Owed, State, Wait, quieter
+from calrelay.domain.link import REJECTED_FOR_NOW, Field, Imprint, Link, Owed, State, Wait, quieter
 from calrelay.domain.policy import Policy, Standing
 
 GONE = "gone from the source"
@@ -84,6 +84,8 @@ Decision = Action | Unchanged | Skipped
 def plan(event: Event, link: Link | None, *, policy: Policy, hasher: Hasher, now: datetime) -> Decision:
     """Decide about one event. Pure: the same arguments give the same decision, and deciding again after it was carried out gives none."""
     source_hash = hasher.of_event(event)
+    if link is not None and link.until_changed and link.state is State.HELD:  # it was missing, and shows again
+        link = dataclasses.replace(link, state=State.IGNORED, reason=REJECTED_FOR_NOW, remedy="", hold=None)
     if link is not None and _is_as_we_left_it(link, source_hash, policy):
         return Unchanged(link=link) if link.accepted else Skipped(event=event, reason=link.reason or "as before", link=link)
     if link is not None and event.end > now and _is_refused_as_it_is(link, source_hash, policy):
@@ -106,6 +108,8 @@ def _plan_rejected(event: Event, link: Link, source_hash: str, *, policy: Policy
     if _comes_to_what_was_rejected(event, settled, source_hash, policy, hasher, now):
         return Skipped(event=event, reason=link.reason or link.state.value, link=dataclasses.replace(link, source_hash=source_hash))
     again = plan(event, settled, policy=policy, hasher=hasher, now=now)
+    if isinstance(again, Update) and _may_be_what_was_rejected(again, link, policy):
+        again = dataclasses.replace(again, cause=Cause.MAPPING)
     if isinstance(again, Create | Update | Delete):  # from which link it was planned tells whether somebody says otherwise meanwhile
         return dataclasses.replace(again, link=dataclasses.replace(again.link, state=link.state, until_changed=True))
     return again
@@ -121,6 +125,13 @@ def _comes_to_what_was_rejected(event: Event, link: Link, source_hash: str, poli
         if isinstance(in_place, Update) and _digest(in_place.link.wanted) == _digest(link.wanted):
             return True
     return isinstance(again, Create | Update | Delete) and _digest(again.link.wanted) == _digest(link.wanted)
+
+
+def _may_be_what_was_rejected(again: Update, link: Link, policy: Policy) -> bool:
+    """Whether it has the times and people that were rejected, in other words: a template was edited before the row was noted."""
+    if link.source_hash or link.basis.texts == policy.basis.texts or link.wanted is None or again.link.wanted is None:
+        return False
+    return not again.link.wanted.differs_from(link.wanted) & _OF_THE_ROW
 
 
 def was_ignored_since(now: Link, planned: Link) -> bool:
@@ -199,10 +210,10 @@ def _first_in_place(event: Event, link: Link, source_hash: str, policy: Policy, 
     update = _update(event, link, source_hash, policy, hasher, may_move=False)
     if not isinstance(update, Update):
         return None
-    has_arrived = link.basis.texts != policy.basis.texts and not update.fields & _OF_THE_ROW  # for all that anybody can tell
-    if link.source_hash == source_hash and (has_arrived or _waits_without_it(link)):
-        return None
     unsettled = dataclasses.replace(update.link, basis=policy.basis.with_choice_of(link.basis))
+    has_arrived = link.basis.texts != policy.basis.texts and not update.fields & _OF_THE_ROW  # for all that anybody can tell
+    if link.source_hash == source_hash and (has_arrived or _waits_without_it(link) or _was_tried_in_vain(link, unsettled, policy)):
+        return None
     unread = dataclasses.replace(event, row_hash="")  # its row is to be looked at again
     return dataclasses.replace(update, link=unsettled, event=unread, cause=Cause.SOURCE)
 
@@ -214,6 +225,12 @@ def _waits_without_it(link: Link) -> bool:
     return link.state is State.QUARANTINED and link.attempts > 0
 
 
+def _was_tried_in_vain(link: Link, again: Link, policy: Policy) -> bool:
+    """Whether this very update did not arrive in a calendar that the config has given up, perhaps because it is there no more."""
+    is_given_up = link.accepted is not None and link.accepted.calendar not in policy.calendars
+    return is_given_up and link.state is State.READY and link.basis == again.basis and link.wanted == again.wanted
+
+
 def plan_gone(link: Link, *, now: datetime) -> Delete | Unchanged:
     """Decide about a linked event that its source does not have any more, proven by asking for it (rule 2)."""
     if link.outlives_its_row:
@@ -221,7 +238,7 @@ def plan_gone(link: Link, *, now: datetime) -> Delete | Unchanged:
     if not link.is_live or _ended(link, now):
         known = link.source_hash if link.is_live else ""  # else what comes back as it was would be taken for what nothing is owed for
         return Unchanged(link=dataclasses.replace(link, state=State.SETTLED, wanted=link.accepted, source_hash=known, hold=None))
-    unwanted = dataclasses.replace(link, wanted=None, source_hash="", reason=GONE, remedy="", attempts=_failures(link))
+    unwanted = dataclasses.replace(link, wanted=None, source_hash="", reason=GONE, remedy="", attempts=failures_of(link))
     return Delete(link=unwanted, reason=GONE, cause=Cause.ABSENCE)
 
 
@@ -330,13 +347,13 @@ def _wanting(link: Link, wanted: Imprint | None, source_hash: str, policy: Polic
     Whoever parks an action keeps the old hash and basis, so that the next pass recognises again who caused it.
     """
     return dataclasses.replace(
-        link, wanted=wanted, source_hash=source_hash, basis=policy.basis, reason=reason, remedy="", attempts=_failures(link)
+        link, wanted=wanted, source_hash=source_hash, basis=policy.basis, reason=reason, remedy="", attempts=failures_of(link)
     )
 
 
-def _failures(link: Link) -> int:
+def failures_of(link: Link) -> int:
     """Return how often the target has failed over this; refusals were of another row, mapping or config."""
-    return link.attempts if link.state is State.READY else 0
+    return link.attempts if link.state in (State.READY, State.WAITING) else 0
 
 
 def _is_decided(link: Link, source_hash: str, policy: Policy) -> bool:
@@ -360,15 +377,17 @@ def _cause_of_choice(link: Link, source_hash: str, policy: Policy, fields: froze
 def _cause(link: Link, source_hash: str, policy: Policy, fields: frozenset[Field], *, ours: Cause = Cause.MAPPING) -> Cause:
     """Say who caused a difference: somebody at the source, or a change of ours (rules 9, 13, 14).
 
-    Whether a row has changed cannot be told where its hash is not known, or new zone rules move instants: then it counts as ours.
+    Whether a row has changed cannot be told where its hash is not known, or new zone rules move instants: then it counts as ours. But times
+    and people are the row's: an earlier try of them did not arrive.
     """
     has_new_zones = link.basis.zone_data not in ("", policy.basis.zone_data)
     if has_new_zones and fields & _TIMES:
         return Cause.ZONE_DATA
     if link.basis.mapping not in ("", policy.basis.mapping):
         return ours
-    if not has_new_zones and (link.source_hash not in ("", source_hash) or (ours is Cause.MAPPING and fields & _OF_THE_ROW)):
-        return Cause.SOURCE  # also where an earlier try of it did not arrive, and its row is known
+    is_of_the_row = link.source_hash not in ("", source_hash) or (ours is Cause.MAPPING and fields & _OF_THE_ROW)
+    if is_of_the_row and not has_new_zones:
+        return Cause.SOURCE
     known, now = link.basis, policy.basis
-    has_changed = known.choice not in ("", now.choice) if ours in _OF_A_CHOICE else known.config not in ("", now.config)
+    has_changed = known.choice not in ("", now.choice) if ours in _OF_A_CHOICE else known.texts not in ("", now.texts)
     return ours if has_changed else Cause.SOURCE

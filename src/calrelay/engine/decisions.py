@@ -6,16 +6,14 @@ from datetime import datetime
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import HoldKind
-from calrelay.domain.link import ExternalId, Link, MessageMode, State, external_id_parts
-from calrelay.engine.holds import MOVE, as_shown, is_approved, without
+from calrelay.domain.link import REJECTED, REJECTED_FOR_NOW, ExternalId, Link, MessageMode, State, external_id_parts
+from calrelay.engine.holds import DELETE, MOVE, as_shown, is_approved, without
 from calrelay.errors import ConfigError, GuardRefused
 from calrelay.ports import Clock, Happening, Hold, Ledger
 
-REJECTED = "rejected: the target keeps what it has"
 IGNORED = "ignored by the operator"
 IGNORED_IN_FLIGHT = "ignored by the operator; what was being sent before may have arrived"
 REJECTED_IN_FLIGHT = f"{REJECTED}; what was being sent before may have arrived"
-REJECTED_FOR_NOW = f"{REJECTED} until its row changes"
 _IN_FLIGHT = (IGNORED_IN_FLIGHT, REJECTED_IN_FLIGHT)
 _FOR_GOOD = (HoldKind.FILTER, HoldKind.ROUTE)
 
@@ -48,10 +46,11 @@ def reject(ledger: Ledger, name: str, *, clock: Clock) -> list[Hold]:
         actions = {item.source_id: item.action for item in hold.items}
         links = ledger.links(hold.pipeline, actions).values()
         left = [link for link in links if not (link.is_hands_off or _is_half_moved(link, actions[link.source_id]))]
-        settled = [_rejected(link, hold.kind) for link in left]
+        settled = [_rejected(link, hold.kind, actions[link.source_id]) for link in left]
         happenings = [_happening(link, "rejected", hold.kind.value, clock()) for link in settled]
         _leave_out(ledger, hold.pipeline, actions.keys(), settled, happenings, of=hold.id)
-        rejected.append(without(hold, actions.keys() - {link.source_id for link in left}))
+        if settled:
+            rejected.append(without(hold, actions.keys() - {link.source_id for link in settled}))
     return rejected
 
 
@@ -74,8 +73,9 @@ def _is_half_moved(link: Link, action: str) -> bool:
     return action == MOVE and (link.state is State.SENDING or link.accepted is None)
 
 
-def _rejected(link: Link, kind: HoldKind) -> Link:
+def _rejected(link: Link, kind: HoldKind, action: str) -> Link:
     is_for_good = kind in _FOR_GOOD
+    wanted = None if action == DELETE else link.wanted  # where something was rejected of it before, the link has that
     is_released = is_for_good and link.state is not State.SENDING  # else as soon as it is known what became of the request
     return dataclasses.replace(
         link,
@@ -83,7 +83,7 @@ def _rejected(link: Link, kind: HoldKind) -> Link:
         until_changed=not is_for_good,
         # Without a hash the next pass notes the row, if it still comes to what was rejected; of a create the row is known.
         source_hash=link.source_hash if is_for_good or kind is HoldKind.CREATES else "",
-        wanted=link.accepted if is_released else link.wanted,
+        wanted=link.accepted if is_released else wanted,
         reason=_why_rejected(link, is_for_good=is_for_good),
         remedy="",
         hold=None,

@@ -12,6 +12,7 @@ from calrelay.domain.words import counted, signed_shift
 from calrelay.ports import Hold, HoldItem
 
 APPROVAL_LASTS = timedelta(hours=24)
+DELETE = "delete"
 MOVE = "move to another calendar"
 
 
@@ -79,7 +80,7 @@ def action_word(action: Action) -> str:
         case Update():
             return "update"
         case Delete(successor=None):
-            return "delete"
+            return DELETE
         case Delete():
             return MOVE
 

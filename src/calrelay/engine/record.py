@@ -7,7 +7,7 @@ from datetime import datetime
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import Parked, Verdict, count_by_kind, digest_of
 from calrelay.domain.link import Basis, Link, Owed, State, Wait
-from calrelay.domain.plan import Action, Create, Delete
+from calrelay.domain.plan import Action, Cause, Create, Delete
 from calrelay.domain.policy import Policy
 from calrelay.engine import holds as holding
 from calrelay.engine.order import Order, Reach
@@ -111,10 +111,13 @@ def _before(action: Action, survey: Survey) -> Link:
 def _parked(action: Action, group: Parked, survey: Survey, hold_ids: dict[SourceId, str], now: datetime) -> Link:
     before = _before(action, survey)
     hold_id = hold_ids.get(before.source_id)
+    is_rejected = before.until_changed and before.state in (State.IGNORED, State.HELD)
+    stays_rejected = is_rejected and isinstance(action, Delete) and action.cause is Cause.ABSENCE  # for when it shows again as it was
     return dataclasses.replace(
         before,
         state=State.HELD,
-        wanted=action.link.wanted,
+        until_changed=stays_rejected,
+        wanted=before.wanted if stays_rejected else action.link.wanted,
         source_hash=action.link.source_hash if isinstance(action, Create) else before.source_hash,
         reason=group.kind.value,
         remedy=holding.how_to_decide(hold_id) if hold_id else "calrelay holds",
@@ -142,9 +145,9 @@ def _split_waiting(actions: Sequence[Action], policy: Policy, survey: Survey, no
             ready.append(action)
             continue
         # A load may mark an event that waits already in another way: the marks are the action's, or its guests would be messaged after all.
-        marked = dataclasses.replace(_before(action, survey), mode=action.link.mode, backfilled=action.link.backfilled)
-        wanted = action.link.wanted
-        waiting.append(dataclasses.replace(marked, state=State.WAITING, wanted=wanted, reason=wait, since=since or now, hold=None))
+        planned = action.link
+        marked = dataclasses.replace(_before(action, survey), mode=planned.mode, backfilled=planned.backfilled, attempts=planned.attempts)
+        waiting.append(dataclasses.replace(marked, state=State.WAITING, wanted=planned.wanted, reason=wait, since=since or now, hold=None))
     return ready, waiting
 
 

@@ -4,10 +4,10 @@ import dataclasses
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import Approval
-from calrelay.domain.link import ExternalId, Field, Imprint, Link, State
+from calrelay.domain.link import REJECTED, REJECTED_FOR_NOW, ExternalId, Field, Imprint, Link, State
 from calrelay.domain.plan import Cause, Delete
 from calrelay.engine.asking import ask_for, check_that_it_answers
-from calrelay.engine.decisions import REJECTED, REJECTED_FOR_NOW, REJECTED_IN_FLIGHT
+from calrelay.engine.decisions import REJECTED_IN_FLIGHT
 from calrelay.engine.holds import approval_of
 from calrelay.engine.latecomers import remember
 from calrelay.engine.pipeline import Pipeline

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 
-from calrelay.domain.link import Link, State
-from calrelay.engine.decisions import REJECTED
+from calrelay.domain.link import REJECTED, Link, State
 from calrelay.ports import Ledger
 from calrelay.state.history import KEPT_FOR
 
