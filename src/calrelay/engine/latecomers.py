@@ -22,6 +22,7 @@ from calrelay.ports import DELETED, Happening, Holding
 MEMO_LATE = "late:{pipeline}"
 SETTLED_AFTER = timedelta(minutes=5)  # the longest wait for an answer is 240 s
 FIRST_LOOK = timedelta(seconds=5)
+SELDOM = timedelta(hours=1)  # between two questions that the target fails over
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,10 @@ class Latecomer:
             return None
         return dataclasses.replace(self, next_look=now + min(max(age, FIRST_LOOK), SETTLED_AFTER - age))
 
+    def not_told(self, now: datetime) -> "Latecomer":
+        """Return it as it is to be asked for again where the target could not tell: what came stays, however late it is seen."""
+        return dataclasses.replace(self, next_look=now + min(max(now - self.since, FIRST_LOOK), SELDOM))
+
     def to_json(self) -> dict[str, Any]:
         """Return it as a memo keeps it."""
         return {**dataclasses.asdict(self), "since": self.since.isoformat(), "next_look": self.next_look.isoformat()}
@@ -66,14 +71,15 @@ def remember(pipeline: Pipeline, unanswered: Iterable[Link]) -> None:
 
 def open_until(pipeline: Pipeline) -> datetime | None:
     """Return until when a create or change whose answer nobody saw may still be carried out; None when there is none."""
-    return max((one.since + SETTLED_AFTER for one in _kept(pipeline) if not one.was_delete), default=None)
+    until = max((one.since + SETTLED_AFTER for one in _kept(pipeline) if not one.was_delete), default=None)
+    return until if until is not None and until > pipeline.clock() else None
 
 
 async def look_for_latecomers(pipeline: Pipeline) -> list[Problem]:
     """Look at those that are due; what has come late is noted in their links, and the pass acts on it. Without any there is no request.
 
-    Returns what the target would not take out. Raises VendorError when it cannot be asked. Over what it fails, though it answers otherwise,
-    grows old like the others.
+    Returns what the target would not take out, or fails over, though it answers otherwise: neither is forgotten before it is done. Raises
+    VendorError when the target cannot be asked.
     """
     now, left = pipeline.clock(), _kept(pipeline)
     due = [one for one in left if one.next_look <= now or one.since > now]  # a clock that went back makes nothing wait for ever
@@ -85,7 +91,10 @@ async def look_for_latecomers(pipeline: Pipeline) -> list[Problem]:
         await check_that_it_answers(pipeline, failed)
     problems = []
     for one in due:
-        if one.external_id in holdings:
+        later = one.looked_at(now) if one.since <= now else None
+        if one.external_id in failed:
+            later = one.not_told(now)
+        elif one.external_id in holdings:
             link = pipeline.ledger.links(pipeline.name, [one.source_id])[one.source_id]  # anew: another generation of it may have been seen
             try:
                 await _look_at(pipeline, one, link, holdings[one.external_id])
@@ -93,7 +102,7 @@ async def look_for_latecomers(pipeline: Pipeline) -> list[Problem]:
                 if not (isinstance(error, RequestRejected) or may_be_the_event(error)):
                     raise
                 problems.append(_left_there(one, error))
-        later = one.looked_at(now) if one.since <= now else None
+                later = dataclasses.replace(one, next_look=now)
         left = [other for other in left if other is not one] + ([later] if later else [])
         _keep(pipeline, left)
     return problems
@@ -103,7 +112,7 @@ def _left_there(late: Latecomer, error: VendorError) -> Problem:
     return Problem(
         kind=error.kind,
         message=f"an entry that came late stands beside the one we know, and the target does not take it out: {error.message}",
-        remedy="delete it in Apptoto; calrelay tries for five minutes",
+        remedy="calrelay tries in each pass, until it is gone; or delete it in Apptoto",
         external_id=late.external_id,
         exit_code=ExitCode.ATTENTION,
     )
