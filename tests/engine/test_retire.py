@@ -19,7 +19,7 @@ from calrelay.engine.verify import verify
 from calrelay.errors import ConfigError, ExitCode, RequestRejected, StateError, VendorUnavailable
 from calrelay.ports import DELETED_AS_APPROVED, Holding
 from tests.fakes.memory_source import an_event, moved, with_status
-from tests.fakes.memory_target import Applied, Call, MemoryTarget
+from tests.fakes.memory_target import Applied, Call, MemoryTarget, Poison
 from tests.fakes.pipelines import MAIN_HALL, TERRACE, Bench, a_bench
 
 HOUR = timedelta(hours=1)
@@ -352,3 +352,17 @@ async def test_what_was_rejected_once_and_changed_since_is_deleted_with_all_othe
     release(whole(bench), "venue", clock=lambda: bench.now)
     found = await doomed(bench.pipeline)
     assert (await delete_all(bench.pipeline)).deleted == len(found.links) == 93
+
+
+async def test_what_was_refused_before_is_not_told_as_having_failed_as_often() -> None:
+    bench = await a_loaded_bench(3)
+    bench.target.poison[ExternalId("ms-1")] = Poison.REFUSE
+    for number in (1, 2, 3):
+        bench.source.put(moved(an_event(1), number * HOUR))
+        await bench.sync()
+        bench.ledger.store(
+            dataclasses.replace(link, attempts=3) for link in bench.ledger.links_in("venue", {State.QUARANTINED})
+        )  # refused again and again
+    bench.target.fail_next(VendorUnavailable("503", account="reminders", status=503), call=Call.DELETE, times=1)
+    report = await delete_all(bench.pipeline)
+    assert report.exit_code == ExitCode.VENDOR

@@ -438,10 +438,11 @@ async def test_a_webhook_about_an_event_that_the_target_cannot_tell_of_leaves_it
     assert (await bench.sync()).created == 1
 
 
+@pytest.mark.parametrize("number", [2, 6])
 async def test_an_empty_read_is_held_though_the_target_cannot_tell_of_one_event(
-    failing_over: FailingOver, silent_about: SilentAbout
+    failing_over: FailingOver, silent_about: SilentAbout, number: int
 ) -> None:
-    bench = a_bench(*(an_event(i) for i in range(1, 7)))
+    bench = a_bench(*(an_event(i) for i in range(1, number + 1)))
     await bench.sync()
     bench.source.put(moved(an_event(1), DAY))
     failing_over(bench, 500, lambda external_id: external_id == "ms-1")

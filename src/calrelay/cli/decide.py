@@ -112,7 +112,7 @@ def ignore(
 ) -> int:
     """Leave events alone for good: whatever their source says, the target keeps what it has.
 
-    --undo ends that. It also takes back `quarantine drop`, and a `reject` that left events alone until their rows change.
+    --undo ends that. It also takes back `quarantine drop` and `reject`, also where that let events go for good.
     """
     from calrelay.cli import decisions  # noqa: PLC0415 - heavy
 

@@ -13,7 +13,8 @@ from calrelay.domain.guard import HoldKind
 from calrelay.domain.link import Link, MessageMode, State, external_id_parts
 from calrelay.domain.words import ago, counted, iso
 from calrelay.engine import decisions as engine
-from calrelay.engine.holds import is_approved
+from calrelay.engine.holds import MOVE, as_shown, is_approved
+from calrelay.errors import ConfigError
 from calrelay.ports import Hold, HoldItem, Ledger
 from calrelay.service.left_alone import cause_of, left_alone, why
 from calrelay.state.database import Access
@@ -42,16 +43,17 @@ def reject(session: Session, output: Output, hold_id: str) -> int:
         if hold is None:
             raise no_hold(hold_id)
         with at_rest(state, [hold.pipeline], "reject"):
-            before = _items(state.ledger.hold(hold_id))
+            shown = as_shown(state.ledger.hold(hold_id) or hold).items
             rejected = engine.reject(state.ledger, hold_id, clock=session.now)
             left = _items(state.ledger.hold(hold_id))
-    under_way = before - left - sum(len(one.items) for one in rejected)
+    done = {item.source_id for one in rejected for item in one.items}
+    under_way = sum(item.action == MOVE and item.source_id not in done for item in shown)
     lines = [line for one in rejected for line in _rejected(one)]
     if under_way:
         lines.append(f"  {counted(under_way, 'event')} already on the way to another calendar: that goes on, old entries may be gone")
     if left:
         lines.append(_came_since(hold, left))
-    output.answer(holds_document(rejected), lines)
+    output.answer(holds_document(rejected), lines or ["Nothing of it is left to reject; it was decided meanwhile."])
     return 0
 
 
@@ -114,12 +116,25 @@ def _ignored(link: Link) -> str:
 
 def look_after_again(session: Session, output: Output, external_ids: Sequence[str]) -> int:
     """Look after ignored events again: all that are named, or none where one of them is not ignored."""
-    with session.state(Access.WRITE) as (_, state):
+    with session.state(Access.WRITE) as (config, state):
         bases = _bases(external_ids)
-        pipelines = [link.pipeline for base in bases for link in engine.find_ignored(state.ledger, base)]
+        found = [link for base in bases for link in engine.find_ignored(state.ledger, base)]
+        for link in found:
+            _refuse_elsewhere(config, link)
+        pipelines = [link.pipeline for link in found]
         with at_rest(state, pipelines, "ignore"):
             changed = [link for base in bases for link in engine.unignore(state.ledger, base, clock=session.now)]
     return _answer(output, changed, "looked after again", is_due=True)
+
+
+def _refuse_elsewhere(config: Config, link: Link) -> None:
+    """Refuse to take up what was let go at another account than the config names now: its pipeline would not run any more."""
+    target = next((table.target for table in config.pipelines if table.name == link.pipeline), link.target)
+    if link.state is State.RELEASED and link.target != target:
+        raise ConfigError(
+            f"event {link.external_id} was let go at account {link.target}, and pipeline {link.pipeline} sends to {target} now",
+            remedy=f"nothing looks after it at {link.target}: change or delete it there by hand",
+        )
 
 
 def list_left_alone(session: Session, output: Output) -> int:

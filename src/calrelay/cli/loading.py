@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from datetime import UTC, date, datetime, timedelta
 
@@ -123,7 +123,9 @@ async def _load(
             with output.progress(f"days of backfill {name}") as bar:
                 await _take_steps(run_steps(relay, name, span, mode, bar=bar, watch=watch), bar, load.steps)
         except CalrelayError as error:
-            return load.cut_short(watch, Problem.of(error)), _stopped(load.steps)  # nothing is read to tell more: the database may be gone
+            cut = load.cut_short(watch, Problem.of(error))
+            done = [step.report for step in load.steps]
+            return cut, _stopped([cut] if cut.sent else done)  # nothing is read to tell more: the database may be gone
         report = merge_reports(name, started, [*watch.lost, *(step.report for step in load.steps)])
         return report, _hints(pipeline, report, load.steps)
 
@@ -146,16 +148,16 @@ def _tag_in_words(mode: MessageMode) -> str:
     return f"New events carry {tag}." if tag else "New events carry no tag: the target messages their people as its settings say."
 
 
-def _stopped(steps: Sequence[Step]) -> list[Block]:
+def _stopped(reports: Iterable[PassReport]) -> list[Block]:
     """Say how a load goes on; one that was refused before it began has nothing to say besides its problem."""
-    has_begun = any(step.report.outcome is not Outcome.REFUSED for step in steps)
+    has_begun = any(report.outcome is not Outcome.REFUSED or report.sent for report in reports)
     return [*_STOPPED] if has_begun else []
 
 
 def _hints(pipeline: Pipeline, report: PassReport, steps: Sequence[Step]) -> list[Block]:
     """Say what is left to do: a load that stopped, or one that leaves part of the window unloaded."""
     if report.outcome in (Outcome.FAILED, Outcome.REFUSED) or (steps and not is_sound(steps[-1].report)):
-        return _stopped(steps)
+        return _stopped(step.report for step in steps)
     if pipeline.ledger.pipeline(pipeline.name).first_complete_at is None:
         window = pipeline.window.at(pipeline.clock())
         return [

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Final
 
-from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError
+from jinja2 import StrictUndefined, Template, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from calrelay.domain.event import Event
@@ -35,7 +35,7 @@ def check_template(template: str) -> str | None:
 def _rendered(template: Template, event: Event) -> str:
     try:
         return template.render(event=view_of(event))
-    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+    except Exception as error:  # noqa: BLE001 - an operator's template may do anything, and is the fault of one event only
         raise MappingError(
             f"a template of [pipelines.event] failed: {type(error).__name__}",
             remedy="`calrelay check` names the template; the fields it may use are in docs/templates.md",

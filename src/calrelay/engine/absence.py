@@ -21,6 +21,7 @@ class Absences:
     """Links that a complete read should have shown and did not."""
 
     expected: int
+    undecided: int  # of which nothing is planned, and nothing is said here
     missing: Sequence[Link]
     far: Sequence[Link]  # outside the window, so that the read says nothing about them
 
@@ -36,9 +37,10 @@ class GuardTerms:
 
 def absences(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datetime, *, remember: bool) -> Absences:
     """Compare the live links with what was seen; only whoever knows that the read was complete may ask this."""
-    expected, missing, far, unclear = 0, [], [], []
+    expected, undecided, missing, far, unclear = 0, 0, [], [], []
     for source_id, start, state in pipeline.ledger.live_starts(pipeline.name, ending_after=now):
         if source_id in surveyor.survey.undecided:  # nothing is planned for it, so that it proves nothing of the read
+            undecided += 1
             continue
         if source_id in surveyor.survey.seen and state not in _HANDS_OFF:
             expected += start in span
@@ -54,7 +56,7 @@ def absences(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datetime, 
             missing += [] if is_seen else [link]
         else:
             far += [] if is_seen else [link]
-    return Absences(expected=expected, missing=missing, far=_next_far(pipeline, far, remember=remember))
+    return Absences(expected=expected, undecided=undecided, missing=missing, far=_next_far(pipeline, far, remember=remember))
 
 
 def forget_unsent(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datetime) -> None:
@@ -104,7 +106,7 @@ def _too_much(found: Absences, undecided: int, terms: GuardTerms) -> HoldKind | 
     """Say which hold the absences belong into, if they are more than a venue loses on a normal day."""
     if undecided == 0:
         return None
-    if found.expected >= 2 and len(found.missing) == found.expected:
+    if len(found.missing) == found.expected and found.expected + found.undecided >= 2:
         return HoldKind.EMPTY_READ
     if terms.limits.deletes.is_exceeded(undecided + terms.recent_deletes(), terms.live):
         return HoldKind.ABSENCES

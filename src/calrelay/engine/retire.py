@@ -7,7 +7,7 @@ from typing import Protocol
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import Approval, digest_of
 from calrelay.domain.link import Imprint, Link, State, TargetId
-from calrelay.domain.plan import Cause, Delete
+from calrelay.domain.plan import Cause, Delete, failures_of
 from calrelay.domain.window import Span
 from calrelay.engine.apply import Applier
 from calrelay.engine.backfill import MEMO_LOADED
@@ -177,7 +177,7 @@ def _released(link: Link) -> Link:
 
 
 def _delete(link: Link) -> Delete:
-    wanting_none = dataclasses.replace(link, wanted=None, reason="its pipeline was retired", remedy="")
+    wanting_none = dataclasses.replace(link, wanted=None, reason="its pipeline was retired", remedy="", attempts=failures_of(link))
     return Delete(link=wanting_none, reason="its pipeline was retired", cause=Cause.SOURCE)
 
 

@@ -85,12 +85,17 @@ class Watch:
     def _hear(self, pipeline: Pipeline, reach: Reach, report: PassReport, health: Health) -> None:
         before = self._last.get(pipeline.name)
         down_since = (before.down_since if before else None) or report.started_at
+        failing, stuck = (before.failing, before.stuck) if before else (None, None)
+        if reach is Reach.COMPLETE and health is Health.WELL:
+            found = frozenset(problem.external_id for problem in report.problems if problem.is_of_one_event_alone)
+            failing, stuck = found, _stuck(found, failing)
         self._last[pipeline.name] = LastPass(
             report=report,
             health=health,
             down_since=down_since if health is Health.DOWN else None,
             has_tried=reach is Reach.COMPLETE or (before is not None and before.has_tried),
-            stuck=_stuck(report) if reach is Reach.COMPLETE and health is Health.WELL else before.stuck if before else None,
+            failing=failing,
+            stuck=stuck,
         )
         self._changed.set()
 
@@ -157,8 +162,11 @@ class Watch:
         return False
 
 
-def _stuck(report: PassReport) -> int:
-    return sum(1 for problem in report.problems if problem.is_of_one_event_alone)
+def _stuck(failing: frozenset[str], before: frozenset[str] | None) -> int | None:
+    """Count the events over which the target fails pass after pass; after a start one pass does not tell."""
+    if not failing:
+        return 0
+    return None if before is None else len(failing & before)
 
 
 def _of_config(refusal: Refusal) -> Trouble:

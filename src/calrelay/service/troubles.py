@@ -55,7 +55,8 @@ class LastPass:
     health: Health
     down_since: datetime | None
     has_tried: bool  # a complete pass has ended, however
-    stuck: int | None  # events over which the target fails; None before a complete pass has told
+    failing: frozenset[str] | None  # events over which the target failed in the last complete pass that got through
+    stuck: int | None  # of those, the ones of the one before as well; None before passes have told
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,23 +4,30 @@ import contextlib
 import dataclasses
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from calrelay.cli import loading
 from calrelay.domain.event import SourceId
-from calrelay.domain.link import ExternalId, State
-from calrelay.engine.report import PassReport
+from calrelay.domain.link import REJECTED, ExternalId, MessageMode, State
+from calrelay.domain.window import Span
+from calrelay.engine.backfill import backfill
+from calrelay.engine.decisions import set_paused
+from calrelay.engine.report import Outcome, PassReport
 from calrelay.engine.sync import run_pass
 from calrelay.errors import ExitCode
-from calrelay.ports import HoldItem
+from calrelay.ports import Holding, HoldItem, Put
 from calrelay.simulators.faults import Fault, Kind
 from calrelay.state.database import Database, open_database
 from calrelay.state.ledger import SqlLedger
 from calrelay.state.locks import PipelineLock
 from tests.fakes.links import a_new_link
+from tests.fakes.memory_source import NOW, an_event
+from tests.fakes.pipelines import a_bench
 from tests.unit.cli.house import House
 from tests.unit.cli.schemas import assert_fits
 
@@ -515,6 +522,23 @@ def test_a_load_that_never_began_does_not_say_that_it_goes_on(house: House) -> N
     assert "goes on where it stopped" not in refused.out
 
 
+async def test_a_load_that_was_paused_in_its_first_part_says_how_it_goes_on() -> None:
+    crowd = [an_event(1 + number % 3, source_id=str(number), group=f"booking-{number}") for number in range(60)]
+    bench = a_bench(*crowd, first_load=0)
+    upsert = bench.target.upsert
+
+    async def pausing(puts: Sequence[Put]) -> Sequence[Holding]:
+        set_paused(bench.ledger, "venue", is_paused=True)
+        return await upsert(puts)
+
+    bench.target.upsert = pausing  # type: ignore[method-assign]
+    span = Span(begin=NOW, end=NOW + timedelta(days=20))
+    steps = [step async for step in backfill(bench.pipeline, span, MessageMode.SKIP, lock=nullcontext)]
+    report = steps[-1].report
+    assert (report.outcome, len(steps), report.created > 0) == (Outcome.REFUSED, 1, True)
+    assert any("goes on where it stopped" in str(line) for line in loading._hints(bench.pipeline, report, steps))
+
+
 def test_ignoring_what_the_target_has_nothing_of_says_so(house: House) -> None:
     external_id = house.ask("plan", "studio")["passes"][0]["actions"][0]["external_id"]
     house.world.apptoto.settings.poison = (external_id,)
@@ -545,6 +569,21 @@ def test_an_ignored_event_is_looked_after_again(house: House) -> None:
     assert house.ask("sync", "venue")["passes"][0]["updated"] == 1
     again = house.type("ignore", external_id, "--undo")
     assert (again.code, "is not ignored" in again.err) == (ExitCode.CONFIG, True)
+
+
+def test_what_was_let_go_at_another_account_is_not_taken_up(house: House) -> None:
+    house.load("venue")
+    external_id = settled(house)[0]
+    with state_of(house) as database:
+        ledger = SqlLedger(database)
+        (link,) = ledger.link_by_external_id(external_id)
+        ledger.store([dataclasses.replace(link, target="older", state=State.RELEASED, reason=REJECTED)])
+    refused = house.type("ignore", external_id, "--undo")
+    assert (refused.code, "was let go at account older, and pipeline venue sends to reminders now" in refused.err) == (
+        ExitCode.CONFIG,
+        True,
+    )
+    assert house.type("sync", "venue").code == ExitCode.DONE
 
 
 def test_retag_changes_one_event_or_a_whole_pipeline(house: House) -> None:

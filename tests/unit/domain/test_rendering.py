@@ -22,7 +22,14 @@ def test_the_default_templates_say_what_jinja_says(custom: dict[str, str], title
 
 @pytest.mark.parametrize(
     "template",
-    ["{{ event.nothing }}", "{{ 1 / 0 }}", '{{ "{}{}".format(event.title) }}', '{{ "{x}".format() }}', '{{ "%d" % event.title }}'],
+    [
+        "{{ event.nothing }}",
+        "{{ 1 / 0 }}",
+        '{{ "{}{}".format(event.title) }}',
+        '{{ "{x}".format() }}',
+        '{{ "%d" % event.title }}',
+        "{{ none|wordwrap(20) }}",
+    ],
 )
 def test_a_template_that_fails_over_an_event_costs_that_event_only(template: str) -> None:
     with pytest.raises(MappingError, match="a template of"):

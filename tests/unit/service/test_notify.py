@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from calrelay.engine import decisions
 from calrelay.engine.order import Reach
-from calrelay.engine.report import Outcome, PassReport
+from calrelay.engine.report import Outcome, PassReport, Problem
 from calrelay.errors import AuthFailed, ConfigError, GuardRefused, StateError, VendorUnavailable
 from calrelay.ports import Holding, Put
 from calrelay.service.daemon import Daemon
@@ -147,12 +147,18 @@ async def test_events_over_which_the_target_fails_are_told_once_they_are_known_t
         return await upsert(puts)
 
     desk.bench.target.upsert = failing  # type: ignore[method-assign]
-    told = [await desk.sync() for _ in range(4)]
-    assert told == [[], [], [("begins", "stuck")], []]
+    told = [await desk.sync() for _ in range(5)]
+    assert told == [[], [], [], [("begins", "stuck")], []]
     assert await desk.hear(a_report(), Reach.QUICK) == []  # which says nothing of what it did not look at
     assert await desk.hear(an_outage()) == []
     bad.clear()
     assert await desk.sync() == [("ends", "stuck")]
+
+
+async def test_an_event_over_which_the_target_failed_in_one_pass_is_no_news(desk: Desk) -> None:
+    report = a_report()
+    report.problems.append(Problem.of(VendorUnavailable("500", account="reminders", status=500), "ms-3"))
+    assert [await desk.hear(one) for one in (a_report(), report, a_report(), report, a_report())] == [[]] * 5
 
 
 async def test_refused_credentials_are_told_at_once_and_not_as_an_outage_too(desk: Desk) -> None:

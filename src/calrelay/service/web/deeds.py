@@ -35,8 +35,11 @@ async def reject(daemon: Daemon, form: Form) -> str:
     pipeline = _hold_as_seen(daemon, form).pipeline
     async with at_rest(daemon, pipeline):
         hold = _hold_as_seen(daemon, form)  # the pass that was waited for may have changed it
-        decisions.reject(daemon.relay.ledger, hold.id, clock=daemon.clock)
-    return f"Rejected: {hold.words.partition(':')[0]}. The target keeps what it has; `calrelay ignore --list` names the events."
+        rejected = decisions.reject(daemon.relay.ledger, hold.id, clock=daemon.clock)
+    if not rejected:
+        return "Nothing is left to reject: what was approved before goes on, and what was decided since stays so."
+    what = rejected[0].words.partition(":")[0]
+    return f"Rejected: {what}. The target keeps what it has; `calrelay ignore --list` names the events."
 
 
 async def retry(daemon: Daemon, form: Form) -> str:
