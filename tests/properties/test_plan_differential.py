@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from calrelay.domain.entry import Hasher
 from calrelay.domain.event import Event
 from calrelay.domain.link import Basis, CalendarId, Field, Link, MessageMode, State, TargetId
-from calrelay.domain.plan import Action, Create, Decision, Delete, Skipped, Unchanged, Update, plan, plan_gone
+from calrelay.domain.plan import Action, Cause, Create, Decision, Delete, Skipped, Unchanged, Update, plan, plan_gone
 from calrelay.domain.policy import Filter, Match, Policy, Route
 from calrelay.domain.rendering import TITLE, Texts
 from calrelay.domain.window import Window
@@ -178,12 +178,16 @@ class History:
 
     def carry_out_action(self, action: Action, opinion: Opinion, outcome: str) -> None:
         before, memory = self.link, self.memory
+        was_rejected = before is not None and before.until_changed and before.state in (State.IGNORED, State.HELD)
+        if before is not None and was_rejected and outcome == "parked" and isinstance(action, Delete) and action.cause is Cause.ABSENCE:
+            self.link = dataclasses.replace(before, state=State.HELD)  # what was rejected of it is not forgotten while it is missing
+            return
         memory.asked, memory.asked_of = opinion.values, self.event
         memory.standing = outcome
         if outcome == "parked":
             base = before or dataclasses.replace(action.link, source_hash="", basis=Basis(zone_data="", mapping="", config=""))
             source_hash = action.link.source_hash if isinstance(action, Create) else base.source_hash
-            self.link = dataclasses.replace(base, state=State.HELD, wanted=action.link.wanted, source_hash=source_hash)
+            self.link = dataclasses.replace(base, state=State.HELD, until_changed=False, wanted=action.link.wanted, source_hash=source_hash)
             memory.left_alone, memory.refused = "", None
             return
         memory.seen = None if self.is_gone else self.event
