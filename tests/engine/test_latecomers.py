@@ -194,8 +194,8 @@ async def test_an_entry_that_came_late_and_cannot_be_taken_out_stops_nobody_else
     assert bench.target.finds == []
 
 
-@pytest.mark.parametrize("passes", [1, 4])
-async def test_an_entry_beside_the_one_we_know_is_taken_out_however_late_the_target_does_it(passes: int) -> None:
+async def an_entry_beside_ours() -> Bench:
+    """A bench at whose target an old entry of a booking stands beside the one we know, and is not taken out for now."""
     bench = await a_loaded_bench()
     bench.source.put(moved(an_event(1), HOUR))
     await break_off(bench, Call.UPSERT)
@@ -204,10 +204,79 @@ async def test_an_entry_beside_the_one_we_know_is_taken_out_however_late_the_tar
     bench.source.put(an_event(1))
     await bench.sync()
     bench.target.change("ms-1", is_deleted=False)
-    bench.target.fail_next(VendorUnavailable("503", account="reminders", status=503), call=Call.DELETE, times=passes)
+    bench.target.fail_next(VendorUnavailable("503", account="reminders", status=503), call=Call.DELETE, times=99)
+    bench.now += SETTLED_AFTER
+    assert (await bench.sync()).exit_code == ExitCode.ATTENTION
+    return bench
+
+
+def of_the_first(bench: Bench) -> list[str]:
+    return sorted(key for key in bench.target.live if key.startswith("ms-1.") or key == "ms-1")
+
+
+@pytest.mark.parametrize("passes", [0, 3])
+async def test_an_entry_beside_the_one_we_know_is_taken_out_however_late_the_target_does_it(passes: int) -> None:
+    bench = await an_entry_beside_ours()
     for _ in range(passes):
         bench.now += SETTLED_AFTER
         assert (await bench.sync()).exit_code == ExitCode.ATTENTION
+    bench.target.stop_failing()
     bench.now += SETTLED_AFTER
     assert (await bench.sync()).exit_code == ExitCode.DONE
-    assert sorted(key for key in bench.target.live if key.startswith("ms-1.") or key == "ms-1") == ["ms-1.2"]
+    assert of_the_first(bench) == ["ms-1.2"]
+
+
+@pytest.mark.parametrize("meanwhile", ["on its way", "ignored"])
+async def test_it_is_taken_out_also_where_nobody_could_look_for_a_while(meanwhile: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = await an_entry_beside_ours()
+    find = bench.target.find
+
+    async def silent(external_id: ExternalId) -> Holding | None:
+        if external_id == "ms-1.2":
+            raise VendorUnavailable("500", account="reminders", status=500)
+        return await find(external_id)
+
+    if meanwhile == "ignored":
+        decisions.ignore(bench.ledger, "ms-1", clock=lambda: bench.now)
+    else:
+        bench.source.put(moved(an_event(1), 2 * HOUR))
+        bench.target.fail_next(VendorUnavailable("no answer"), call=Call.UPSERT, times=20)
+        monkeypatch.setattr(bench.target, "find", silent)
+    for _ in range(3):
+        bench.now += SETTLED_AFTER
+        await bench.sync()
+    if meanwhile == "ignored":
+        decisions.unignore(bench.ledger, "ms-1", clock=lambda: bench.now)
+    bench.target.stop_failing()
+    monkeypatch.undo()
+    for _ in range(3):
+        bench.now += HOUR
+        report = await bench.sync()
+    assert (report.exit_code, of_the_first(bench)) == (ExitCode.DONE, ["ms-1.2"])
+
+
+@pytest.mark.parametrize("call", [Call.UPSERT, Call.DELETE])
+async def test_what_a_person_did_hours_later_is_not_taken_for_what_came_late(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(moved(an_event(1), HOUR) if call is Call.UPSERT else with_status(an_event(1), "LOST"))
+    await break_off(bench, call)
+    bench.source.put(moved(an_event(1), HOUR) if call is Call.UPSERT else an_event(1))
+    await bench.sync()
+    find = bench.target.find
+
+    async def silent(external_id: ExternalId) -> Holding | None:
+        if external_id == "ms-1":
+            raise VendorUnavailable("500", account="reminders", status=500)
+        return await find(external_id)
+
+    monkeypatch.setattr(bench.target, "find", silent)
+    for _ in range(36):
+        bench.now += SETTLED_AFTER
+        await bench.sync()
+    monkeypatch.undo()
+    bench.target.change("ms-1", **({"title": "Changed by hand"} if call is Call.UPSERT else {"is_deleted": True}))
+    sent = len(bench.target.sent)
+    for _ in range(14):
+        bench.now += SETTLED_AFTER
+        assert (await bench.sync()).exit_code == ExitCode.DONE
+    assert bench.target.sent[sent:] == []

@@ -438,6 +438,20 @@ async def test_a_webhook_about_an_event_that_the_target_cannot_tell_of_leaves_it
     assert (await bench.sync()).created == 1
 
 
+async def test_a_booking_that_is_gone_is_deleted_though_the_target_cannot_tell_of_the_other(
+    failing_over: FailingOver, silent_about: SilentAbout
+) -> None:
+    bench = a_bench(an_event(1), an_event(2))
+    await bench.sync()
+    bench.source.put(moved(an_event(1), DAY))
+    failing_over(bench, 500, lambda external_id: external_id == "ms-1")
+    silent_about(bench, lambda external_id: external_id == "ms-1")
+    await bench.sync()
+    bench.source.remove(2)
+    report = await bench.sync()
+    assert (report.deleted, report.held) == (1, 0)
+
+
 @pytest.mark.parametrize("number", [2, 6])
 async def test_an_empty_read_is_held_though_the_target_cannot_tell_of_one_event(
     failing_over: FailingOver, silent_about: SilentAbout, number: int

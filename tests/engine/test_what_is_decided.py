@@ -16,7 +16,7 @@ from calrelay.engine import decisions
 from calrelay.engine.backfill import backfill
 from calrelay.engine.order import Reach
 from calrelay.engine.repair import repair
-from calrelay.engine.report import PassReport
+from calrelay.engine.report import Outcome, PassReport
 from calrelay.engine.verify import verify
 from calrelay.errors import RateLimited, RequestRejected, VendorError, VendorUnavailable
 from calrelay.ports import Holding, Put
@@ -553,21 +553,32 @@ async def test_the_same_shift_told_by_webhooks_joins_those_that_wait() -> None:
     assert (report.updated, report.held) == (1, 13)
 
 
-@pytest.mark.parametrize("is_before", [True, False])
-async def test_a_rejected_shift_is_not_carried_out_because_a_template_was_edited_before_its_row_was_noted(*, is_before: bool) -> None:
+@pytest.mark.parametrize("edit", ["before", "after", "for a while", "retag"])
+async def test_a_rejected_shift_is_not_carried_out_in_other_words_before_its_row_was_noted(edit: str) -> None:
     bench = await a_loaded_bench(30)
     bench.source.put(*(moved(event, HOUR) for event in events(10)))
     await bench.sync()
     bench.source.put(*events(7, first=4))  # seven change their mind: the three that are left would pass every guard
-    if not is_before:
+    if edit != "before":
         await bench.sync()
         decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
-    bench.title, bench.basis = "Visit: {{ event.title }}", dataclasses.replace(bench.basis, config="2")
-    if is_before:
+    known = bench.title, bench.basis
+    if edit == "retag":
+        links = bench.ledger.links("venue", [event.source_id for event in events(3)]).values()
+        decisions.retag(bench.ledger, links, MessageMode.SKIP, clock=lambda: bench.now)
+    else:
+        bench.title, bench.basis = "Visit: {{ event.title }}", dataclasses.replace(bench.basis, config="2")
+    if edit == "before":
         decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    for number in range(4):
+        if edit == "for a while" and number == 1:
+            decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+            bench.title, bench.basis = known
+        await bench.sync()
+        assert [bench.target.held(f"ms-{i}").start for i in (1, 2, 3)] == [event.start for event in events(3)]
+    bench.source.put(moved(an_event(1), 3 * HOUR))
     await bench.sync()
-    assert [bench.target.held(f"ms-{i}").start for i in (1, 2, 3)] == [event.start for event in events(3)]
-    assert {hold.kind for hold in bench.ledger.holds()} == {HoldKind.MAPPING}
+    assert bench.target.held("ms-1").start == moved(an_event(1), 3 * HOUR).start
 
 
 async def test_a_rejected_shift_stays_rejected_after_a_read_that_showed_too_little() -> None:
@@ -601,24 +612,26 @@ async def test_a_rejected_shift_that_is_gone_for_good_is_decided_like_any_other(
     assert len(bench.target.live) == (26 if is_approved else 60)
 
 
-async def test_an_event_over_which_the_target_fails_is_named_though_changes_settle() -> None:
+@pytest.mark.parametrize("number", [1, 2])
+async def test_events_over_which_the_target_fails_are_named_though_changes_settle(number: int) -> None:
     bench = await a_loaded_bench(30)
     bench.settle = timedelta(minutes=10)
-    upsert = bench.target.upsert
+    upsert, bad = bench.target.upsert, {f"ms-{i}" for i in range(1, number + 1)}
 
     async def failing(puts: Sequence[Put]) -> Sequence[Holding]:
-        if "ms-1" in {put.external_id for put in puts}:
+        if bad & {put.external_id for put in puts}:
             raise VendorUnavailable("503", account="reminders", status=503)
         return await upsert(puts)
 
     bench.target.upsert = failing  # type: ignore[method-assign]
-    bench.source.put(moved(an_event(1), HOUR))
-    found = []
-    for number in range(8):
+    bench.source.put(*(moved(event, event.start.hour * HOUR) for event in events(number)))
+    for turn in range(10):
         bench.now += timedelta(minutes=11)
-        bench.source.put(dataclasses.replace(an_event(5), title=f"Title {number}"))
-        found += [problem.external_id for problem in (await bench.sync()).problems]
-    assert "ms-1" in found
+        if turn == 3:  # something else is taken
+            bench.source.put(dataclasses.replace(an_event(5), title="Another title"))
+        report = await bench.sync()
+        if turn > 4:
+            assert (report.outcome, {problem.external_id for problem in report.problems}) == (Outcome.PARTIAL, bad)
 
 
 async def test_a_hold_of_which_all_is_on_its_way_is_rejected_in_nothing() -> None:

@@ -84,10 +84,9 @@ def judge(event: Event | None, memory: Memory, wishes: Wishes, now: datetime, *,
         taken_up = dataclasses.replace(memory, left_alone="", standing="")
         plain = judge(event, taken_up, wishes, now, in_halves=False)
         in_place = plain.what == "move" and memory.there and plain.values and {**plain.values, "calendar": memory.there["calendar"]}
-        if plain.what and memory.asked in (plain.values, in_place or plain.values):
+        if plain.what and (_is_same(plain.values, memory) or (in_place and _is_same(in_place, memory))):
             return Opinion()
-        again = judge(event, taken_up, wishes, now)
-        return dataclasses.replace(again, cause="mapping") if _may_be_what_was_rejected(again, memory, wishes) else again
+        return judge(event, taken_up, wishes, now)
     if memory.refused == (event, wishes.basis) and event.end > now:
         return Opinion()
     mode = memory.mode or wishes.mode
@@ -105,11 +104,13 @@ def judge(event: Event | None, memory: Memory, wishes: Wishes, now: datetime, *,
     return _judge_live(event, memory, wishes, standing, is_over=over)
 
 
-def _may_be_what_was_rejected(again: Opinion, memory: Memory, wishes: Wishes) -> bool:
-    """The same times and people in other words, when a template was edited before anybody looked at the row again."""
-    if again.what != "update" or memory.left_at is not None or memory.asked is None or memory.seen_basis is None or again.values is None:
-        return False
-    return said_by(memory.seen_basis) != said_by(wishes.basis) and all(again.values[name] == memory.asked[name] for name in OF_THE_ROW)
+def _is_same(values: Values | None, memory: Memory) -> bool:
+    """Whether it is what was asked for last; where that was to move it, or for other people, new words make no difference."""
+    asked, there = memory.asked, memory.there
+    if asked is None or values is None or there is None:
+        return values == asked
+    is_moved = any(asked[name] != there[name] or name in memory.doubtful for name in OF_THE_ROW)
+    return all(values[name] == asked[name] for name in (OF_THE_ROW | {"calendar"} if is_moved else asked))
 
 
 def _judge_half(event: Event, memory: Memory, wishes: Wishes, standing: str, *, is_over: bool) -> Opinion | None:

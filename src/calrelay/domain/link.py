@@ -103,6 +103,7 @@ class Imprint:
         return "|".join((self.calendar, *(self.hashes.get(f, "") for f in Field)))
 
 
+AT_FAULT_AFTER = 3  # passes in which the target failed over an event by itself: then it is the event, where the vendor works otherwise
 _UNASKED = "?"
 
 

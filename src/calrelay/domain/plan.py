@@ -108,30 +108,33 @@ def _plan_rejected(event: Event, link: Link, source_hash: str, *, policy: Policy
     if _comes_to_what_was_rejected(event, settled, source_hash, policy, hasher, now):
         return Skipped(event=event, reason=link.reason or link.state.value, link=dataclasses.replace(link, source_hash=source_hash))
     again = plan(event, settled, policy=policy, hasher=hasher, now=now)
-    if isinstance(again, Update) and _may_be_what_was_rejected(again, link, policy):
-        again = dataclasses.replace(again, cause=Cause.MAPPING)
     if isinstance(again, Create | Update | Delete):  # from which link it was planned tells whether somebody says otherwise meanwhile
         return dataclasses.replace(again, link=dataclasses.replace(again.link, state=link.state, until_changed=True))
     return again
 
 
 def _comes_to_what_was_rejected(event: Event, link: Link, source_hash: str, policy: Policy, hasher: Hasher, now: datetime) -> bool:
+    """Whether what would be done is what was rejected; times and people that were rejected go out in no other words either."""
     if not link.is_live:
         again = _plan_absent(event, link, source_hash, policy, hasher, now)
     else:
         again = _judge_live(event, link, source_hash, policy, hasher, now)
+    if not isinstance(again, Create | Update | Delete):
+        return False
     if isinstance(again, Delete) and again.successor is not None:  # to another calendar, with the times that were rejected where it is
         in_place = _update(event, link, source_hash, policy, hasher, may_move=False)
-        if isinstance(in_place, Update) and _digest(in_place.link.wanted) == _digest(link.wanted):
+        if isinstance(in_place, Update) and _is_same(in_place.link.wanted, link):
             return True
-    return isinstance(again, Create | Update | Delete) and _digest(again.link.wanted) == _digest(link.wanted)
+    return _is_same(again.link.wanted, link)
 
 
-def _may_be_what_was_rejected(again: Update, link: Link, policy: Policy) -> bool:
-    """Whether it has the times and people that were rejected, in other words: a template was edited before the row was noted."""
-    if link.source_hash or link.basis.texts == policy.basis.texts or link.wanted is None or again.link.wanted is None:
-        return False
-    return not again.link.wanted.differs_from(link.wanted) & _OF_THE_ROW
+def _is_same(wanted: Imprint | None, rejected: Link) -> bool:
+    if wanted is None or rejected.wanted is None or rejected.accepted is None:
+        return _digest(wanted) == _digest(rejected.wanted)
+    is_moved = bool(rejected.wanted.differs_from(rejected.accepted) & _OF_THE_ROW)
+    is_there = wanted.calendar == rejected.wanted.calendar
+    differing = wanted.differs_from(rejected.wanted)
+    return is_there and not (differing & _OF_THE_ROW if is_moved else differing)
 
 
 def was_ignored_since(now: Link, planned: Link) -> bool:
@@ -353,7 +356,7 @@ def _wanting(link: Link, wanted: Imprint | None, source_hash: str, policy: Polic
 
 def failures_of(link: Link) -> int:
     """Return how often the target has failed over this; refusals were of another row, mapping or config."""
-    return link.attempts if link.state in (State.READY, State.WAITING) else 0
+    return link.attempts if link.state is State.READY else 0
 
 
 def _is_decided(link: Link, source_hash: str, policy: Policy) -> bool:

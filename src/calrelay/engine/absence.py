@@ -21,7 +21,7 @@ class Absences:
     """Links that a complete read should have shown and did not."""
 
     expected: int
-    undecided: int  # of which nothing is planned, and nothing is said here
+    unclear: int  # in the span, and not shown either, of which nothing is planned
     missing: Sequence[Link]
     far: Sequence[Link]  # outside the window, so that the read says nothing about them
 
@@ -40,7 +40,7 @@ def absences(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datetime, 
     expected, undecided, missing, far, unclear = 0, 0, [], [], []
     for source_id, start, state in pipeline.ledger.live_starts(pipeline.name, ending_after=now):
         if source_id in surveyor.survey.undecided:  # nothing is planned for it, so that it proves nothing of the read
-            undecided += 1
+            undecided += start in span and source_id not in surveyor.survey.shown
             continue
         if source_id in surveyor.survey.seen and state not in _HANDS_OFF:
             expected += start in span
@@ -56,7 +56,7 @@ def absences(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datetime, 
             missing += [] if is_seen else [link]
         else:
             far += [] if is_seen else [link]
-    return Absences(expected=expected, undecided=undecided, missing=missing, far=_next_far(pipeline, far, remember=remember))
+    return Absences(expected=expected, unclear=undecided, missing=missing, far=_next_far(pipeline, far, remember=remember))
 
 
 def forget_unsent(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datetime) -> None:
@@ -106,7 +106,7 @@ def _too_much(found: Absences, undecided: int, terms: GuardTerms) -> HoldKind | 
     """Say which hold the absences belong into, if they are more than a venue loses on a normal day."""
     if undecided == 0:
         return None
-    if len(found.missing) == found.expected and found.expected + found.undecided >= 2:
+    if len(found.missing) == found.expected and found.expected + found.unclear >= 2:
         return HoldKind.EMPTY_READ
     if terms.limits.deletes.is_exceeded(undecided + terms.recent_deletes(), terms.live):
         return HoldKind.ABSENCES

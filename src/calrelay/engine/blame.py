@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from calrelay.domain.event import SourceId
-from calrelay.domain.link import CalendarId, Link, State
+from calrelay.domain.link import AT_FAULT_AFTER, CalendarId, Link, State
 from calrelay.domain.plan import Action, Delete
 from calrelay.engine.latecomers import remember
 from calrelay.engine.pipeline import Pipeline
@@ -17,7 +17,6 @@ from calrelay.ports import DELETED, DELETED_AS_APPROVED, Happening
 
 ALIKE = 3  # refused one by one, all of them: then it may be the calendar (rule 20)
 IN_A_ROW = 5  # events that each drew a server error, with nothing taken in between: then it is the vendor
-PASSES = 3  # in which an event drew one by itself: then it is the event, where the vendor works otherwise
 
 
 _TAKEN = ("created", "updated", DELETED, DELETED_AS_APPROVED)
@@ -151,7 +150,7 @@ class Blame:
 
         One by itself is taken for it also where there was nothing else to take: else it would keep a quiet pipeline, or a load, for ever.
         """
-        if link.attempts < PASSES or link.since is None:
+        if link.attempts < AT_FAULT_AFTER or link.since is None:
             return False
         return len(self._open) == 1 or self._has_taken_since(link.since)
 
@@ -164,7 +163,7 @@ class Blame:
 
     def _in_doubt(self, link: Link, error: VendorError) -> VendorError:
         """Return the error of an event in words that say what to do should it be the event's fault after all."""
-        if link.attempts < PASSES:
+        if link.attempts < AT_FAULT_AFTER:
             return error
         return VendorUnavailable(
             f"failed over event {link.external_id} {link.attempts} times, and has taken nothing else since: {error.message}",

@@ -48,6 +48,10 @@ class Latecomer:
             return None
         return dataclasses.replace(self, next_look=now + min(max(age, FIRST_LOOK), SETTLED_AFTER - age))
 
+    def is_over(self, now: datetime) -> bool:
+        """Whether nothing can come any more; what came before may not have been seen yet."""
+        return now - self.since > SETTLED_AFTER
+
     def not_told(self, now: datetime) -> "Latecomer":
         """Return it as it is to be asked for again where the target could not tell: what came stays, however late it is seen."""
         return dataclasses.replace(self, next_look=now + min(max(now - self.since, FIRST_LOOK), SELDOM))
@@ -78,8 +82,8 @@ def open_until(pipeline: Pipeline) -> datetime | None:
 async def look_for_latecomers(pipeline: Pipeline) -> list[Problem]:
     """Look at those that are due; what has come late is noted in their links, and the pass acts on it. Without any there is no request.
 
-    Returns what the target would not take out, or fails over, though it answers otherwise: neither is forgotten before it is done. Raises
-    VendorError when the target cannot be asked.
+    Returns what the target would not take out. That is not forgotten before it is done, nor are those of which the target does not tell
+    though it answers otherwise. Raises VendorError when it cannot be asked.
     """
     now, left = pipeline.clock(), _kept(pipeline)
     due = [one for one in left if one.next_look <= now or one.since > now]  # a clock that went back makes nothing wait for ever
@@ -94,7 +98,9 @@ async def look_for_latecomers(pipeline: Pipeline) -> list[Problem]:
         later = one.looked_at(now) if one.since <= now else None
         if one.external_id in failed:
             later = one.not_told(now)
-        elif one.external_id in holdings:
+        elif one.external_id not in holdings:  # its link is on its way, or left alone: when that is over, it is asked for
+            later = one if one.source_id in links else None
+        else:
             link = pipeline.ledger.links(pipeline.name, [one.source_id])[one.source_id]  # anew: another generation of it may have been seen
             try:
                 await _look_at(pipeline, one, link, holdings[one.external_id])
@@ -112,7 +118,7 @@ def _left_there(late: Latecomer, error: VendorError) -> Problem:
     return Problem(
         kind=error.kind,
         message=f"an entry that came late stands beside the one we know, and the target does not take it out: {error.message}",
-        remedy="calrelay tries in each pass, until it is gone; or delete it in Apptoto",
+        remedy="it is tried again until it is gone; or delete it in Apptoto",
         external_id=late.external_id,
         exit_code=ExitCode.ATTENTION,
     )
@@ -126,6 +132,8 @@ def _is_looked_at(link: Link) -> bool:
 async def _look_at(pipeline: Pipeline, late: Latecomer, link: Link, holding: Holding | None) -> None:
     is_there = holding is not None and not holding.is_deleted
     if link.accepted is not None and link.external_id == late.external_id:
+        if late.is_over(pipeline.clock()):  # whatever is otherwise by now is a person's doing; `verify` tells of it
+            return
         seen = _as_seen(pipeline, link, holding if is_there else None, late)
     elif holding is None or not is_there:
         return

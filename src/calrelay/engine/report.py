@@ -11,7 +11,7 @@ from calrelay.domain.guard import Parked, people_of, start_of
 from calrelay.domain.plan import Action, Create, Delete, Update
 from calrelay.engine.overlapping import Overlapping
 from calrelay.engine.shelf import Shelf
-from calrelay.errors import CalrelayError, ExitCode, ResponseInvalid, VendorUnavailable
+from calrelay.errors import CalrelayError, ExitCode, ResponseInvalid
 from calrelay.ports import Flaw, PassRecord
 
 
@@ -33,11 +33,6 @@ class Problem:
     remedy: str = ""
     external_id: str = ""
     exit_code: int = ExitCode.ATTENTION
-
-    @property
-    def is_of_one_event_alone(self) -> bool:
-        """Whether the target fails over one event, though it answers otherwise (rule 20)."""
-        return bool(self.external_id) and self.kind == VendorUnavailable.__name__
 
     @classmethod
     def of(cls, error: CalrelayError, external_id: str = "") -> "Problem":

@@ -37,6 +37,7 @@ class Survey:
     unmappable: list[Link] = dataclasses.field(default_factory=list)  # of those, what came into quarantine, or has another reason now
     seen: set[SourceId] = dataclasses.field(default_factory=set)
     undecided: set[SourceId] = dataclasses.field(default_factory=set)  # seen, and left to another pass
+    shown: set[SourceId] = dataclasses.field(default_factory=set)  # of these, the ones whose rows came
     unwanted: list[tuple[Event, Link | None]] = dataclasses.field(default_factory=list)  # where the target does not tell what it holds
     flaws: list[Flaw] = dataclasses.field(default_factory=list)
 
@@ -81,6 +82,7 @@ class Surveyor:
 
     def take_page(self, page: Page, span: Span) -> None:
         """Plan a page's rows; rows outside the span count only where they are linked (rule 17)."""
+        self.survey.shown.update(row.source_id for row in page.rows if row.source_id in self.survey.undecided)
         rows = [row for row in page.rows if row.source_id not in self.survey.seen]
         links = self._pipeline.ledger.links(self._policy.pipeline, [row.source_id for row in rows])
         cared_for = frozenset() if self._order.is_load else links.keys()  # a load leaves other days to the chunk they belong to

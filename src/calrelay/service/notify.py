@@ -85,17 +85,13 @@ class Watch:
     def _hear(self, pipeline: Pipeline, reach: Reach, report: PassReport, health: Health) -> None:
         before = self._last.get(pipeline.name)
         down_since = (before.down_since if before else None) or report.started_at
-        failing, stuck = (before.failing, before.stuck) if before else (None, None)
-        if reach is Reach.COMPLETE and health is Health.WELL:
-            found = frozenset(problem.external_id for problem in report.problems if problem.is_of_one_event_alone)
-            failing, stuck = found, _stuck(found, failing)
+        was_sound = before is not None and before.is_sound
         self._last[pipeline.name] = LastPass(
             report=report,
             health=health,
             down_since=down_since if health is Health.DOWN else None,
             has_tried=reach is Reach.COMPLETE or (before is not None and before.has_tried),
-            failing=failing,
-            stuck=stuck,
+            is_sound=health is Health.WELL if reach is Reach.COMPLETE else was_sound and health is Health.WELL,
         )
         self._changed.set()
 
@@ -128,6 +124,7 @@ class Watch:
                 freshness=ages[name],
                 holds=one.holds if one.states.get(State.HELD) else (),
                 quarantined=one.states.get(State.QUARANTINED, 0),
+                failing=one.failing,
                 last=self._last.get(name),
                 started_at=self._daemon.started_at,
                 now=now,
@@ -160,13 +157,6 @@ class Watch:
         self._pause = min(max(self._pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
         self._silent_until = self._daemon.clock() + self._pause
         return False
-
-
-def _stuck(failing: frozenset[str], before: frozenset[str] | None) -> int | None:
-    """Count the events over which the target fails pass after pass; after a start one pass does not tell."""
-    if not failing:
-        return 0
-    return None if before is None else len(failing & before)
 
 
 def _of_config(refusal: Refusal) -> Trouble:

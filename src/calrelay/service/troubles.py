@@ -55,8 +55,7 @@ class LastPass:
     health: Health
     down_since: datetime | None
     has_tried: bool  # a complete pass has ended, however
-    failing: frozenset[str] | None  # events over which the target failed in the last complete pass that got through
-    stuck: int | None  # of those, the ones of the one before as well; None before passes have told
+    is_sound: bool  # the last complete pass got through, and no outage came since: what fails now fails by itself
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +66,7 @@ class Sight:
     freshness: Freshness
     holds: Sequence[Hold]
     quarantined: int
+    failing: int  # events over which the target fails, in pass after pass
     last: LastPass | None
     started_at: datetime
     now: datetime
@@ -91,7 +91,7 @@ def is_known(kind: Kind, sight: Sight) -> bool:
         case Kind.HELD | Kind.QUARANTINED | Kind.CONFIG:
             return True
         case Kind.STUCK:
-            return sight.last is not None and sight.last.stuck is not None and not sight.record.is_paused
+            return sight.last is not None and sight.last.is_sound and not sight.record.is_paused
         case Kind.STALE:
             return not sight.freshness.is_stale or _had_its_chance(sight)
         case Kind.REFUSED:
@@ -129,9 +129,9 @@ def _stale(sight: Sight) -> Iterator[Trouble]:
 
 
 def _unwell(sight: Sight, last: LastPass) -> Iterator[Trouble]:
-    if last.stuck:
-        what = f"the target fails over {counted(last.stuck, 'event')}, pass after pass, and answers otherwise"
-        yield _trouble(sight, Kind.STUCK, what, "calrelay status says which, and what to do", count=last.stuck)
+    if last.is_sound and sight.failing:
+        what = f"the target fails over {counted(sight.failing, 'event')}, pass after pass, and answers otherwise"
+        yield _trouble(sight, Kind.STUCK, what, "calrelay status says which, and what to do", count=sight.failing)
     if last.health is Health.REFUSED and not sight.record.is_paused:
         yield _told_by(sight, Kind.REFUSED, _speaker(last.report))
     if last.health is not Health.DOWN:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import BindParameter, Connection, Select, bindparam, func, select
 
-from calrelay.domain.link import State
+from calrelay.domain.link import AT_FAULT_AFTER, State
 from calrelay.ports import Hold, PassRecord, PipelineRecord
 from calrelay.state import holds, pipelines
 from calrelay.state.rows import pass_of, state_of, table_of
@@ -23,6 +23,7 @@ _PER_PIPELINE = select(_LINK.c.pipeline, func.count()).where(_LINK.c.pipeline.in
 _PER_STATE = _PER_PIPELINE.add_columns(_LINK.c.state).group_by(_LINK.c.state)
 _ACCEPTED = _PER_PIPELINE.where(_LINK.c.accepted_end.is_not(None))
 _ON_THEIR_WAY = _PER_PIPELINE.where(_LINK.c.state == State.SENDING.value, _LINK.c.accepted_end.is_(None))
+_FAILING = _PER_PIPELINE.where(_LINK.c.state.in_([State.READY.value, State.SENDING.value]), _LINK.c.attempts >= AT_FAULT_AFTER)
 _NUMBERED = (
     select(_PASS.c.id, func.row_number().over(partition_by=_PASS.c.pipeline, order_by=_PASS.c.id.desc()).label("number"))
     .where(_PASS.c.pipeline.in_(_NAMES))
@@ -36,11 +37,16 @@ Of = TypeVar("Of", Hold, PassRecord)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """One pipeline as a whole; `live` counts the links with an accepted entry or in SENDING, `passes` are the last, newest first."""
+    """One pipeline as a whole.
+
+    `live` counts the links with an accepted entry or in SENDING, `failing` those over which the target has failed in
+    `AT_FAULT_AFTER` passes or more and that it has not taken since; `passes` are the last, newest first.
+    """
 
     record: PipelineRecord
     states: Mapping[State, int]
     live: int
+    failing: int
     holds: Sequence[Hold]
     passes: Sequence[PassRecord]
 
@@ -53,6 +59,8 @@ def of_pipelines(connection: Connection, names: Sequence[str], *, passes: int) -
     live = Counter(_counts(connection, _ACCEPTED, named))
     if any(State.SENDING in counts for counts in states.values()):
         live.update(_counts(connection, _ON_THEIR_WAY, named))
+    may_fail = any(counts.keys() & {State.READY, State.SENDING} for counts in states.values())
+    failing = _counts(connection, _FAILING, named) if may_fail else {}
     parked = _by_pipeline(holds.of_pipelines(connection, names))
     last = _by_pipeline(map(pass_of, connection.execute(_LAST, {**named, "most": passes}))) if passes else {}
     return {
@@ -60,6 +68,7 @@ def of_pipelines(connection: Connection, names: Sequence[str], *, passes: int) -
             record=records.get(name, PipelineRecord(name=name)),
             states=states.get(name, {}),
             live=live[name],
+            failing=failing.get(name, 0),
             holds=parked.get(name, ()),
             passes=last.get(name, ()),
         )

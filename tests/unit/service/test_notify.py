@@ -8,9 +8,10 @@ from typing import Any, cast
 import pytest
 from structlog.testing import capture_logs
 
+from calrelay.domain.link import State
 from calrelay.engine import decisions
 from calrelay.engine.order import Reach
-from calrelay.engine.report import Outcome, PassReport, Problem
+from calrelay.engine.report import Outcome, PassReport
 from calrelay.errors import AuthFailed, ConfigError, GuardRefused, StateError, VendorUnavailable
 from calrelay.ports import Holding, Put
 from calrelay.service.daemon import Daemon
@@ -22,6 +23,7 @@ from calrelay.service.rhythm import Health, health_of
 from calrelay.service.troubles import DOWN_LONG
 from calrelay.state.database import Database, open_in_memory
 from calrelay.state.ledger import SqlLedger
+from tests.fakes.links import a_link
 from tests.fakes.memory_source import NOW, an_event
 from tests.fakes.pipelines import Bench, a_bench
 from tests.unit.service.passes_made import a_report, an_outage
@@ -147,18 +149,22 @@ async def test_events_over_which_the_target_fails_are_told_once_they_are_known_t
         return await upsert(puts)
 
     desk.bench.target.upsert = failing  # type: ignore[method-assign]
-    told = [await desk.sync() for _ in range(5)]
-    assert told == [[], [], [], [("begins", "stuck")], []]
+    told = [await desk.sync() for _ in range(4)]
+    assert told == [[], [], [("begins", "stuck")], []]
     assert await desk.hear(a_report(), Reach.QUICK) == []  # which says nothing of what it did not look at
     assert await desk.hear(an_outage()) == []
     bad.clear()
     assert await desk.sync() == [("ends", "stuck")]
 
 
-async def test_an_event_over_which_the_target_failed_in_one_pass_is_no_news(desk: Desk) -> None:
-    report = a_report()
-    report.problems.append(Problem.of(VendorUnavailable("500", account="reminders", status=500), "ms-3"))
-    assert [await desk.hear(one) for one in (a_report(), report, a_report(), report, a_report())] == [[]] * 5
+async def test_all_events_over_which_the_target_fails_are_counted_and_none_of_an_outage(desk: Desk) -> None:
+    links = [a_link(number, state=State.READY, attempts=3 if number < 8 else 2) for number in range(10)]
+    desk.bench.ledger.store(links)
+    assert await desk.hear(an_outage()) == []
+    assert await desk.hear(a_report(), Reach.QUICK) == []  # which has not tried them all
+    assert await desk.hear(a_report()) == [("begins", "stuck")]
+    assert desk.told[-1].count == 8
+    assert [one for one in await desk.hear(an_outage()) if "stuck" in one] == []
 
 
 async def test_refused_credentials_are_told_at_once_and_not_as_an_outage_too(desk: Desk) -> None:

@@ -37,6 +37,7 @@ def test_an_overview_is_what_one_is_told_who_asks_for_each_thing(state: Database
             record=ledger.pipeline(name),
             states=ledger.count_states(name),
             live=ledger.count_live(name),
+            failing=1 if name == "hall" else 0,
             holds=tuple(ledger.holds(name)),
             passes=tuple(ledger.passes(name, 2)),
         )
@@ -68,6 +69,7 @@ def _filled(ledger: SqlLedger) -> SqlLedger:
         links += [a_new_link(first + number, pipeline=pipeline, state=states[number]) for number in (2, 3)]
         ledger.store(links)
     ledger.store([a_new_link(4, state=State.SENDING)])  # a create in flight counts as live
+    ledger.store([a_new_link(105, pipeline="hall", attempts=3), a_new_link(106, pipeline="hall", attempts=2)])
     ledger.save_holds("venue", [a_hold("venue-deletes-1"), a_hold("venue-updates-1", created_at=NOON + HOUR)])
     ledger.note_pipeline("hall", is_paused=True, first_complete_at=NOON)
     for number in range(3):
