@@ -53,6 +53,8 @@ def programs(folder: Path) -> Path:
         subprocess.run([ours / "bin" / "postgres", "--version"], check=True, capture_output=True, cwd=folder, **as_nobody())
     except (OSError, subprocess.CalledProcessError):
         copy = folder / "site" / ours.parent.name
+        if copy.exists():  # by whoever made the server
+            return copy / ours.name / "bin"
         shutil.copytree(ours, copy / ours.name, symlinks=True)
         libraries = ours.parent.with_name(f"{ours.parent.name}.libs")
         if libraries.is_dir():
