@@ -660,3 +660,26 @@ async def test_what_was_rejected_once_and_sent_since_is_looked_after_when_it_sho
     bench.source.put(moved(an_event(1), 4 * HOUR))
     assert (await bench.sync()).updated == 1
     assert bench.target.held("ms-1").start == moved(an_event(1), 4 * HOUR).start
+
+
+@pytest.mark.parametrize("what", ["filter", "route"])
+async def test_a_rejected_shift_stays_rejected_when_a_filter_or_route_was_edited_for_a_while(what: str) -> None:
+    bench = await a_loaded_bench(30)
+    bench.source.put(*(moved(event, HOUR) for event in events(10)))
+    await bench.sync()
+    bench.source.put(*events(7, first=4))
+    await bench.sync()
+    decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    known = bench.statuses, bench.routes, bench.basis
+    if what == "filter":
+        bench.statuses = frozenset({"CLOSED"})
+    else:
+        bench.routes = (Route(match=Match(), calendar=TERRACE),)
+    bench.basis = dataclasses.replace(bench.basis, config="mistake texts")
+    for _ in range(2):
+        await bench.sync()
+    bench.statuses, bench.routes, bench.basis = known
+    for _ in range(2):
+        report = await bench.sync()
+        assert [bench.target.held(f"ms-{i}").start for i in (1, 2, 3)] == [event.start for event in events(3)]
+    assert (report.held, bench.ledger.count_states("venue")[State.IGNORED]) == (0, 3)

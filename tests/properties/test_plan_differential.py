@@ -179,8 +179,9 @@ class History:
     def carry_out_action(self, action: Action, opinion: Opinion, outcome: str) -> None:
         before, memory = self.link, self.memory
         was_rejected = before is not None and before.until_changed and before.state in (State.IGNORED, State.HELD)
-        if before is not None and was_rejected and outcome == "parked" and isinstance(action, Delete) and action.cause is Cause.ABSENCE:
-            self.link = dataclasses.replace(before, state=State.HELD)  # what was rejected of it is not forgotten while it is missing
+        may_pass = isinstance(action, Delete) and action.cause in (Cause.ABSENCE, Cause.FILTER, Cause.ROUTE)
+        if before is not None and was_rejected and outcome == "parked" and may_pass:
+            self.link = dataclasses.replace(before, state=State.HELD)  # what was rejected of it is not forgotten meanwhile
             return
         memory.asked, memory.asked_of = opinion.values, self.event
         memory.standing = outcome

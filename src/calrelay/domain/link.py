@@ -152,7 +152,7 @@ class Link:
     nothing), `accepted` what it last accepted (None: it holds nothing of ours). `source_hash` is the source event's, `since` the moment
     it began to wait, was parked or came into quarantine, `hold` the hold it is parked in. `until_changed` ends an ignore at the next change
     of the source row; as long as that row was not seen, and `source_hash` is empty, `wanted` is what was rejected. A link that is held
-    because its row is missing keeps both, for when that shows again.
+    because its row is missing, or a filter or route has changed, keeps both for when that is over.
     """
 
     pipeline: str

@@ -84,7 +84,7 @@ Decision = Action | Unchanged | Skipped
 def plan(event: Event, link: Link | None, *, policy: Policy, hasher: Hasher, now: datetime) -> Decision:
     """Decide about one event. Pure: the same arguments give the same decision, and deciding again after it was carried out gives none."""
     source_hash = hasher.of_event(event)
-    if link is not None and link.until_changed and link.state is State.HELD:  # it was missing, and shows again
+    if link is not None and link.until_changed and link.state is State.HELD:  # to be gone, or elsewhere; perhaps that is over
         link = dataclasses.replace(link, state=State.IGNORED, reason=REJECTED_FOR_NOW, remedy="", hold=None)
     if link is not None and _is_as_we_left_it(link, source_hash, policy):
         return Unchanged(link=link) if link.accepted else Skipped(event=event, reason=link.reason or "as before", link=link)

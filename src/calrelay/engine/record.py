@@ -102,6 +102,10 @@ def count_dry_run(
     report.quarantined = max(standing.get(State.QUARANTINED, 0), fresh)
 
 
+# A row that is missing may show again, and a filter or route may be put back: what was rejected before still is then.
+_MAY_PASS = (Cause.ABSENCE, Cause.FILTER, Cause.ROUTE)
+
+
 def _before(action: Action, survey: Survey) -> Link:
     """Return the link as it was before the plan; a new one's has no hash and no basis yet."""
     known = survey.links.get(action.link.source_id)
@@ -112,7 +116,7 @@ def _parked(action: Action, group: Parked, survey: Survey, hold_ids: dict[Source
     before = _before(action, survey)
     hold_id = hold_ids.get(before.source_id)
     is_rejected = before.until_changed and before.state in (State.IGNORED, State.HELD)
-    stays_rejected = is_rejected and isinstance(action, Delete) and action.cause is Cause.ABSENCE  # for when it shows again as it was
+    stays_rejected = is_rejected and isinstance(action, Delete) and action.cause in _MAY_PASS
     return dataclasses.replace(
         before,
         state=State.HELD,
