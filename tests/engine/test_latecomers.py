@@ -278,5 +278,22 @@ async def test_what_a_person_did_hours_later_is_not_taken_for_what_came_late(cal
     sent = len(bench.target.sent)
     for _ in range(14):
         bench.now += SETTLED_AFTER
-        assert (await bench.sync()).exit_code == ExitCode.DONE
+        report = await bench.sync()
     assert bench.target.sent[sent:] == []
+    assert (report.exit_code, report.quarantined) == ((ExitCode.DONE, 0) if call is Call.UPSERT else (ExitCode.ATTENTION, 1))
+
+
+@pytest.mark.parametrize("call", [Call.UPSERT, Call.DELETE])
+@pytest.mark.parametrize("gap", [timedelta(minutes=4), SETTLED_AFTER, SETTLED_AFTER + timedelta(seconds=1), 3 * SETTLED_AFTER])
+async def test_what_came_late_is_put_right_however_far_apart_the_passes_are(call: Call, gap: timedelta) -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(moved(an_event(1), HOUR) if call is Call.UPSERT else with_status(an_event(1), "LOST"))
+    await break_off(bench, call)
+    bench.source.put(an_event(1))
+    await bench.sync()
+    bench.target.change("ms-1", **({"start": moved(an_event(1), HOUR).start} if call is Call.UPSERT else {"is_deleted": True}))
+    for _ in range(2):
+        bench.now += gap
+        await bench.sync()
+    (held,) = (bench.target.held(external_id) for external_id in of_the_first(bench))
+    assert held.start == an_event(1).start

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import nullcontext
-from datetime import timedelta
+from datetime import time, timedelta
 
 import pytest
 
@@ -11,7 +11,7 @@ from calrelay.domain.event import Event, Row, SourceId
 from calrelay.domain.guard import HoldKind, Limit, Limits
 from calrelay.domain.link import ExternalId, MessageMode, State
 from calrelay.domain.policy import Match, Route
-from calrelay.domain.window import Span
+from calrelay.domain.window import Hours, Span
 from calrelay.engine import decisions
 from calrelay.engine.backfill import backfill
 from calrelay.engine.order import Reach
@@ -21,7 +21,7 @@ from calrelay.engine.verify import verify
 from calrelay.errors import RateLimited, RequestRejected, VendorError, VendorUnavailable
 from calrelay.ports import Holding, Put
 from tests.fakes.memory_source import NOW, an_event, moved, with_status
-from tests.fakes.memory_target import TERRACE, Applied, Call, Poison
+from tests.fakes.memory_target import MAIN_HALL, TERRACE, Applied, Call, Poison
 from tests.fakes.pipelines import Bench, a_bench
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -683,3 +683,48 @@ async def test_a_rejected_shift_stays_rejected_when_a_filter_or_route_was_edited
         report = await bench.sync()
         assert [bench.target.held(f"ms-{i}").start for i in (1, 2, 3)] == [event.start for event in events(3)]
     assert (report.held, bench.ledger.count_states("venue")[State.IGNORED]) == (0, 3)
+
+
+@pytest.mark.parametrize("settle", [timedelta(), timedelta(minutes=10)])
+async def test_a_create_that_failed_once_waits_for_its_hours_like_any_other(settle: timedelta) -> None:
+    bench = await a_loaded_bench(30)
+    bench.settle, bench.create_hours = settle, Hours(begin=time(10), end=time(11))
+    bench.now = bench.now.replace(hour=15, minute=5)  # 10:05 in New York
+    bench.source.put(an_event(40))
+    bench.target.fail_next(VendorUnavailable("503", account="reminders", status=503), call=Call.UPSERT, times=30)
+    for _ in range(3):
+        await bench.sync()
+        bench.now += timedelta(minutes=11)
+    bench.target.stop_failing()
+    bench.now = bench.now.replace(hour=21)
+    report = await bench.sync()
+    assert (report.created, report.waiting) == (0, 1)
+    bench.now = bench.now.replace(hour=15, minute=20) + DAY
+    assert (await bench.sync()).created == 1
+
+
+async def test_what_was_dropped_is_taken_up_when_its_row_is_corrected() -> None:
+    bench = await a_loaded_bench(3)
+    bench.target.poison[ExternalId("ms-1")] = Poison.REFUSE
+    bench.source.put(moved(an_event(1, title="Too long"), HOUR))
+    await bench.sync()
+    decisions.drop(bench.ledger, ["venue"], "ms-1", clock=lambda: bench.now)
+    bench.target.poison.clear()
+    bench.source.put(moved(an_event(1, title="Right"), HOUR))
+    assert (await bench.sync()).updated == 1
+    assert bench.target.held("ms-1").title == "Right"
+
+
+async def test_a_rejected_move_to_another_calendar_goes_out_in_no_other_words() -> None:
+    bench = await a_loaded_bench(30)
+    bench.routes = (Route(match=Match(facets={"rooms": frozenset({"terrace"})}), calendar=TERRACE),)
+    await bench.sync()
+    bench.source.put(*(dataclasses.replace(event, facets={"rooms": frozenset({"terrace"})}) for event in events(10)))
+    assert (await bench.sync()).held == 10
+    bench.source.put(*events(7, first=4))
+    await bench.sync()
+    decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    bench.title, bench.basis = "Visit: {{ event.title }}", dataclasses.replace(bench.basis, config="2")
+    for _ in range(2):
+        assert (await bench.sync()).sent == 0
+    assert {one.calendar for one in bench.target.live.values()} == {MAIN_HALL}

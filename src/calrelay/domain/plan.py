@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from calrelay.domain.entry import Entry, Hasher
 from calrelay.domain.event import Event
-from calrelay.domain.link import REJECTED_FOR_NOW, Field, Imprint, Link, Owed, State, Wait, quieter
+from calrelay.domain.link import REJECTED, REJECTED_FOR_NOW, Field, Imprint, Link, Owed, State, Wait, quieter
 from calrelay.domain.policy import Policy, Standing
 
 GONE = "gone from the source"
@@ -114,27 +114,26 @@ def _plan_rejected(event: Event, link: Link, source_hash: str, *, policy: Policy
 
 
 def _comes_to_what_was_rejected(event: Event, link: Link, source_hash: str, policy: Policy, hasher: Hasher, now: datetime) -> bool:
-    """Whether what would be done is what was rejected; times and people that were rejected go out in no other words either."""
     if not link.is_live:
         again = _plan_absent(event, link, source_hash, policy, hasher, now)
     else:
         again = _judge_live(event, link, source_hash, policy, hasher, now)
-    if not isinstance(again, Create | Update | Delete):
-        return False
     if isinstance(again, Delete) and again.successor is not None:  # to another calendar, with the times that were rejected where it is
         in_place = _update(event, link, source_hash, policy, hasher, may_move=False)
-        if isinstance(in_place, Update) and _is_same(in_place.link.wanted, link):
+        if isinstance(in_place, Update) and _digest(in_place.link.wanted) == _digest(link.wanted):
             return True
-    return _is_same(again.link.wanted, link)
+    return isinstance(again, Create | Update | Delete) and _is_what_was_rejected(again.link.wanted, link)
 
 
-def _is_same(wanted: Imprint | None, rejected: Link) -> bool:
-    if wanted is None or rejected.wanted is None or rejected.accepted is None:
-        return _digest(wanted) == _digest(rejected.wanted)
-    is_moved = bool(rejected.wanted.differs_from(rejected.accepted) & _OF_THE_ROW)
-    is_there = wanted.calendar == rejected.wanted.calendar
-    differing = wanted.differs_from(rejected.wanted)
-    return is_there and not (differing & _OF_THE_ROW if is_moved else differing)
+def _is_what_was_rejected(wanted: Imprint | None, link: Link) -> bool:
+    """Whether it is the same; where a hold of times, people or another calendar was rejected, those go out in no other words either."""
+    rejected, held = link.wanted, link.accepted
+    if wanted is None or rejected is None or held is None or not link.reason.startswith(REJECTED):
+        return _digest(wanted) == _digest(rejected)
+    is_moved = rejected.calendar != held.calendar or (rejected.start, rejected.end) != (held.start, held.end)
+    changed = {field for field in _OF_THE_ROW if held.hashes.get(field)} & rejected.differs_from(held)
+    differing = wanted.differs_from(rejected)
+    return wanted.calendar == rejected.calendar and not (differing & _OF_THE_ROW if is_moved or changed else differing)
 
 
 def was_ignored_since(now: Link, planned: Link) -> bool:
@@ -356,7 +355,7 @@ def _wanting(link: Link, wanted: Imprint | None, source_hash: str, policy: Polic
 
 def failures_of(link: Link) -> int:
     """Return how often the target has failed over this; refusals were of another row, mapping or config."""
-    return link.attempts if link.state is State.READY else 0
+    return link.attempts if link.state in (State.READY, State.WAITING) else 0
 
 
 def _is_decided(link: Link, source_hash: str, policy: Policy) -> bool:

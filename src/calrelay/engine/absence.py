@@ -39,8 +39,9 @@ def absences(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datetime, 
     """Compare the live links with what was seen; only whoever knows that the read was complete may ask this."""
     expected, undecided, missing, far, unclear = 0, 0, [], [], []
     for source_id, start, state in pipeline.ledger.live_starts(pipeline.name, ending_after=now):
-        if source_id in surveyor.survey.undecided:  # nothing is planned for it, so that it proves nothing of the read
-            undecided += start in span and source_id not in surveyor.survey.shown
+        if source_id in surveyor.survey.undecided:  # nothing is planned for it
+            is_shown = source_id in surveyor.survey.shown
+            expected, undecided = expected + (is_shown and start in span), undecided + (not is_shown and start in span)
             continue
         if source_id in surveyor.survey.seen and state not in _HANDS_OFF:
             expected += start in span

@@ -20,6 +20,8 @@ from calrelay.errors import ExitCode, RequestRejected, VendorError
 from calrelay.ports import DELETED, Happening, Holding
 
 MEMO_LATE = "late:{pipeline}"
+GONE_THERE = "it is gone at the target: a delete of ours came late, or somebody deleted it there since"
+DELETED_REMEDY = "`calrelay quarantine retry ID` creates it again, which can message its guest; `calrelay quarantine drop ID` leaves it"
 SETTLED_AFTER = timedelta(minutes=5)  # the longest wait for an answer is 240 s
 FIRST_LOOK = timedelta(seconds=5)
 SELDOM = timedelta(hours=1)  # between two questions that the target fails over
@@ -34,6 +36,7 @@ class Latecomer:
     was_delete: bool
     since: datetime
     next_look: datetime
+    is_overdue: bool = False  # asked for in vain when nothing could come any more: what is otherwise by now may be a person's doing
 
     @classmethod
     def of(cls, link: Link, now: datetime) -> "Latecomer":
@@ -48,13 +51,10 @@ class Latecomer:
             return None
         return dataclasses.replace(self, next_look=now + min(max(age, FIRST_LOOK), SETTLED_AFTER - age))
 
-    def is_over(self, now: datetime) -> bool:
-        """Whether nothing can come any more; what came before may not have been seen yet."""
-        return now - self.since > SETTLED_AFTER
-
     def not_told(self, now: datetime) -> "Latecomer":
         """Return it as it is to be asked for again where the target could not tell: what came stays, however late it is seen."""
-        return dataclasses.replace(self, next_look=now + min(max(now - self.since, FIRST_LOOK), SELDOM))
+        age = now - self.since
+        return dataclasses.replace(self, next_look=now + min(max(age, FIRST_LOOK), SELDOM), is_overdue=age > SETTLED_AFTER)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a memo keeps it."""
@@ -99,7 +99,7 @@ async def look_for_latecomers(pipeline: Pipeline) -> list[Problem]:
         if one.external_id in failed:
             later = one.not_told(now)
         elif one.external_id not in holdings:  # its link is on its way, or left alone: when that is over, it is asked for
-            later = one if one.source_id in links else None
+            later = dataclasses.replace(one, next_look=now + SELDOM) if one.source_id in links else None
         else:
             link = pipeline.ledger.links(pipeline.name, [one.source_id])[one.source_id]  # anew: another generation of it may have been seen
             try:
@@ -117,6 +117,7 @@ async def look_for_latecomers(pipeline: Pipeline) -> list[Problem]:
 def _left_there(late: Latecomer, error: VendorError) -> Problem:
     return Problem(
         kind=error.kind,
+        is_unresolved=True,
         message=f"an entry that came late stands beside the one we know, and the target does not take it out: {error.message}",
         remedy="it is tried again until it is gone; or delete it in Apptoto",
         external_id=late.external_id,
@@ -132,8 +133,6 @@ def _is_looked_at(link: Link) -> bool:
 async def _look_at(pipeline: Pipeline, late: Latecomer, link: Link, holding: Holding | None) -> None:
     is_there = holding is not None and not holding.is_deleted
     if link.accepted is not None and link.external_id == late.external_id:
-        if late.is_over(pipeline.clock()):  # whatever is otherwise by now is a person's doing; `verify` tells of it
-            return
         seen = _as_seen(pipeline, link, holding if is_there else None, late)
     elif holding is None or not is_there:
         return
@@ -164,7 +163,12 @@ def _as_seen(pipeline: Pipeline, link: Link, holding: Holding | None, late: Late
     if holding is None:
         if not late.was_delete:  # a person's doing; `verify` tells of it
             return None
-        return dataclasses.replace(link, state=State.READY, accepted=None, target_id=None, generation=link.generation + 1)
+        gone = dataclasses.replace(link, state=State.READY, accepted=None, target_id=None, generation=link.generation + 1)
+        if not late.is_overdue:
+            return gone
+        return dataclasses.replace(gone, state=State.QUARANTINED, attempts=max(1, link.attempts), reason=GONE_THERE, remedy=DELETED_REMEDY)
+    if late.is_overdue and (holding.start, holding.end) == (link.accepted.start, link.accepted.end):
+        return None  # `verify` tells of other words; a wrong hour does not wait for that
     drift: Drift | None = compare(link, link.accepted, holding, pipeline.hasher)
     held = as_held(drift) if drift else None
     return dataclasses.replace(held, state=State.READY if held.state is State.SETTLED else held.state) if held else None

@@ -144,14 +144,14 @@ def _split_waiting(actions: Sequence[Action], policy: Policy, survey: Survey, no
     ready, waiting = [], []
     for action in actions:
         since = _waits_since(action, survey)
-        wait = None if _was_let_through(action, survey) else _wait_reason(action, since, policy, now)
+        wait = _wait_reason(action, since, policy, now, has_settled=_has_settled(action, survey))
         if wait is None:
             ready.append(action)
             continue
         # A load may mark an event that waits already in another way: the marks are the action's, or its guests would be messaged after all.
-        marked = dataclasses.replace(_before(action, survey), mode=action.link.mode, backfilled=action.link.backfilled)
-        wanted = action.link.wanted
-        waiting.append(dataclasses.replace(marked, state=State.WAITING, wanted=wanted, reason=wait, since=since or now, hold=None))
+        planned = action.link
+        marked = dataclasses.replace(_before(action, survey), mode=planned.mode, backfilled=planned.backfilled, attempts=planned.attempts)
+        waiting.append(dataclasses.replace(marked, state=State.WAITING, wanted=planned.wanted, reason=wait, since=since or now, hold=None))
     return ready, waiting
 
 
@@ -163,14 +163,14 @@ def _waits_since(action: Action, survey: Survey) -> datetime | None:
     return before.since if _digest(before) == _digest(action.link) else None
 
 
-def _was_let_through(action: Action, survey: Survey) -> bool:
-    """Whether exactly this has waited already, and did not arrive."""
+def _has_settled(action: Action, survey: Survey) -> bool:
+    """Whether exactly this was sent before, and did not arrive."""
     before = survey.links.get(action.link.source_id)
     return before is not None and before.state is State.READY and before.attempts > 0 and _digest(before) == _digest(action.link)
 
 
-def _wait_reason(action: Action, since: datetime | None, policy: Policy, now: datetime) -> str | None:
-    if policy.settle and (since is None or now - since < policy.settle):
+def _wait_reason(action: Action, since: datetime | None, policy: Policy, now: datetime, *, has_settled: bool) -> str | None:
+    if policy.settle and not has_settled and (since is None or now - since < policy.settle):
         return Wait.SETTLING.value
     if isinstance(action, Create) and not policy.may_create_at(now, action.event.zone):
         return Wait.CREATE_HOURS.value

@@ -9,14 +9,13 @@ from calrelay.domain.plan import Cause, Delete
 from calrelay.engine.asking import ask_for, check_that_it_answers
 from calrelay.engine.decisions import REJECTED_IN_FLIGHT
 from calrelay.engine.holds import approval_of
-from calrelay.engine.latecomers import remember
+from calrelay.engine.latecomers import DELETED_REMEDY, remember
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import Problem
 from calrelay.errors import ExitCode, VendorError, VendorUnavailable
 from calrelay.ports import DELETED, DELETED_AS_APPROVED, Happening, Holding
 
 DELETED_THERE = "somebody deleted it at the target while a change to it was being sent"
-DELETED_REMEDY = "`calrelay quarantine retry ID` creates it again, which can message its guest; `calrelay quarantine drop ID` leaves it"
 
 
 async def resolve_unanswered(pipeline: Pipeline) -> dict[SourceId, Problem]:
@@ -45,6 +44,7 @@ def _untold(link: Link, error: VendorError) -> Problem:
     ignore = f"`calrelay ignore {link.external_id}`"
     return Problem(
         kind=VendorUnavailable.__name__,
+        is_unresolved=True,
         message=f"the target answers, and fails over the question what became of this event: {error.message}",
         remedy=f"it is left as it is, and each pass asks again; look at it in Apptoto, or leave it alone with {ignore}",
         external_id=link.external_id,

@@ -86,11 +86,17 @@ class Watch:
         before = self._last.get(pipeline.name)
         down_since = (before.down_since if before else None) or report.started_at
         was_sound = before is not None and before.is_sound
+        unresolved, stuck = (before.unresolved, before.stuck) if before else (None, None)
+        if reach is Reach.COMPLETE and health is Health.WELL:
+            found = frozenset(problem.external_id for problem in report.problems if problem.is_unresolved)
+            unresolved, stuck = found, _unresolved_again(found, unresolved)
         self._last[pipeline.name] = LastPass(
             report=report,
             health=health,
             down_since=down_since if health is Health.DOWN else None,
             has_tried=reach is Reach.COMPLETE or (before is not None and before.has_tried),
+            unresolved=unresolved,
+            stuck=stuck,
             is_sound=health is Health.WELL if reach is Reach.COMPLETE else was_sound and health is Health.WELL,
         )
         self._changed.set()
@@ -157,6 +163,13 @@ class Watch:
         self._pause = min(max(self._pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
         self._silent_until = self._daemon.clock() + self._pause
         return False
+
+
+def _unresolved_again(found: frozenset[str], before: frozenset[str] | None) -> int | None:
+    """Count the events that could not be cleared up in two passes; after a start one pass does not tell."""
+    if not found:
+        return 0
+    return None if before is None else len(found & before)
 
 
 def _of_config(refusal: Refusal) -> Trouble:

@@ -56,6 +56,8 @@ class LastPass:
     down_since: datetime | None
     has_tried: bool  # a complete pass has ended, however
     is_sound: bool  # the last complete pass got through, and no outage came since: what fails now fails by itself
+    unresolved: frozenset[str] | None  # events that could not be cleared up in the last complete pass that got through
+    stuck: int | None  # of those, the ones of the one before as well; None where that is not known
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,7 @@ def is_known(kind: Kind, sight: Sight) -> bool:
         case Kind.HELD | Kind.QUARANTINED | Kind.CONFIG:
             return True
         case Kind.STUCK:
-            return sight.last is not None and sight.last.is_sound and not sight.record.is_paused
+            return sight.last is not None and sight.last.is_sound and sight.last.stuck is not None and not sight.record.is_paused
         case Kind.STALE:
             return not sight.freshness.is_stale or _had_its_chance(sight)
         case Kind.REFUSED:
@@ -129,9 +131,9 @@ def _stale(sight: Sight) -> Iterator[Trouble]:
 
 
 def _unwell(sight: Sight, last: LastPass) -> Iterator[Trouble]:
-    if last.is_sound and sight.failing:
-        what = f"the target fails over {counted(sight.failing, 'event')}, pass after pass, and answers otherwise"
-        yield _trouble(sight, Kind.STUCK, what, "calrelay status says which, and what to do", count=sight.failing)
+    if last.is_sound and (stuck := sight.failing + (last.stuck or 0)):
+        what = f"the target fails over {counted(stuck, 'event')}, pass after pass, and answers otherwise"
+        yield _trouble(sight, Kind.STUCK, what, "calrelay status says which, and what to do", count=stuck)
     if last.health is Health.REFUSED and not sight.record.is_paused:
         yield _told_by(sight, Kind.REFUSED, _speaker(last.report))
     if last.health is not Health.DOWN:

@@ -23,7 +23,8 @@ _PER_PIPELINE = select(_LINK.c.pipeline, func.count()).where(_LINK.c.pipeline.in
 _PER_STATE = _PER_PIPELINE.add_columns(_LINK.c.state).group_by(_LINK.c.state)
 _ACCEPTED = _PER_PIPELINE.where(_LINK.c.accepted_end.is_not(None))
 _ON_THEIR_WAY = _PER_PIPELINE.where(_LINK.c.state == State.SENDING.value, _LINK.c.accepted_end.is_(None))
-_FAILING = _PER_PIPELINE.where(_LINK.c.state.in_([State.READY.value, State.SENDING.value]), _LINK.c.attempts >= AT_FAULT_AFTER)
+_OWING = (State.READY, State.SENDING, State.WAITING)
+_FAILING = _PER_PIPELINE.where(_LINK.c.state.in_([state.value for state in _OWING]), _LINK.c.attempts >= AT_FAULT_AFTER)
 _NUMBERED = (
     select(_PASS.c.id, func.row_number().over(partition_by=_PASS.c.pipeline, order_by=_PASS.c.id.desc()).label("number"))
     .where(_PASS.c.pipeline.in_(_NAMES))
@@ -59,7 +60,7 @@ def of_pipelines(connection: Connection, names: Sequence[str], *, passes: int) -
     live = Counter(_counts(connection, _ACCEPTED, named))
     if any(State.SENDING in counts for counts in states.values()):
         live.update(_counts(connection, _ON_THEIR_WAY, named))
-    may_fail = any(counts.keys() & {State.READY, State.SENDING} for counts in states.values())
+    may_fail = any(not counts.keys().isdisjoint(_OWING) for counts in states.values())
     failing = _counts(connection, _FAILING, named) if may_fail else {}
     parked = _by_pipeline(holds.of_pipelines(connection, names))
     last = _by_pipeline(map(pass_of, connection.execute(_LAST, {**named, "most": passes}))) if passes else {}

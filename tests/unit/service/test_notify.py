@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from calrelay.domain.link import State
 from calrelay.engine import decisions
 from calrelay.engine.order import Reach
-from calrelay.engine.report import Outcome, PassReport
+from calrelay.engine.report import Outcome, PassReport, Problem
 from calrelay.errors import AuthFailed, ConfigError, GuardRefused, StateError, VendorUnavailable
 from calrelay.ports import Holding, Put
 from calrelay.service.daemon import Daemon
@@ -165,6 +165,14 @@ async def test_all_events_over_which_the_target_fails_are_counted_and_none_of_an
     assert await desk.hear(a_report()) == [("begins", "stuck")]
     assert desk.told[-1].count == 8
     assert [one for one in await desk.hear(an_outage()) if "stuck" in one] == []
+
+
+async def test_what_cannot_be_cleared_up_is_told_from_its_second_pass_on_also_after_a_start(desk: Desk) -> None:
+    report = a_report()
+    report.problems.append(Problem(kind="VendorUnavailable", message="the target does not tell", external_id="ms-3", is_unresolved=True))
+    assert [await desk.hear(one) for one in (a_report(), report, a_report(), report, report)] == [[], [], [], [], [("begins", "stuck")]]
+    desk.start()
+    assert [await desk.hear(one) for one in (report, report, a_report())] == [[], [], [("ends", "stuck")]]
 
 
 async def test_refused_credentials_are_told_at_once_and_not_as_an_outage_too(desk: Desk) -> None:
