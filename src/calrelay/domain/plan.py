@@ -120,7 +120,7 @@ def _comes_to_what_was_rejected(event: Event, link: Link, source_hash: str, poli
         again = _judge_live(event, link, source_hash, policy, hasher, now)
     if isinstance(again, Delete) and again.successor is not None:  # to another calendar, with the times that were rejected where it is
         in_place = _update(event, link, source_hash, policy, hasher, may_move=False)
-        if isinstance(in_place, Update) and _digest(in_place.link.wanted) == _digest(link.wanted):
+        if isinstance(in_place, Update) and _is_what_was_rejected(in_place.link.wanted, link):
             return True
     return isinstance(again, Create | Update | Delete) and _is_what_was_rejected(again.link.wanted, link)
 
@@ -130,10 +130,9 @@ def _is_what_was_rejected(wanted: Imprint | None, link: Link) -> bool:
     rejected, held = link.wanted, link.accepted
     if wanted is None or rejected is None or held is None or not link.reason.startswith(REJECTED):
         return _digest(wanted) == _digest(rejected)
-    is_moved = rejected.calendar != held.calendar or (rejected.start, rejected.end) != (held.start, held.end)
-    changed = {field for field in _OF_THE_ROW if held.hashes.get(field)} & rejected.differs_from(held)
+    was_of_the_row = rejected.calendar != held.calendar or rejected.differs_from(held) & _OF_THE_ROW
     differing = wanted.differs_from(rejected)
-    return wanted.calendar == rejected.calendar and not (differing & _OF_THE_ROW if is_moved or changed else differing)
+    return wanted.calendar == rejected.calendar and not (differing & _OF_THE_ROW if was_of_the_row else differing)
 
 
 def was_ignored_since(now: Link, planned: Link) -> bool:

@@ -20,11 +20,10 @@ from calrelay.errors import ExitCode, RequestRejected, VendorError
 from calrelay.ports import DELETED, Happening, Holding
 
 MEMO_LATE = "late:{pipeline}"
-GONE_THERE = "it is gone at the target: a delete of ours came late, or somebody deleted it there since"
-DELETED_REMEDY = "`calrelay quarantine retry ID` creates it again, which can message its guest; `calrelay quarantine drop ID` leaves it"
 SETTLED_AFTER = timedelta(minutes=5)  # the longest wait for an answer is 240 s
 FIRST_LOOK = timedelta(seconds=5)
 SELDOM = timedelta(hours=1)  # between two questions that the target fails over
+OURS_FOR = timedelta(hours=2)  # so long a look may come late, and what is otherwise at the target is still taken for a request of ours
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +35,6 @@ class Latecomer:
     was_delete: bool
     since: datetime
     next_look: datetime
-    is_overdue: bool = False  # asked for in vain when nothing could come any more: what is otherwise by now may be a person's doing
 
     @classmethod
     def of(cls, link: Link, now: datetime) -> "Latecomer":
@@ -53,8 +51,7 @@ class Latecomer:
 
     def not_told(self, now: datetime) -> "Latecomer":
         """Return it as it is to be asked for again where the target could not tell: what came stays, however late it is seen."""
-        age = now - self.since
-        return dataclasses.replace(self, next_look=now + min(max(age, FIRST_LOOK), SELDOM), is_overdue=age > SETTLED_AFTER)
+        return dataclasses.replace(self, next_look=now + min(max(now - self.since, FIRST_LOOK), SELDOM))
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a memo keeps it."""
@@ -99,7 +96,7 @@ async def look_for_latecomers(pipeline: Pipeline) -> list[Problem]:
         if one.external_id in failed:
             later = one.not_told(now)
         elif one.external_id not in holdings:  # its link is on its way, or left alone: when that is over, it is asked for
-            later = dataclasses.replace(one, next_look=now + SELDOM) if one.source_id in links else None
+            later = _not_looked_at(one, links.get(one.source_id), now)
         else:
             link = pipeline.ledger.links(pipeline.name, [one.source_id])[one.source_id]  # anew: another generation of it may have been seen
             try:
@@ -112,6 +109,13 @@ async def look_for_latecomers(pipeline: Pipeline) -> list[Problem]:
         left = [other for other in left if other is not one] + ([later] if later else [])
         _keep(pipeline, left)
     return problems
+
+
+def _not_looked_at(late: Latecomer, link: Link | None, now: datetime) -> Latecomer | None:
+    """Keep one whose link is on its way, or left alone, for when that is over."""
+    if link is None:
+        return None
+    return dataclasses.replace(late, next_look=now + SELDOM if link.is_hands_off else now)
 
 
 def _left_there(late: Latecomer, error: VendorError) -> Problem:
@@ -158,17 +162,12 @@ def _is_another_pipelines(pipeline: Pipeline, link: Link) -> bool:
 
 def _as_seen(pipeline: Pipeline, link: Link, holding: Holding | None, late: Latecomer) -> Link | None:
     """Return a link that knows what a late change did to its entry, so that it is sent again; None where nothing has changed."""
-    if link.accepted is None:
+    if link.accepted is None or pipeline.clock() - late.since > OURS_FOR:  # by then it may be a person's doing: `verify` tells of it
         return None
     if holding is None:
         if not late.was_delete:  # a person's doing; `verify` tells of it
             return None
-        gone = dataclasses.replace(link, state=State.READY, accepted=None, target_id=None, generation=link.generation + 1)
-        if not late.is_overdue:
-            return gone
-        return dataclasses.replace(gone, state=State.QUARANTINED, attempts=max(1, link.attempts), reason=GONE_THERE, remedy=DELETED_REMEDY)
-    if late.is_overdue and (holding.start, holding.end) == (link.accepted.start, link.accepted.end):
-        return None  # `verify` tells of other words; a wrong hour does not wait for that
+        return dataclasses.replace(link, state=State.READY, accepted=None, target_id=None, generation=link.generation + 1)
     drift: Drift | None = compare(link, link.accepted, holding, pipeline.hasher)
     held = as_held(drift) if drift else None
     return dataclasses.replace(held, state=State.READY if held.state is State.SETTLED else held.state) if held else None

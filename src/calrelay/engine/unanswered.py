@@ -9,12 +9,13 @@ from calrelay.domain.plan import Cause, Delete
 from calrelay.engine.asking import ask_for, check_that_it_answers
 from calrelay.engine.decisions import REJECTED_IN_FLIGHT
 from calrelay.engine.holds import approval_of
-from calrelay.engine.latecomers import DELETED_REMEDY, remember
+from calrelay.engine.latecomers import remember
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import Problem
 from calrelay.errors import ExitCode, VendorError, VendorUnavailable
 from calrelay.ports import DELETED, DELETED_AS_APPROVED, Happening, Holding
 
+DELETED_REMEDY = "`calrelay quarantine retry ID` creates it again, which can message its guest; `calrelay quarantine drop ID` leaves it"
 DELETED_THERE = "somebody deleted it at the target while a change to it was being sent"
 
 

@@ -131,7 +131,7 @@ def _stale(sight: Sight) -> Iterator[Trouble]:
 
 
 def _unwell(sight: Sight, last: LastPass) -> Iterator[Trouble]:
-    if last.is_sound and (stuck := sight.failing + (last.stuck or 0)):
+    if last.is_sound and last.stuck is not None and (stuck := max(sight.failing, last.stuck)):  # an event may count in both
         what = f"the target fails over {counted(stuck, 'event')}, pass after pass, and answers otherwise"
         yield _trouble(sight, Kind.STUCK, what, "calrelay status says which, and what to do", count=stuck)
     if last.health is Health.REFUSED and not sight.record.is_paused:

@@ -23,7 +23,7 @@ _PER_PIPELINE = select(_LINK.c.pipeline, func.count()).where(_LINK.c.pipeline.in
 _PER_STATE = _PER_PIPELINE.add_columns(_LINK.c.state).group_by(_LINK.c.state)
 _ACCEPTED = _PER_PIPELINE.where(_LINK.c.accepted_end.is_not(None))
 _ON_THEIR_WAY = _PER_PIPELINE.where(_LINK.c.state == State.SENDING.value, _LINK.c.accepted_end.is_(None))
-_OWING = (State.READY, State.SENDING, State.WAITING)
+_OWING = (State.READY, State.SENDING)
 _FAILING = _PER_PIPELINE.where(_LINK.c.state.in_([state.value for state in _OWING]), _LINK.c.attempts >= AT_FAULT_AFTER)
 _NUMBERED = (
     select(_PASS.c.id, func.row_number().over(partition_by=_PASS.c.pipeline, order_by=_PASS.c.id.desc()).label("number"))
