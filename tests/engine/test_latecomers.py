@@ -11,6 +11,7 @@ from calrelay.engine.latecomers import FIRST_LOOK, SELDOM, SETTLED_AFTER
 from calrelay.engine.report import PassReport
 from calrelay.errors import ExitCode, RequestRejected, VendorError, VendorUnavailable
 from calrelay.ports import Holding
+from tests.engine.conftest import SilentAbout
 from tests.fakes.memory_source import an_event, moved, with_status
 from tests.fakes.memory_target import Call
 from tests.fakes.pipelines import Bench, a_bench
@@ -34,6 +35,19 @@ async def break_off(bench: Bench, call: Call) -> None:
 async def later(bench: Bench, *, is_quick: bool = False) -> PassReport:
     bench.now += FIRST_LOOK + MINUTE
     return await (bench.quick() if is_quick else bench.sync())
+
+
+async def an_older_entry_beside_ours() -> Bench:
+    """A bench whose first booking was changed without an answer, was cancelled, and returned; then that change came late."""
+    bench = await a_loaded_bench()
+    bench.source.put(moved(an_event(1), HOUR))
+    await break_off(bench, Call.UPSERT)
+    bench.source.put(with_status(an_event(1), "LOST"))
+    await bench.sync()
+    bench.source.put(an_event(1))
+    await bench.sync()
+    bench.target.change("ms-1", is_deleted=False)
+    return bench
 
 
 @pytest.mark.parametrize("is_quick", [True, False])
@@ -87,14 +101,7 @@ async def test_a_delete_that_comes_late_does_not_lose_a_booking_that_returned() 
 
 
 async def test_an_older_generation_that_comes_back_is_taken_out_beside_the_one_we_know() -> None:
-    bench = await a_loaded_bench()
-    bench.source.put(moved(an_event(1), HOUR))
-    await break_off(bench, Call.UPSERT)
-    bench.source.put(with_status(an_event(1), "LOST"))
-    await bench.sync()
-    bench.source.put(an_event(1))
-    await bench.sync()
-    bench.target.change("ms-1", is_deleted=False)
+    bench = await an_older_entry_beside_ours()
     await later(bench)
     assert bench.target.held("ms-1").is_deleted
     assert "ms-1.2" in bench.target.live
@@ -194,16 +201,9 @@ async def test_an_entry_that_came_late_and_cannot_be_taken_out_stops_nobody_else
     assert bench.target.finds == []
 
 
-async def an_entry_beside_ours() -> Bench:
-    """A bench at whose target an old entry of a booking stands beside the one we know, and is not taken out for now."""
-    bench = await a_loaded_bench()
-    bench.source.put(moved(an_event(1), HOUR))
-    await break_off(bench, Call.UPSERT)
-    bench.source.put(with_status(an_event(1), "LOST"))
-    await bench.sync()
-    bench.source.put(an_event(1))
-    await bench.sync()
-    bench.target.change("ms-1", is_deleted=False)
+async def one_that_is_not_taken_out() -> Bench:
+    """The same, and the target fails over taking it out."""
+    bench = await an_older_entry_beside_ours()
     bench.target.fail_next(VendorUnavailable("503", account="reminders", status=503), call=Call.DELETE, times=99)
     bench.now += SETTLED_AFTER
     assert (await bench.sync()).exit_code == ExitCode.ATTENTION
@@ -216,7 +216,7 @@ def of_the_first(bench: Bench) -> list[str]:
 
 @pytest.mark.parametrize("passes", [0, 3])
 async def test_an_entry_beside_the_one_we_know_is_taken_out_however_late_the_target_does_it(passes: int) -> None:
-    bench = await an_entry_beside_ours()
+    bench = await one_that_is_not_taken_out()
     for _ in range(passes):
         bench.now += SETTLED_AFTER
         assert (await bench.sync()).exit_code == ExitCode.ATTENTION
@@ -227,28 +227,22 @@ async def test_an_entry_beside_the_one_we_know_is_taken_out_however_late_the_tar
 
 
 @pytest.mark.parametrize("meanwhile", ["on its way", "ignored"])
-async def test_it_is_taken_out_also_where_nobody_could_look_for_a_while(meanwhile: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = await an_entry_beside_ours()
-    find = bench.target.find
-
-    async def silent(external_id: ExternalId) -> Holding | None:
-        if external_id == "ms-1.2":
-            raise VendorUnavailable("500", account="reminders", status=500)
-        return await find(external_id)
-
+async def test_it_is_taken_out_also_where_nobody_could_look_for_a_while(meanwhile: str, silent_about: SilentAbout) -> None:
+    bench = await one_that_is_not_taken_out()
+    mute = {"ms-1.2"}
     if meanwhile == "ignored":
         decisions.ignore(bench.ledger, "ms-1", clock=lambda: bench.now)
     else:
         bench.source.put(moved(an_event(1), 2 * HOUR))
         bench.target.fail_next(VendorUnavailable("no answer"), call=Call.UPSERT, times=20)
-        monkeypatch.setattr(bench.target, "find", silent)
+        silent_about(bench, mute.__contains__)
     for _ in range(3):
         bench.now += SETTLED_AFTER
         await bench.sync()
     if meanwhile == "ignored":
         decisions.unignore(bench.ledger, "ms-1", clock=lambda: bench.now)
     bench.target.stop_failing()
-    monkeypatch.undo()
+    mute.clear()
     for _ in range(3):
         bench.now += HOUR
         report = await bench.sync()
@@ -256,24 +250,18 @@ async def test_it_is_taken_out_also_where_nobody_could_look_for_a_while(meanwhil
 
 
 @pytest.mark.parametrize("call", [Call.UPSERT, Call.DELETE])
-async def test_what_a_person_did_hours_later_is_not_taken_for_what_came_late(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_a_person_did_hours_later_is_not_taken_for_what_came_late(call: Call, silent_about: SilentAbout) -> None:
     bench = await a_loaded_bench()
     bench.source.put(moved(an_event(1), HOUR) if call is Call.UPSERT else with_status(an_event(1), "LOST"))
     await break_off(bench, call)
     bench.source.put(moved(an_event(1), HOUR) if call is Call.UPSERT else an_event(1))
     await bench.sync()
-    find = bench.target.find
-
-    async def silent(external_id: ExternalId) -> Holding | None:
-        if external_id == "ms-1":
-            raise VendorUnavailable("500", account="reminders", status=500)
-        return await find(external_id)
-
-    monkeypatch.setattr(bench.target, "find", silent)
+    mute = {"ms-1"}
+    silent_about(bench, mute.__contains__)
     for _ in range(36):
         bench.now += SETTLED_AFTER
         await bench.sync()
-    monkeypatch.undo()
+    mute.clear()
     bench.target.change("ms-1", **({"title": "Changed by hand"} if call is Call.UPSERT else {"is_deleted": True}))
     sent = len(bench.target.sent)
     for _ in range(14):

@@ -17,7 +17,8 @@ from calrelay.engine.retire import WholeLedger, delete_all, doomed, end, release
 from calrelay.engine.sync import run_pass
 from calrelay.engine.verify import verify
 from calrelay.errors import ConfigError, ExitCode, RequestRejected, StateError, VendorUnavailable
-from calrelay.ports import DELETED_AS_APPROVED, Holding
+from calrelay.ports import DELETED_AS_APPROVED
+from tests.engine.conftest import SilentAbout
 from tests.fakes.memory_source import an_event, moved, with_status
 from tests.fakes.memory_target import Applied, Call, MemoryTarget, Poison
 from tests.fakes.pipelines import MAIN_HALL, TERRACE, Bench, a_bench
@@ -316,20 +317,13 @@ async def test_what_a_retired_pipeline_left_can_be_deleted_afterwards() -> None:
     assert not bench.target.live
 
 
-async def test_a_refusal_over_an_event_that_the_target_cannot_tell_of_names_the_event(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_refusal_over_an_event_that_the_target_cannot_tell_of_names_the_event(silent_about: SilentAbout) -> None:
     bench = await a_loaded_bench()
     bench.source.put(an_event(40))
     bench.target.fail_next(VendorUnavailable("no answer"), call=Call.UPSERT, times=20)
     await bench.sync()
     bench.target.stop_failing()
-    find = bench.target.find
-
-    async def finding(external_id: ExternalId) -> Holding | None:
-        if external_id == "ms-40":
-            raise VendorUnavailable("500", account="reminders", status=500)
-        return await find(external_id)
-
-    monkeypatch.setattr(bench.target, "find", finding)
+    silent_about(bench, lambda external_id: external_id == "ms-40")
     bench.now += HOUR
     report = await delete_all(bench.pipeline)
     assert (report.deleted, report.outcome) == (0, Outcome.REFUSED)

@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ import pytest
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import HoldKind, Limit
-from calrelay.domain.link import ExternalId, MessageMode, State, TargetId
+from calrelay.domain.link import ExternalId, MessageMode, State
 from calrelay.domain.policy import Match, Route
 from calrelay.domain.window import Span
 from calrelay.engine import decisions
@@ -20,59 +20,10 @@ from calrelay.engine.order import Reach
 from calrelay.engine.report import Outcome
 from calrelay.errors import ExitCode, RateLimited, StateError, VendorUnavailable
 from calrelay.ports import Holding, Put
+from tests.engine.conftest import FailingOver, SilentAbout, server_error
 from tests.fakes.memory_source import NOW, an_event, moved, with_status
 from tests.fakes.memory_target import TERRACE, Applied, Call, Poison
 from tests.fakes.pipelines import Bench, a_bench
-
-Fails = Callable[[str], bool]
-FailingOver = Callable[[Bench, int, Fails], None]
-SilentAbout = Callable[[Bench, Fails], None]
-
-
-def server_error(status: int) -> VendorUnavailable:
-    return VendorUnavailable(f"{status}", account="reminders", status=status)
-
-
-@pytest.fixture
-def failing_over(monkeypatch: pytest.MonkeyPatch) -> FailingOver:
-    """Let PUTs with these external ids, and DELETEs of them, be answered with a server error; each PUT takes a second."""
-
-    def fail(bench: Bench, status: int, over: Fails) -> None:
-        upsert, delete = bench.target.upsert, bench.target.delete
-
-        async def upserting(puts: Sequence[Put]) -> Sequence[Holding]:
-            bench.now += timedelta(seconds=1)
-            if any(over(put.external_id) for put in puts):
-                bench.target.requests += 1
-                raise server_error(status)
-            return await upsert(puts)
-
-        async def deleting(target_id: TargetId) -> None:
-            if any(over(external_id) for external_id, held in bench.target.live.items() if held.target_id == target_id):
-                raise server_error(status)
-            await delete(target_id)
-
-        monkeypatch.setattr(bench.target, "upsert", upserting)
-        monkeypatch.setattr(bench.target, "delete", deleting)
-
-    return fail
-
-
-@pytest.fixture
-def silent_about(monkeypatch: pytest.MonkeyPatch) -> SilentAbout:
-    """Let questions about these external ids be answered with a server error."""
-
-    def fail(bench: Bench, over: Fails) -> None:
-        find = bench.target.find
-
-        async def finding(external_id: ExternalId) -> Holding | None:
-            if over(external_id):
-                raise server_error(500)
-            return await find(external_id)
-
-        monkeypatch.setattr(bench.target, "find", finding)
-
-    return fail
 
 
 @pytest.mark.parametrize("status", [500, 503])

@@ -1,7 +1,7 @@
 """What is parked stays parked until somebody decides or the source changes its mind; and a decision means what it says."""
 
 import dataclasses
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import nullcontext
 from datetime import time, timedelta
 
@@ -19,7 +19,7 @@ from calrelay.engine.repair import repair
 from calrelay.engine.report import Outcome, PassReport
 from calrelay.engine.verify import verify
 from calrelay.errors import RateLimited, RequestRejected, VendorError, VendorUnavailable
-from calrelay.ports import Holding, Put
+from tests.engine.conftest import FailingOver
 from tests.fakes.memory_source import NOW, an_event, moved, with_status
 from tests.fakes.memory_target import MAIN_HALL, TERRACE, Applied, Call, Poison
 from tests.fakes.pipelines import Bench, a_bench
@@ -613,17 +613,11 @@ async def test_a_rejected_shift_that_is_gone_for_good_is_decided_like_any_other(
 
 
 @pytest.mark.parametrize("number", [1, 2])
-async def test_events_over_which_the_target_fails_are_named_though_changes_settle(number: int) -> None:
+async def test_events_over_which_the_target_fails_are_named_though_changes_settle(number: int, failing_over: FailingOver) -> None:
     bench = await a_loaded_bench(30)
     bench.settle = timedelta(minutes=10)
-    upsert, bad = bench.target.upsert, {f"ms-{i}" for i in range(1, number + 1)}
-
-    async def failing(puts: Sequence[Put]) -> Sequence[Holding]:
-        if bad & {put.external_id for put in puts}:
-            raise VendorUnavailable("503", account="reminders", status=503)
-        return await upsert(puts)
-
-    bench.target.upsert = failing  # type: ignore[method-assign]
+    bad = {f"ms-{i}" for i in range(1, number + 1)}
+    failing_over(bench, 503, bad.__contains__)
     bench.source.put(*(moved(event, event.start.hour * HOUR) for event in events(number)))
     for turn in range(10):
         bench.now += timedelta(minutes=11)

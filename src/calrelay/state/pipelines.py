@@ -2,15 +2,14 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from calrelay.errors import StateError
 from calrelay.ports import PipelineRecord
 from calrelay.state import holds
 from calrelay.state.database import Database
-from calrelay.state.rows import table_of
+from calrelay.state.rows import pipeline_of, table_of
 from calrelay.state.tables import ClaimRow, HistoryRow, HoldRow, LinkRow, PassRow, PipelineRow
 
 _PIPELINE = table_of(PipelineRow)
@@ -24,12 +23,12 @@ _NAMING = (*_BELONGING, _CLAIM, table_of(HoldRow))
 def record_of(connection: Connection, name: str) -> PipelineRecord:
     """Return the record of a pipeline; a new one's when there is none."""
     row = connection.execute(_BY_NAME, {"of": name}).one_or_none()
-    return PipelineRecord(name=name) if row is None else _record_of(row)
+    return PipelineRecord(name=name) if row is None else pipeline_of(row)
 
 
 def records_of(connection: Connection, names: Sequence[str]) -> dict[str, PipelineRecord]:
     """Return the records of these pipelines, of those that have one."""
-    return {row.name: _record_of(row) for row in connection.execute(_BY_NAMES, {"names": names})}
+    return {row.name: pipeline_of(row) for row in connection.execute(_BY_NAMES, {"names": names})}
 
 
 def names_under(connection: Connection, prefix: str) -> list[str]:
@@ -71,13 +70,3 @@ def _forget_record(connection: Connection, name: str) -> None:
     """Make a record a new one's. The row stays, because the lease's epoch must never be counted anew."""
     fresh = dict.fromkeys(("first_complete_at", "last_complete_at", "last_read_at"))
     connection.execute(update(_PIPELINE).where(_PIPELINE.c.name == name).values(is_paused=False, **fresh))
-
-
-def _record_of(row: Row[Any]) -> PipelineRecord:
-    return PipelineRecord(
-        name=row.name,
-        is_paused=row.is_paused,
-        first_complete_at=row.first_complete_at,
-        last_complete_at=row.last_complete_at,
-        last_read_at=row.last_read_at,
-    )

@@ -11,7 +11,7 @@ from calrelay.domain.event import SourceId
 from calrelay.domain.guard import HoldKind
 from calrelay.domain.link import Basis, CalendarId, ExternalId, Field, Imprint, Link, MessageMode, State
 from calrelay.errors import StateError
-from calrelay.ports import Happening, Hold, HoldItem, PassRecord
+from calrelay.ports import Happening, Hold, HoldItem, PassRecord, PipelineRecord
 from calrelay.state.tables import Table as Base
 
 Values = dict[str, Any]
@@ -148,6 +148,17 @@ def values_of_pass(record: PassRecord) -> Values:
         "requests": dict(record.requests),
         "problems": [dict(problem) for problem in record.problems],
     }
+
+
+def pipeline_of(row: Row[Any]) -> PipelineRecord:
+    """Return a row as the record of a pipeline."""
+    return PipelineRecord(
+        name=row.name,
+        is_paused=row.is_paused,
+        first_complete_at=row.first_complete_at,
+        last_complete_at=row.last_complete_at,
+        last_read_at=row.last_read_at,
+    )
 
 
 def pass_of(row: Row[Any]) -> PassRecord:
