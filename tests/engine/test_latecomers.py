@@ -7,8 +7,10 @@ import pytest
 
 from calrelay.domain.link import ExternalId
 from calrelay.engine import decisions
-from calrelay.engine.latecomers import FIRST_LOOK, SELDOM, SETTLED_AFTER
+from calrelay.engine.latecomers import FIRST_LOOK, MEMO_LATE, SELDOM, SETTLED_AFTER, UNCLEAR
+from calrelay.engine.repair import repair
 from calrelay.engine.report import PassReport
+from calrelay.engine.verify import verify
 from calrelay.errors import ExitCode, RequestRejected, VendorError, VendorUnavailable
 from calrelay.ports import Holding
 from tests.engine.conftest import SilentAbout
@@ -267,7 +269,8 @@ async def test_what_a_person_did_hours_later_is_not_taken_for_what_came_late(cal
     for _ in range(14):
         bench.now += SETTLED_AFTER
         report = await bench.sync()
-    assert (bench.target.sent[sent:], report.exit_code) == ([], ExitCode.DONE)
+    assert (bench.target.sent[sent:], report.exit_code) == ([], ExitCode.ATTENTION)
+    assert [(problem.kind, problem.external_id) for problem in report.problems] == [(UNCLEAR, "ms-1")]
 
 
 @pytest.mark.parametrize("call", [Call.UPSERT, Call.DELETE])
@@ -304,6 +307,48 @@ async def test_what_a_person_did_while_nobody_looked_for_hours_is_left_alone(mea
         bench.now += SELDOM
         await bench.sync()
     assert of_the_first(bench) == []
+
+
+async def nobody_could_look(bench: Bench, call: Call) -> None:
+    """Have a request carried out late whose booking is back as it was, and let the pipeline be paused meanwhile."""
+    bench.source.put(moved(an_event(1), HOUR) if call is Call.UPSERT else with_status(an_event(1), "LOST"))
+    await break_off(bench, call)
+    bench.source.put(an_event(1))
+    await bench.sync()
+    bench.target.change("ms-1", **({"start": moved(an_event(1), HOUR).start} if call is Call.UPSERT else {"is_deleted": True}))
+    bench.now += 3 * HOUR
+
+
+@pytest.mark.parametrize("call", [Call.UPSERT, Call.DELETE])
+async def test_what_came_late_while_nobody_looked_is_told_in_each_pass_until_it_is_put_right(call: Call) -> None:
+    bench = await a_loaded_bench()
+    await nobody_could_look(bench, call)
+    for _ in range(3):
+        bench.now += MINUTE
+        report = await bench.sync()
+        (problem,) = report.problems
+        assert (report.exit_code, report.sent, problem.external_id) == (ExitCode.ATTENTION, 0, "ms-1")
+        assert "calrelay verify venue" in problem.remedy
+    await repair(bench.pipeline, await verify(bench.pipeline))
+    (held,) = (bench.target.held(external_id) for external_id in of_the_first(bench))
+    assert held.start == an_event(1).start
+    assert [(await later(bench)).exit_code for _ in range(2)] == [ExitCode.DONE] * 2
+    bench.target.finds.clear()
+    await later(bench)
+    assert bench.target.finds == []
+
+
+@pytest.mark.parametrize("until", ["ignored", "over"])
+async def test_what_came_late_while_nobody_looked_is_told_until_it_is_ignored_or_over(until: str) -> None:
+    bench = await a_loaded_bench()
+    await nobody_could_look(bench, Call.UPSERT)
+    assert (await bench.sync()).exit_code == ExitCode.ATTENTION
+    if until == "ignored":
+        decisions.ignore(bench.ledger, "ms-1", clock=lambda: bench.now)
+        assert (await bench.sync()).exit_code == ExitCode.DONE
+    bench.now = an_event(1).end + MINUTE
+    assert (await bench.sync()).exit_code == ExitCode.DONE
+    assert bench.ledger.memo(MEMO_LATE.format(pipeline="venue")) is None
 
 
 async def test_a_booking_stands_twice_no_longer_because_its_new_entry_had_no_answer() -> None:

@@ -39,7 +39,8 @@ class Memory:
     seen_basis: Basis | None = None
     refused: tuple[Event, Basis] | None = None
     left_alone: str = ""  # "for good", or "until changed"
-    left_at: Event | None = None
+    left_at: Event | None = None  # None: gone from its source
+    is_missing_left: bool = False  # that it is gone was rejected
     asked: Values | None = None  # what was wanted last, whatever became of it
     asked_of: Event | None = None  # and of which row
     standing: str = ""  # what became of that: "refused", "parked", or something else
@@ -80,13 +81,10 @@ def judge(event: Event | None, memory: Memory, wishes: Wishes, now: datetime, *,
     )  # a deletion was rejected: that holds as long as something wants to delete it
     if memory.left_alone == "for good" or (memory.left_alone and memory.left_at == event and not is_kept):
         return Opinion()
-    if memory.left_alone and memory.left_at in (None, event):  # what was rejected, or dropped, is what was asked for last
+    if memory.left_alone and memory.left_at == event:  # it was not to be deleted: does anything want to?
         taken_up = dataclasses.replace(memory, left_alone="", standing="")
         plain = judge(event, taken_up, wishes, now, in_halves=False)
-        in_place = plain.what == "move" and memory.there and plain.values and {**plain.values, "calendar": memory.there["calendar"]}
-        if plain.what and (_is_same(plain.values, memory) or (in_place and _is_same(in_place, memory))):
-            return Opinion()
-        return judge(event, taken_up, wishes, now)
+        return Opinion() if plain.what == "delete" else judge(event, taken_up, wishes, now)
     if memory.refused == (event, wishes.basis) and event.end > now:
         return Opinion()
     mode = memory.mode or wishes.mode
@@ -102,15 +100,6 @@ def judge(event: Event | None, memory: Memory, wishes: Wishes, now: datetime, *,
     if in_halves and _is_only_choice(memory, wishes) and (half := _judge_half(event, memory, wishes, standing, is_over=over)):
         return half
     return _judge_live(event, memory, wishes, standing, is_over=over)
-
-
-def _is_same(values: Values | None, memory: Memory) -> bool:
-    """Whether it is what was asked for last; where that was to move it, or for other people, new words make no difference."""
-    asked, there = memory.asked, memory.there
-    if asked is None or values is None or there is None:
-        return values == asked
-    is_moved = any(asked[name] != there[name] or name in memory.doubtful for name in OF_THE_ROW)
-    return all(values[name] == asked[name] for name in (OF_THE_ROW | {"calendar"} if is_moved else asked))
 
 
 def _judge_half(event: Event, memory: Memory, wishes: Wishes, standing: str, *, is_over: bool) -> Opinion | None:
@@ -166,7 +155,7 @@ def _fields(memory: Memory, wanted: Values) -> frozenset[str]:
 
 def _judge_gone(memory: Memory, now: datetime) -> Opinion:
     is_history = memory.there_ends is not None and memory.there_ends <= now
-    is_left = memory.left_alone == "for good" or (memory.left_alone and memory.asked is None)  # a deletion was what was rejected
+    is_left = memory.left_alone == "for good" or (memory.left_alone and (memory.asked is None or memory.is_missing_left))
     if memory.there is None or is_history or is_left:
         return Opinion()
     return Opinion(what="delete", cause="absence")

@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from calrelay.domain.entry import Hasher
 from calrelay.domain.event import Event
+from calrelay.domain.guard import HoldKind
 from calrelay.domain.link import Basis, CalendarId, Field, Link, MessageMode, State, TargetId
 from calrelay.domain.plan import Action, Cause, Create, Decision, Delete, Skipped, Unchanged, Update, plan, plan_gone
 from calrelay.domain.policy import Filter, Match, Policy, Route
 from calrelay.domain.rendering import TITLE, Texts
 from calrelay.domain.window import Window
+from calrelay.engine.decisions import rejected_link
+from calrelay.engine.holds import DELETE, item_of
 from calrelay.engine.unanswered import resolve
 from calrelay.ports import Holding
 from tests.fakes.memory_source import NOW, a_guest, an_event, moved, with_status
@@ -64,6 +67,7 @@ class History:
     memory: Memory = dataclasses.field(default_factory=Memory)
     now: Any = NOW
     versions: int = 0
+    parked: Any = None  # in a hold: its item, and the row it was planned for
 
     @property
     def policy(self) -> Policy:
@@ -128,21 +132,32 @@ class History:
         if self.link is None:
             return
         match what:
-            case "leave" if how == "for good" or self.link.state in (State.HELD, State.QUARANTINED):  # rejected, or dropped
-                is_unread = self.link.state is State.QUARANTINED and not self.link.attempts
-                is_known = self.link.accepted is None and not is_unread  # then the row of what was to be created is
-                source_hash = self.link.source_hash if is_known else ""
-                self.link = dataclasses.replace(
-                    self.link, state=State.IGNORED, until_changed=how == "until changed", source_hash=source_hash
-                )
-                left_at = self.memory.asked_of if source_hash else None
-                self.memory.left_alone, self.memory.left_at, self.memory.seen, self.memory.refused = how, left_at, None, None
+            case "leave" if how == "for good":
+                self.link = dataclasses.replace(self.link, state=State.IGNORED, until_changed=False)
+                self.memory.left_alone, self.memory.refused = how, None
+            case "leave" if self.link.state is State.QUARANTINED:  # dropped
+                self.link = dataclasses.replace(self.link, state=State.IGNORED, until_changed=True)
+                self.memory.left_alone, self.memory.left_at, self.memory.refused = how, self.memory.asked_of, None
+            case "leave" if self.link.state is State.HELD:
+                self.reject(self.link)
             case "retry" if self.link.state is State.QUARANTINED:
                 self.link = dataclasses.replace(self.link, state=State.READY, attempts=0)
                 self.memory.refused, self.memory.standing = None, "ready"
             case "take up" if self.link.state is State.IGNORED:
                 self.link = dataclasses.replace(self.link, state=State.READY)
                 self.memory.left_alone, self.memory.standing = "", "ready"
+
+    def reject(self, held: Link) -> None:
+        item, row = self.parked
+        rejected = rejected_link(held, HoldKind.UPDATES, item)
+        if row is None and held.until_changed:
+            self.memory.is_missing_left = True
+        else:
+            self.memory.left_alone, self.memory.refused = "until changed", None
+            self.memory.left_at = self.memory.seen = row
+            self.memory.is_missing_left = row is None
+            self.memory.asked = None if item.action == DELETE else self.memory.asked
+        self.link = rejected
 
     def decide(self) -> tuple[Decision | None, Opinion]:
         """Ask both."""
@@ -156,6 +171,7 @@ class History:
 
     def carry_out(self, decision: Decision | None, opinion: Opinion, outcome: str) -> None:
         """Let both remember what came of it."""
+        self.memory.is_missing_left &= self.is_gone
         match decision:
             case Create() | Update() | Delete():
                 self.memory.mode = self.memory.mode or self.wishes.mode
@@ -167,7 +183,7 @@ class History:
     def note_quiet(self, link: Link) -> None:
         if self.memory.left_alone and link.state is State.IGNORED:
             if not self.is_gone:
-                self.memory.left_at = self.memory.seen = self.event
+                self.memory.seen = self.event
         elif link.state is not State.QUARANTINED and not self.is_gone:
             self.memory.standing = ""
             self.memory.seen, self.memory.seen_basis = self.event, self.wishes.basis
@@ -180,10 +196,14 @@ class History:
         before, memory = self.link, self.memory
         was_rejected = before is not None and before.until_changed and before.state in (State.IGNORED, State.HELD)
         may_pass = isinstance(action, Delete) and action.cause in (Cause.ABSENCE, Cause.FILTER, Cause.ROUTE)
+        row = None if self.is_gone else self.event
+        if outcome == "parked":
+            self.parked = item_of(action), row
         if before is not None and was_rejected and outcome == "parked" and may_pass:
-            self.link = dataclasses.replace(before, state=State.HELD)  # what was rejected of it is not forgotten meanwhile
+            # What was rejected of it is not forgotten meanwhile.
+            self.link = dataclasses.replace(before, state=State.HELD, until_shown=False)
             return
-        memory.asked, memory.asked_of = opinion.values, self.event
+        memory.asked, memory.asked_of = opinion.values, row
         memory.standing = outcome
         if outcome == "parked":
             base = before or dataclasses.replace(action.link, source_hash="", basis=Basis(zone_data="", mapping="", config=""))

@@ -104,6 +104,7 @@ class Imprint:
 
 
 AT_FAULT_AFTER = 3  # passes in which the target failed over an event by itself: then it is the event, where the vendor works otherwise
+OWING = frozenset({State.READY, State.SENDING})
 _UNASKED = "?"
 
 
@@ -150,9 +151,9 @@ class Link:
 
     `base_id` is the external id of the first generation; `external_id` the one in use. `wanted` is what we want the target to hold (None:
     nothing), `accepted` what it last accepted (None: it holds nothing of ours). `source_hash` is the source event's, `since` the moment
-    it began to wait, was parked or came into quarantine, `hold` the hold it is parked in. `until_changed` ends an ignore at the next change
-    of the source row; as long as that row was not seen, and `source_hash` is empty, `wanted` is what was rejected. A link that is held
-    because its row is missing, or a filter or route has changed, keeps both for when that is over.
+    it began to wait, was parked or came into quarantine, `hold` the hold it is parked in. `until_changed` ends an ignore when the source
+    row is another than that of `source_hash`; where a link is held because its row is missing, or a filter or route has changed, both tell
+    what was rejected of it before. `until_shown` says that its absence was rejected: it is left alone until its source shows it again.
     """
 
     pipeline: str
@@ -172,6 +173,7 @@ class Link:
     accepted: Imprint | None = None
     hold: str | None = None
     until_changed: bool = False
+    until_shown: bool = False
     attempts: int = 0
     since: datetime | None = None
 
@@ -191,12 +193,18 @@ class Link:
         return self.state in (State.IGNORED, State.RELEASED)
 
     @property
+    def keeps_failing(self) -> bool:
+        """Whether the target has failed over it in pass after pass, and still does as far as anybody knows."""
+        return self.state in OWING and self.attempts >= AT_FAULT_AFTER
+
+    @property
     def outlives_its_row(self) -> bool:
         """Whether it is left alone though its source does not show it any more.
 
         What is ignored until its row changes is not: to be gone is a change, unless a deletion is what was rejected.
         """
-        return self.is_hands_off and not (self.state is State.IGNORED and self.until_changed and self.wanted is not None)
+        ends_with_its_row = self.until_changed and not self.until_shown and self.wanted is not None
+        return self.is_hands_off and not (self.state is State.IGNORED and ends_with_its_row)
 
     @property
     def owed(self) -> Owed:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from calrelay.domain.entry import Entry, Hasher
 from calrelay.domain.event import Event
-from calrelay.domain.link import REJECTED, REJECTED_FOR_NOW, Field, Imprint, Link, Owed, State, Wait, quieter
+from calrelay.domain.link import REJECTED_FOR_NOW, Field, Imprint, Link, Owed, State, Wait, quieter
 from calrelay.domain.policy import Policy, Standing
 
 GONE = "gone from the source"
@@ -84,14 +84,13 @@ Decision = Action | Unchanged | Skipped
 def plan(event: Event, link: Link | None, *, policy: Policy, hasher: Hasher, now: datetime) -> Decision:
     """Decide about one event. Pure: the same arguments give the same decision, and deciding again after it was carried out gives none."""
     source_hash = hasher.of_event(event)
-    if link is not None and link.until_changed and link.state is State.HELD:  # to be gone, or elsewhere; perhaps that is over
-        link = dataclasses.replace(link, state=State.IGNORED, reason=REJECTED_FOR_NOW, remedy="", hold=None)
+    link = _shown_again(link) if link is not None else None
     if link is not None and _is_as_we_left_it(link, source_hash, policy):
         return Unchanged(link=link) if link.accepted else Skipped(event=event, reason=link.reason or "as before", link=link)
     if link is not None and event.end > now and _is_refused_as_it_is(link, source_hash, policy):
         return Unchanged(link=link, reason="quarantined")
-    if link is not None and _is_rejected(link) and (not link.source_hash or _is_rejected_delete(link, source_hash)):
-        return _plan_rejected(event, link, source_hash, policy=policy, hasher=hasher, now=now)
+    if link is not None and _is_rejected_delete(link, source_hash):
+        return _plan_rejected_delete(event, link, source_hash, policy=policy, hasher=hasher, now=now)
     if link is not None and _is_hands_off(link, source_hash):
         return Skipped(event=event, reason=link.reason or link.state.value, link=dataclasses.replace(link, source_hash=source_hash))
     if link is None or not link.is_live:
@@ -99,40 +98,25 @@ def plan(event: Event, link: Link | None, *, policy: Policy, hasher: Hasher, now
     return _plan_live(event, link, source_hash, policy, hasher, now)
 
 
-def _plan_rejected(event: Event, link: Link, source_hash: str, *, policy: Policy, hasher: Hasher, now: datetime) -> Decision:
-    """Leave alone what was rejected, or dropped, and note its row; what has become something else since is planned as any other.
+def _shown_again(link: Link) -> Link:
+    """Return a link as it was before its row was missing, or the config had it elsewhere: perhaps that is over."""
+    if link.until_shown:
+        link = dataclasses.replace(link, until_shown=False)
+    if link.until_changed and link.state is State.HELD:
+        link = dataclasses.replace(link, state=State.IGNORED, reason=REJECTED_FOR_NOW, remedy="", hold=None)
+    return link
 
-    So is an entry that was not to be deleted, as soon as nothing wants to delete it: what its source says may have changed meanwhile.
-    """
+
+def _plan_rejected_delete(event: Event, link: Link, source_hash: str, *, policy: Policy, hasher: Hasher, now: datetime) -> Decision:
+    """Leave alone what was not to be deleted for as long as something wants to delete it; then what its source says counts again."""
     settled = dataclasses.replace(link, state=State.SETTLED, until_changed=False)
-    if _comes_to_what_was_rejected(event, settled, source_hash, policy, hasher, now):
-        return Skipped(event=event, reason=link.reason or link.state.value, link=dataclasses.replace(link, source_hash=source_hash))
+    judged = _judge_live(event, settled, source_hash, policy, hasher, now)
+    if isinstance(judged, Delete) and judged.successor is None:
+        return Skipped(event=event, reason=link.reason or link.state.value, link=link)
     again = plan(event, settled, policy=policy, hasher=hasher, now=now)
     if isinstance(again, Create | Update | Delete):  # from which link it was planned tells whether somebody says otherwise meanwhile
         return dataclasses.replace(again, link=dataclasses.replace(again.link, state=link.state, until_changed=True))
     return again
-
-
-def _comes_to_what_was_rejected(event: Event, link: Link, source_hash: str, policy: Policy, hasher: Hasher, now: datetime) -> bool:
-    if not link.is_live:
-        again = _plan_absent(event, link, source_hash, policy, hasher, now)
-    else:
-        again = _judge_live(event, link, source_hash, policy, hasher, now)
-    if isinstance(again, Delete) and again.successor is not None:  # to another calendar, with the times that were rejected where it is
-        in_place = _update(event, link, source_hash, policy, hasher, may_move=False)
-        if isinstance(in_place, Update) and _is_what_was_rejected(in_place.link.wanted, link):
-            return True
-    return isinstance(again, Create | Update | Delete) and _is_what_was_rejected(again.link.wanted, link)
-
-
-def _is_what_was_rejected(wanted: Imprint | None, link: Link) -> bool:
-    """Whether it is the same; where a hold of times, people or another calendar was rejected, those go out in no other words either."""
-    rejected, held = link.wanted, link.accepted
-    if wanted is None or rejected is None or held is None or not link.reason.startswith(REJECTED):
-        return _digest(wanted) == _digest(rejected)
-    was_of_the_row = rejected.calendar != held.calendar or rejected.differs_from(held) & _OF_THE_ROW
-    differing = wanted.differs_from(rejected)
-    return wanted.calendar == rejected.calendar and not (differing & _OF_THE_ROW if was_of_the_row else differing)
 
 
 def was_ignored_since(now: Link, planned: Link) -> bool:
@@ -143,17 +127,10 @@ def was_ignored_since(now: Link, planned: Link) -> bool:
     return now.is_hands_off and (now.state, now.until_changed) != (planned.state, planned.until_changed)
 
 
-def _is_rejected(link: Link) -> bool:
-    return link.state is State.IGNORED and link.until_changed
-
-
 def _is_rejected_delete(link: Link, source_hash: str) -> bool:
-    """Whether the target was to keep it, and its row is as it was when that was noted."""
-    return link.wanted is None and link.accepted is not None and link.source_hash == source_hash
-
-
-def _digest(wanted: Imprint | None) -> str:
-    return wanted.digest if wanted else ""
+    """Whether the target was to keep it, and its row is as it was then."""
+    is_rejected = link.state is State.IGNORED and link.until_changed
+    return is_rejected and link.wanted is None and link.accepted is not None and link.source_hash == source_hash
 
 
 def _plan_absent(event: Event, link: Link | None, source_hash: str, policy: Policy, hasher: Hasher, now: datetime) -> Decision:
@@ -260,7 +237,10 @@ def _is_refused_as_it_is(link: Link, source_hash: str, policy: Policy) -> bool:
 
 def _is_hands_off(link: Link, source_hash: str) -> bool:
     """Ignored by the operator (for good, or until its row changes), or released."""
-    return link.is_hands_off and not (link.state is State.IGNORED and link.until_changed and link.source_hash != source_hash)
+    if not (link.state is State.IGNORED and link.until_changed):
+        return link.is_hands_off
+    is_of_this_row = not link.source_hash and link.owed not in (Owed.NOTHING, Owed.DELETE)  # as an older version left it
+    return is_of_this_row or link.source_hash == source_hash
 
 
 def _ended(link: Link, now: datetime) -> bool:

@@ -9,7 +9,7 @@ from calrelay.domain.guard import HoldKind
 from calrelay.domain.link import REJECTED, REJECTED_FOR_NOW, ExternalId, Link, MessageMode, State, external_id_parts
 from calrelay.engine.holds import DELETE, MOVE, as_shown, is_approved, without
 from calrelay.errors import ConfigError, GuardRefused
-from calrelay.ports import Clock, Happening, Hold, Ledger
+from calrelay.ports import Clock, Happening, Hold, HoldItem, Ledger
 
 IGNORED = "ignored by the operator"
 IGNORED_IN_FLIGHT = "ignored by the operator; what was being sent before may have arrived"
@@ -43,14 +43,14 @@ def reject(ledger: Ledger, name: str, *, clock: Clock) -> list[Hold]:
     """
     rejected = []
     for hold in _as_shown(ledger, name):
-        actions = {item.source_id: item.action for item in hold.items}
-        links = ledger.links(hold.pipeline, actions).values()
-        left = [link for link in links if not (link.is_hands_off or _is_half_moved(link, actions[link.source_id]))]
-        settled = [_rejected(link, hold.kind, actions[link.source_id]) for link in left]
+        items = {item.source_id: item for item in hold.items}
+        links = ledger.links(hold.pipeline, items).values()
+        left = [link for link in links if not (link.is_hands_off or _is_half_moved(link, items[link.source_id].action))]
+        settled = [rejected_link(link, hold.kind, items[link.source_id]) for link in left]
         happenings = [_happening(link, "rejected", hold.kind.value, clock()) for link in settled]
-        _leave_out(ledger, hold.pipeline, actions.keys(), settled, happenings, of=hold.id)
+        _leave_out(ledger, hold.pipeline, items.keys(), settled, happenings, of=hold.id)
         if settled:
-            rejected.append(without(hold, actions.keys() - {link.source_id for link in settled}))
+            rejected.append(without(hold, items.keys() - {link.source_id for link in settled}))
     return rejected
 
 
@@ -73,21 +73,26 @@ def _is_half_moved(link: Link, action: str) -> bool:
     return action == MOVE and (link.state is State.SENDING or link.accepted is None)
 
 
-def _rejected(link: Link, kind: HoldKind, action: str) -> Link:
-    is_for_good = kind in _FOR_GOOD
-    wanted = None if action == DELETE else link.wanted  # where something was rejected of it before, the link has that
-    is_released = is_for_good and link.state is not State.SENDING  # else as soon as it is known what became of the request
-    return dataclasses.replace(
-        link,
-        state=State.RELEASED if is_released else State.IGNORED,
-        until_changed=not is_for_good,
-        # Without a hash the next pass notes the row, if it still comes to what was rejected; of a create the row is known.
-        source_hash=link.source_hash if is_for_good or kind is HoldKind.CREATES else "",
-        wanted=link.accepted if is_released else wanted,
-        reason=_why_rejected(link, is_for_good=is_for_good),
-        remedy="",
-        hold=None,
-    )
+def rejected_link(link: Link, kind: HoldKind, item: HoldItem) -> Link:
+    """Return a link that is held as it is when that is rejected."""
+    if kind in _FOR_GOOD:
+        is_released = link.state is not State.SENDING  # else as soon as it is known what became of the request
+        state, until_changed = State.RELEASED if is_released else State.IGNORED, False
+        left = dataclasses.replace(link, wanted=link.accepted) if is_released else link
+    else:
+        state, until_changed = State.IGNORED, True
+        left = _until_its_row_changes(link, item)
+    reason = _why_rejected(link, is_for_good=kind in _FOR_GOOD)
+    return dataclasses.replace(left, state=state, until_changed=until_changed, reason=reason, remedy="", hold=None)
+
+
+def _until_its_row_changes(link: Link, item: HoldItem) -> Link:
+    """Note of which row something was rejected; where that is its absence, what was rejected of it before is kept in mind."""
+    is_absent = item.source_hash == ""
+    if is_absent and link.until_changed and link.state is State.HELD:
+        return dataclasses.replace(link, until_shown=True)
+    wanted = None if item.action == DELETE else link.wanted
+    return dataclasses.replace(link, source_hash=item.source_hash or "", wanted=wanted, until_shown=is_absent)
 
 
 def _why_rejected(link: Link, *, is_for_good: bool) -> str:
@@ -126,7 +131,8 @@ def drop(ledger: Ledger, pipelines: Iterable[str], external_id: str, *, clock: C
             link,
             state=State.IGNORED,
             until_changed=True,
-            source_hash=link.source_hash if link.attempts and link.accepted is None else "",  # of a refused create the row is known
+            source_hash=link.source_hash if link.attempts else "",  # of what the target refused the row is known
+            wanted=link.wanted if link.attempts else link.accepted,
             reason="dropped from quarantine until its row changes",
         )
         for link in _quarantined(ledger, pipelines, [external_id])
@@ -138,7 +144,7 @@ def drop(ledger: Ledger, pipelines: Iterable[str], external_id: str, *, clock: C
 def ignore(ledger: Ledger, external_id: str, *, clock: Clock) -> list[Link]:
     """Leave an event alone for good: whatever its source says, the target keeps what it has. Raises ConfigError when it is not known."""
     ignored = [
-        dataclasses.replace(link, state=State.IGNORED, until_changed=False, reason=_why_ignored(link), hold=None)
+        dataclasses.replace(link, state=State.IGNORED, until_changed=False, until_shown=False, reason=_why_ignored(link), hold=None)
         for link in find_links(ledger, external_id)
     ]
     for link in ignored:
@@ -165,6 +171,7 @@ def unignore(ledger: Ledger, external_id: str, *, clock: Clock) -> list[Link]:
             link,
             state=State.SENDING if link.reason in _IN_FLIGHT else State.SETTLED,
             until_changed=False,
+            until_shown=False,
             source_hash="",
             reason="",
             remedy="",

@@ -66,7 +66,7 @@ def merge(
             for item in (older.items if older else ())
             if item.source_id not in planned or (item.approved_at is not None and going.get(item.source_id) == item.digest)
         ]
-        items = [*silent, *(_item(action) for action in (group.actions if group else ()))]
+        items = [*silent, *(item_of(action) for action in (group.actions if group else ()))]
         if items:
             merged.append(_hold(pipeline, kind, older, group, items, now))
     return merged
@@ -85,7 +85,7 @@ def action_word(action: Action) -> str:
             return MOVE
 
 
-def _item(action: Action) -> HoldItem:
+def item_of(action: Action) -> HoldItem:
     """Return an action as a hold has it. What was seen and decided of the same digest stays known: the ledger keeps it."""
     return HoldItem(
         source_id=action.link.source_id,
@@ -95,6 +95,7 @@ def _item(action: Action) -> HoldItem:
         start=start_of(action),
         zone=action.event.zone if action.event else None,
         shift=shift_of(action),
+        source_hash=action.link.source_hash,
     )
 
 
@@ -154,7 +155,7 @@ def words_of(kind: HoldKind, items: Sequence[HoldItem], live: int | None = None)
 
 def words_of_parked(group: Parked) -> str:
     """Say what would wait, and why, of a plan that has not become a hold."""
-    return words_of(group.kind, [_item(action) for action in group.actions], group.live)
+    return words_of(group.kind, [item_of(action) for action in group.actions], group.live)
 
 
 def _moved(items: Sequence[HoldItem], live: int | None) -> str:

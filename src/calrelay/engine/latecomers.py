@@ -19,11 +19,12 @@ from calrelay.engine.report import Problem
 from calrelay.errors import ExitCode, RequestRejected, VendorError
 from calrelay.ports import DELETED, Happening, Holding
 
+UNCLEAR = "Unclear"  # the kind of a problem
 MEMO_LATE = "late:{pipeline}"
 SETTLED_AFTER = timedelta(minutes=5)  # the longest wait for an answer is 240 s
 FIRST_LOOK = timedelta(seconds=5)
 SELDOM = timedelta(hours=1)  # between two questions that the target fails over
-OURS_FOR = timedelta(hours=2)  # so long a look may come late, and what is otherwise at the target is still taken for a request of ours
+OURS_FOR = timedelta(hours=2)  # so long what is otherwise at the target is taken for a request of ours; later it may be a person's doing
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +80,8 @@ def open_until(pipeline: Pipeline) -> datetime | None:
 async def look_for_latecomers(pipeline: Pipeline) -> list[Problem]:
     """Look at those that are due; what has come late is noted in their links, and the pass acts on it. Without any there is no request.
 
-    Returns what the target would not take out. That is not forgotten before it is done, nor are those of which the target does not tell
-    though it answers otherwise. Raises VendorError when it cannot be asked.
+    Returns what the target would not take out, and what may as well be a person's doing. Neither is forgotten before it is cleared up, nor
+    are those of which the target does not tell though it answers otherwise. Raises VendorError when it cannot be asked.
     """
     now, left = pipeline.clock(), _kept(pipeline)
     due = [one for one in left if one.next_look <= now or one.since > now]  # a clock that went back makes nothing wait for ever
@@ -100,11 +101,13 @@ async def look_for_latecomers(pipeline: Pipeline) -> list[Problem]:
         else:
             link = pipeline.ledger.links(pipeline.name, [one.source_id])[one.source_id]  # anew: another generation of it may have been seen
             try:
-                await _look_at(pipeline, one, link, holdings[one.external_id])
+                problem = await _look_at(pipeline, one, link, holdings[one.external_id])
             except VendorError as error:
                 if not (isinstance(error, RequestRejected) or may_be_the_event(error)):
                     raise
-                problems.append(_left_there(one, error))
+                problem = _left_there(one, error)
+            if problem is not None:
+                problems.append(problem)
                 later = dataclasses.replace(one, next_look=now)
         left = [other for other in left if other is not one] + ([later] if later else [])
         _keep(pipeline, left)
@@ -112,8 +115,8 @@ async def look_for_latecomers(pipeline: Pipeline) -> list[Problem]:
 
 
 def _not_looked_at(late: Latecomer, link: Link | None, now: datetime) -> Latecomer | None:
-    """Keep one whose link is on its way, or left alone, for when that is over."""
-    if link is None:
+    """Keep one whose link is on its way, or left alone, for when that is over; not beyond the end of what is left alone."""
+    if link is None or (link.is_hands_off and _is_over(link, now)):
         return None
     return dataclasses.replace(late, next_look=now + SELDOM if link.is_hands_off else now)
 
@@ -129,22 +132,44 @@ def _left_there(late: Latecomer, error: VendorError) -> Problem:
     )
 
 
+def _whose_doing(pipeline: Pipeline, late: Latecomer, what: str) -> Problem:
+    repair = f"`calrelay verify {pipeline.name}` shows it, and with `--repair` puts it right"
+    return Problem(
+        kind=UNCLEAR,
+        is_unresolved=True,
+        message=f"{what}: a request of ours that had no answer and was carried out late, or a person's doing; nobody could look for hours",
+        remedy=f"{repair}; `calrelay ignore {late.external_id}` leaves it as it is",
+        external_id=late.external_id,
+        exit_code=ExitCode.ATTENTION,
+    )
+
+
+def _is_over(link: Link, now: datetime) -> bool:
+    held = link.accepted or link.wanted
+    return held is not None and held.end <= now
+
+
 def _is_looked_at(link: Link) -> bool:
     """Whether what comes late matters: what was rejected is planned again when its row changes, what was ignored or released is not."""
     return link.state is not State.SENDING and (not link.is_hands_off or (link.state is State.IGNORED and link.until_changed))
 
 
-async def _look_at(pipeline: Pipeline, late: Latecomer, link: Link, holding: Holding | None) -> None:
+async def _look_at(pipeline: Pipeline, late: Latecomer, link: Link, holding: Holding | None) -> Problem | None:
+    """Note in its link what has come late, or take it out. Returns what may as well be a person's doing."""
     is_there = holding is not None and not holding.is_deleted
     if link.accepted is not None and link.external_id == late.external_id:
         seen = _as_seen(pipeline, link, holding if is_there else None, late)
+        now = pipeline.clock()
+        if seen is not None and now - late.since > OURS_FOR:
+            what = "its entry in Apptoto is otherwise than what was sent last" if is_there else "its entry in Apptoto is gone"
+            return None if _is_over(link, now) else _whose_doing(pipeline, late, what)
     elif holding is None or not is_there:
-        return
+        return None
     elif link.accepted is not None:
         await _take_out(pipeline, late, holding, link)
-        return
+        return None
     elif _is_another_pipelines(pipeline, link):
-        return
+        return None
     else:
         seen = _come_back(link, late, holding)
     if seen is not None:
@@ -152,6 +177,7 @@ async def _look_at(pipeline: Pipeline, late: Latecomer, link: Link, holding: Hol
             seen = dataclasses.replace(seen, state=link.state)
         what = "is there after all" if is_there else "was deleted after all"
         pipeline.ledger.store([seen], [_happening(pipeline, late.external_id, "came late", what)])
+    return None
 
 
 def _is_another_pipelines(pipeline: Pipeline, link: Link) -> bool:
@@ -162,7 +188,7 @@ def _is_another_pipelines(pipeline: Pipeline, link: Link) -> bool:
 
 def _as_seen(pipeline: Pipeline, link: Link, holding: Holding | None, late: Latecomer) -> Link | None:
     """Return a link that knows what a late change did to its entry, so that it is sent again; None where nothing has changed."""
-    if link.accepted is None or pipeline.clock() - late.since > OURS_FOR:  # by then it may be a person's doing: `verify` tells of it
+    if link.accepted is None:
         return None
     if holding is None:
         if not late.was_delete:  # a person's doing; `verify` tells of it

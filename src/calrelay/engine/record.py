@@ -121,6 +121,7 @@ def _parked(action: Action, group: Parked, survey: Survey, hold_ids: dict[Source
         before,
         state=State.HELD,
         until_changed=stays_rejected,
+        until_shown=False,
         wanted=before.wanted if stays_rejected else action.link.wanted,
         source_hash=action.link.source_hash if isinstance(action, Create) else before.source_hash,
         reason=group.kind.value,

@@ -33,7 +33,7 @@ class Problem:
     remedy: str = ""
     external_id: str = ""
     exit_code: int = ExitCode.ATTENTION
-    is_unresolved: bool = False  # of one event, of which the target does not tell what became of it, or undoes it; told in each pass
+    is_unresolved: bool = False  # of one event, over which the target fails, or of which nobody can tell; told in each pass
 
     @classmethod
     def of(cls, error: CalrelayError, external_id: str = "") -> "Problem":

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from calrelay.config.tenants import SCOPE, tenant_of
-from calrelay.domain.link import State
+from calrelay.domain.link import State, external_id_parts
 from calrelay.domain.words import span_in_words
 from calrelay.engine.order import Reach
 from calrelay.engine.pipeline import Pipeline
@@ -130,13 +130,20 @@ class Watch:
                 freshness=ages[name],
                 holds=one.holds if one.states.get(State.HELD) else (),
                 quarantined=one.states.get(State.QUARANTINED, 0),
-                failing=one.failing,
+                failing=one.failing - self._counted_as_stuck(name) if one.failing else 0,
                 last=self._last.get(name),
                 started_at=self._daemon.started_at,
                 now=now,
             )
             for name, one in self._daemon.relay.ledger.overviews(self._daemon.runners).items()
         }
+
+    def _counted_as_stuck(self, pipeline: str) -> int:
+        """Count the events over which the target fails and of which the last passes tell as well."""
+        last = self._last.get(pipeline)
+        bases = {external_id_parts(external_id)[0] for external_id in (last.stuck or ())} if last else set()
+        links = [link for base in bases for link in self._daemon.relay.ledger.link_by_external_id(base)]
+        return sum(link.pipeline == pipeline and link.keeps_failing for link in links)
 
     # --- what was told ---
 
@@ -165,11 +172,11 @@ class Watch:
         return False
 
 
-def _unresolved_again(found: frozenset[str], before: frozenset[str] | None) -> int | None:
-    """Count the events that could not be cleared up in two passes; after a start one pass does not tell."""
+def _unresolved_again(found: frozenset[str], before: frozenset[str] | None) -> frozenset[str] | None:
+    """Return the events that could not be cleared up in two passes; after a start one pass does not tell."""
     if not found:
-        return 0
-    return None if before is None else len(found & before)
+        return found
+    return None if before is None else found & before
 
 
 def _of_config(refusal: Refusal) -> Trouble:

@@ -22,7 +22,7 @@ class Kind(StrEnum):
 
     HELD = "held"
     QUARANTINED = "quarantined"
-    STUCK = "stuck"  # the target fails over single events, pass after pass
+    STUCK = "stuck"  # single events cannot be put right at the target, pass after pass
     CREDENTIALS = "credentials refused"
     DOWN = "down"
     STALE = "stale"
@@ -57,7 +57,7 @@ class LastPass:
     has_tried: bool  # a complete pass has ended, however
     is_sound: bool  # the last complete pass got through, and no outage came since: what fails now fails by itself
     unresolved: frozenset[str] | None  # events that could not be cleared up in the last complete pass that got through
-    stuck: int | None  # of those, the ones of the one before as well; None where that is not known
+    stuck: frozenset[str] | None  # of those, the ones of the one before as well; None where that is not known
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class Sight:
     freshness: Freshness
     holds: Sequence[Hold]
     quarantined: int
-    failing: int  # events over which the target fails, in pass after pass
+    failing: int  # events over which the target fails, in pass after pass, but for those in `last.stuck`
     last: LastPass | None
     started_at: datetime
     now: datetime
@@ -131,8 +131,8 @@ def _stale(sight: Sight) -> Iterator[Trouble]:
 
 
 def _unwell(sight: Sight, last: LastPass) -> Iterator[Trouble]:
-    if last.is_sound and last.stuck is not None and (stuck := max(sight.failing, last.stuck)):  # an event may count in both
-        what = f"the target fails over {counted(stuck, 'event')}, pass after pass, and answers otherwise"
+    if last.is_sound and last.stuck is not None and (stuck := sight.failing + len(last.stuck)):
+        what = f"{counted(stuck, 'event')} could not be put right at the target, pass after pass, though it answers otherwise"
         yield _trouble(sight, Kind.STUCK, what, "calrelay status says which, and what to do", count=stuck)
     if last.health is Health.REFUSED and not sight.record.is_paused:
         yield _told_by(sight, Kind.REFUSED, _speaker(last.report))

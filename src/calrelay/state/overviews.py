@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import BindParameter, Connection, Select, bindparam, func, select
 
-from calrelay.domain.link import AT_FAULT_AFTER, State
+from calrelay.domain.link import AT_FAULT_AFTER, OWING, State
 from calrelay.ports import Hold, PassRecord, PipelineRecord
 from calrelay.state import holds, pipelines
 from calrelay.state.rows import pass_of, state_of, table_of
@@ -23,8 +23,7 @@ _PER_PIPELINE = select(_LINK.c.pipeline, func.count()).where(_LINK.c.pipeline.in
 _PER_STATE = _PER_PIPELINE.add_columns(_LINK.c.state).group_by(_LINK.c.state)
 _ACCEPTED = _PER_PIPELINE.where(_LINK.c.accepted_end.is_not(None))
 _ON_THEIR_WAY = _PER_PIPELINE.where(_LINK.c.state == State.SENDING.value, _LINK.c.accepted_end.is_(None))
-_OWING = (State.READY, State.SENDING)
-_FAILING = _PER_PIPELINE.where(_LINK.c.state.in_([state.value for state in _OWING]), _LINK.c.attempts >= AT_FAULT_AFTER)
+_FAILING = _PER_PIPELINE.where(_LINK.c.state.in_(sorted(OWING)), _LINK.c.attempts >= AT_FAULT_AFTER)  # `Link.keeps_failing`
 _NUMBERED = (
     select(_PASS.c.id, func.row_number().over(partition_by=_PASS.c.pipeline, order_by=_PASS.c.id.desc()).label("number"))
     .where(_PASS.c.pipeline.in_(_NAMES))
@@ -60,7 +59,7 @@ def of_pipelines(connection: Connection, names: Sequence[str], *, passes: int) -
     live = Counter(_counts(connection, _ACCEPTED, named))
     if any(State.SENDING in counts for counts in states.values()):
         live.update(_counts(connection, _ON_THEIR_WAY, named))
-    may_fail = any(not counts.keys().isdisjoint(_OWING) for counts in states.values())
+    may_fail = any(not counts.keys().isdisjoint(OWING) for counts in states.values())
     failing = _counts(connection, _FAILING, named) if may_fail else {}
     parked = _by_pipeline(holds.of_pipelines(connection, names))
     last = _by_pipeline(map(pass_of, connection.execute(_LAST, {**named, "most": passes}))) if passes else {}

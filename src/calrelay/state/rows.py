@@ -49,6 +49,7 @@ def values_of_link(link: Link) -> Values:
         **_values_of_imprint("accepted", link.accepted),
         "hold": link.hold,
         "until_changed": link.until_changed,
+        "until_shown": link.until_shown,
         "attempts": link.attempts,
         "since": link.since,
     }
@@ -116,6 +117,7 @@ def values_of_item(hold_id: str, position: int, item: HoldItem) -> Values:
         "zone": item.zone,
         "shift_seconds": None if item.shift is None else round(item.shift.total_seconds()),
         "shown_at": item.shown_at,
+        "source_hash": item.source_hash,
     }
 
 
@@ -186,7 +188,7 @@ def _values_of_imprint(side: str, imprint: Imprint | None) -> Values:
 
 
 def _link_of(row: Row[Any]) -> Link:
-    # By position, in the order of the table's columns: asking for 28 names takes half as long again, for every event of every pass.
+    # By position, in the order of the table's columns: asking for 29 names takes half as long again, for every event of every pass.
     (
         pipeline,
         source_id,
@@ -217,6 +219,7 @@ def _link_of(row: Row[Any]) -> Link:
         attempts,
         since,
         _row_hash,
+        until_shown,
     ) = tuple(row)
     wanted = _imprint_of(wanted_calendar, wanted_start, wanted_end, wanted_hashes)
     is_same = (accepted_calendar, accepted_start, accepted_end, accepted_hashes) == (
@@ -245,6 +248,7 @@ def _link_of(row: Row[Any]) -> Link:
         accepted=accepted,
         hold=hold,
         until_changed=until_changed,
+        until_shown=until_shown,
         attempts=attempts,
         since=since,
     )
@@ -273,4 +277,5 @@ def _item_of(row: Row[Any]) -> HoldItem:
         shift=None if row.shift_seconds is None else timedelta(seconds=row.shift_seconds),
         shown_at=row.shown_at,
         approved_at=row.approved_at,
+        source_hash=row.source_hash,
     )

@@ -14,6 +14,7 @@ REVISIONS = (
     "0002",
     "0003",
     "0004",
+    "0005",
     HEAD,
 )  # all revisions, oldest first, so that a newer database is known without loading alembic; a test compares
 

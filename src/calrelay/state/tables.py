@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, MetaData
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, MetaData, false
 from sqlmodel import Field, SQLModel
 
-HEAD = "0005"  # the newest revision under migrations/versions; a test compares
+HEAD = "0006"  # the newest revision under migrations/versions; a test compares
 
 # Without names of our own, SQLite leaves constraints nameless and a later migration could not drop them.
 _NAMES = {
@@ -70,6 +70,7 @@ class LinkRow(Table, table=True):
     attempts: int
     since: datetime | None
     row_hash: str | None = None  # emptied by whoever stores the link: only as long as nobody has touched it does it say anything
+    until_shown: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
 
 
 class ClaimRow(Table, table=True):
@@ -154,6 +155,7 @@ class HoldItemRow(Table, table=True):
     zone: str | None
     shift_seconds: int | None
     shown_at: datetime | None
+    source_hash: str | None
 
 
 class PassRow(Table, table=True):

@@ -167,9 +167,18 @@ async def test_all_events_over_which_the_target_fails_are_counted_and_none_of_an
     assert [one for one in await desk.hear(an_outage()) if "stuck" in one] == []
 
 
+async def test_what_fails_and_what_cannot_be_cleared_up_are_counted_together_and_no_event_twice(desk: Desk) -> None:
+    report = a_report()
+    report.problems += [Problem(kind="Unclear", message="?", external_id=one, is_unresolved=True) for one in ("ts-1", "ts-2.2", "ts-9")]
+    desk.bench.ledger.store([a_link(number, state=State.READY, attempts=3) for number in (2, 3, 4)])
+    await desk.hear(report)
+    assert await desk.hear(report) == [("begins", "stuck")]
+    assert desk.told[-1].count == 5
+
+
 async def test_what_cannot_be_cleared_up_is_told_from_its_second_pass_on_also_after_a_start(desk: Desk) -> None:
     report = a_report()
-    report.problems.append(Problem(kind="VendorUnavailable", message="the target does not tell", external_id="ms-3", is_unresolved=True))
+    report.problems.append(Problem(kind="VendorUnavailable", message="the target does not tell", external_id="ts-3", is_unresolved=True))
     assert [await desk.hear(one) for one in (a_report(), report, a_report(), report, report)] == [[], [], [], [], [("begins", "stuck")]]
     desk.bench.ledger.store([a_link(3, state=State.SENDING, attempts=3)])  # which counts once
     desk.start()
