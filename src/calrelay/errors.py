@@ -41,6 +41,9 @@ class Actor(StrEnum):
     DEVELOPER = "developer"
 
 
+UNCLEAR = "Unclear"  # the kind of a problem that is no error: nobody can tell whose doing it is
+
+
 class ExitCode:
     """The exit codes of the command line, and which of several wins."""
 

@@ -7,11 +7,11 @@ import pytest
 
 from calrelay.domain.link import ExternalId
 from calrelay.engine import decisions
-from calrelay.engine.latecomers import FIRST_LOOK, MEMO_LATE, SELDOM, SETTLED_AFTER, UNCLEAR
+from calrelay.engine.latecomers import FIRST_LOOK, MEMO_LATE, SELDOM, SETTLED_AFTER
 from calrelay.engine.repair import repair
 from calrelay.engine.report import PassReport
 from calrelay.engine.verify import verify
-from calrelay.errors import ExitCode, RequestRejected, VendorError, VendorUnavailable
+from calrelay.errors import UNCLEAR, ExitCode, RequestRejected, VendorError, VendorUnavailable
 from calrelay.ports import Holding
 from tests.engine.conftest import SilentAbout
 from tests.fakes.memory_source import an_event, moved, with_status

@@ -92,8 +92,10 @@ def set_paused(session: Session, output: Output, name: str, *, is_paused: bool) 
     with session.state(Access.WRITE) as (config, state):
         config.pipeline(name)
         has_changed = engine.set_paused(state.ledger, name, is_paused=is_paused)
-    word = "paused" if is_paused else "running"
-    text = f"pipeline {name} is {word}{'' if has_changed else ' already'}"
+    if has_changed:
+        text = f"pipeline {name} is {'paused' if is_paused else 'no longer paused'}"
+    else:
+        text = f"pipeline {name} is {'paused already' if is_paused else 'not paused'}"
     hint = [f"`calrelay resume {name}` lets it run again."] if is_paused else []
     output.answer({"pipeline": name, "paused": is_paused, "changed": has_changed}, [text, *hint])
     return 0

@@ -161,17 +161,6 @@ def problems_of(error: Exception) -> list[Problem]:
     ]
 
 
-async def calendar_names(pipeline: Pipeline) -> dict[CalendarId, str]:
-    """Return the names of a pipeline's calendars as far as the config has them; none when the target cannot be asked."""
-    try:
-        policy = await pipeline.policy(remember=False)
-    except CalrelayError:
-        return {}
-    routes = zip(policy.routes, pipeline.routes, strict=True)
-    named = [(policy.calendar, pipeline.calendar.name), *((route.calendar, named_route.calendar.name) for route, named_route in routes)]
-    return {calendar: name for calendar, name in named if name}
-
-
 async def _run_one(relay: Running, name: str, order: Order, reports: list[PassReport]) -> None:
     pipeline = relay.pipelines[name]
     before = pipeline.source.requests
@@ -235,7 +224,7 @@ async def _assembled(config: Config, output: Output, names: Sequence[str], order
                 await run_passes(relay, order, done.reports, bar)
             if order.is_dry_run:
                 for pipeline in relay.pipelines.values():
-                    done.calendars |= await calendar_names(pipeline)
+                    done.calendars |= await pipeline.calendar_names()
     left_out |= refused_of(config, names)
     done.reports += [_without_pass(name, order, error, utc_now()) for name, error in left_out.items()]
 

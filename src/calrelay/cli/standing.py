@@ -126,6 +126,8 @@ def _remarks(standing: Standing) -> list[Block]:
     elif standing.word in ("loading", "first load waits") and standing.live:
         remedy = f"if no load is running now, it was cut short: calrelay plan {standing.table.name} says what is left"
         remarks.append((f"its first load is not complete: {counted(standing.live, 'event')} so far", remedy))
+    elif standing.word == "loaded":
+        remarks.append(("loaded; no pass has read all of it since", f"calrelay run, or calrelay sync {standing.table.name}"))
     lines = [line for what, remedy in remarks for line in (what, f"  → {remedy}" if remedy else "") if line]
     return ["", standing.table.name, Table(rows=[(line,) for line in lines], indent=2)] if lines else []
 

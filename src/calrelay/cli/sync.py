@@ -9,6 +9,7 @@ from calrelay.cli.options import AsJson, PipelineName, PipelineNames, pipeline_n
 from calrelay.cli.output import Output
 from calrelay.cli.session import session_of
 from calrelay.domain.link import MessageMode
+from calrelay.errors import ConfigError
 
 PipelineOrTenant = Annotated[
     str,
@@ -59,23 +60,27 @@ def backfill(
     ctx: typer.Context,
     pipeline: PipelineOrTenant,
     first: Annotated[
-        date,
+        date | None,
         typer.Option("--from", parser=_day, metavar="DATE", help="The first day, in the source's site zone (UTC where it has none)."),
-    ],
-    last: Annotated[date, typer.Option("--to", parser=_day, metavar="DATE", help="The last day, included.")],
+    ] = None,
+    last: Annotated[date | None, typer.Option("--to", parser=_day, metavar="DATE", help="The last day, included.")] = None,
     messages: Annotated[
-        MessageMode,
+        MessageMode | None,
         typer.Option(
             help="How the new events are marked: `send` leaves it to Apptoto's settings, the others add #auto, #nobooking or #skip."
         ),
-    ],
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Load the events of a span of days: creates and updates only, never deletes.
 
     Goes in chunks, lets live passes go between them, and resumes where it stopped when it is run again with the same days. Events that
-    have ended are skipped. There is no default for --messages: it decides whether guests hear of it.
+    have ended are skipped. All three options are needed: --messages has no default, since it decides whether guests hear of it.
     """
     from calrelay.cli import loading  # noqa: PLC0415 - heavy
 
+    if first is None or last is None or messages is None:
+        given = {"--from": first, "--to": last, "--messages": messages}
+        missing = ", ".join(option for option, value in given.items() if value is None)
+        raise ConfigError(f"backfill needs {missing} as well", remedy=f"`calrelay plan {pipeline}` prints the whole command")
     return loading.backfill(session_of(ctx), Output(as_json), pipeline, first, last, messages)

@@ -16,10 +16,9 @@ from calrelay.engine.asking import ask_for, check_that_it_answers, may_be_the_ev
 from calrelay.engine.drift import Drift, as_held, compare
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import Problem
-from calrelay.errors import ExitCode, RequestRejected, VendorError
+from calrelay.errors import UNCLEAR, ExitCode, RequestRejected, VendorError
 from calrelay.ports import DELETED, Happening, Holding
 
-UNCLEAR = "Unclear"  # the kind of a problem
 MEMO_LATE = "late:{pipeline}"
 SETTLED_AFTER = timedelta(minutes=5)  # the longest wait for an answer is 240 s
 FIRST_LOOK = timedelta(seconds=5)

@@ -13,7 +13,7 @@ from calrelay.domain.link import CalendarId
 from calrelay.domain.policy import CalendarRef, NamedRoute, Policy, Route
 from calrelay.domain.window import Window
 from calrelay.domain.words import counted
-from calrelay.errors import ConfigError
+from calrelay.errors import CalrelayError, ConfigError
 from calrelay.ports import Clock, Ledger, Source, Target
 
 if TYPE_CHECKING:  # loaded for a source that messages people by itself
@@ -69,6 +69,16 @@ class Pipeline:
 
         routes = tuple(Route(match=route.match, calendar=id_of(route.calendar)) for route in self.routes)
         return self.make_policy(id_of(self.calendar), routes)
+
+    async def calendar_names(self) -> dict[CalendarId, str]:
+        """Return the names of its calendars as far as the config has them; none when the target cannot be asked."""
+        try:
+            policy = await self.policy(remember=False)
+        except CalrelayError:
+            return {}
+        routes = zip(policy.routes, self.routes, strict=True)
+        named = [(policy.calendar, self.calendar.name), *((route.calendar, named_route.calendar.name) for route, named_route in routes)]
+        return {calendar: name for calendar, name in named if name}
 
     def check_target(self) -> None:
         """Raise ConfigError where coming events are at another account than the config names: their ids mean something else at this one."""

@@ -11,7 +11,7 @@ from calrelay.domain.link import State
 from calrelay.engine.heirs import retired_ones
 from calrelay.engine.holds import is_approved
 from calrelay.engine.overlapping import Overlapping, remembered_overlaps
-from calrelay.errors import VendorUnavailable
+from calrelay.errors import UNCLEAR, VendorUnavailable
 from calrelay.ports import LOAD, Hold, Ledger, PassRecord, PipelineRecord
 from calrelay.service.freshness import INTERVALS
 from calrelay.service.left_alone import HANDS_OFF, Cause, counted_by_cause, left_alone
@@ -19,6 +19,7 @@ from calrelay.state.ledger import SqlLedger
 
 HOUR = timedelta(hours=1)
 _LATE = 2  # complete reads missed before a pipeline is called late
+_OF_ONE_EVENT = (VendorUnavailable.__name__, UNCLEAR)  # kinds of problems: the target fails over it, or nobody can tell
 _PASSES_SEEN = 20
 _CHUNKS_SEEN = 110  # of a load, each of them a pass: two years of them
 _CHUNKS_APART = timedelta(minutes=10)
@@ -49,9 +50,9 @@ class Standing:
 
     @property
     def problems(self) -> Sequence[Mapping[str, str]]:
-        """What was wrong with the last pass as a whole, or with single events that are not in quarantine: the target fails over them."""
+        """What was wrong with the last pass as a whole, or with single events that are not in quarantine: nothing else tells of them."""
         found = self.passes[0].problems if self.passes else ()
-        return [problem for problem in found if not problem.get("external_id") or problem.get("kind") == VendorUnavailable.__name__]
+        return [problem for problem in found if not problem.get("external_id") or problem.get("kind") in _OF_ONE_EVENT]
 
     @property
     def word(self) -> str:

@@ -1,12 +1,12 @@
 """The story of one event in words, as `show` and its page tell it. Names people: for stdout and pages behind the token only (rule 23)."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from calrelay.domain.entry import Entry
 from calrelay.domain.event import Event
-from calrelay.domain.link import ExternalId, Link, Owed, State, external_id_of
+from calrelay.domain.link import CalendarId, ExternalId, Link, Owed, State, external_id_of
 from calrelay.domain.people import Participant
 from calrelay.domain.plan import Create, Decision, Delete, Skipped, Unchanged, Update
 from calrelay.domain.words import in_place, on_this_machine
@@ -14,6 +14,7 @@ from calrelay.engine.heirs import is_retired
 from calrelay.engine.locate import locate
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.show import Story, tell
+from calrelay.errors import ConfigError
 from calrelay.ports import Holding
 
 Rows = list[tuple[str, str]]
@@ -28,6 +29,14 @@ class Told:
     is_known: bool
     story: Story
     stopped: str = ""
+    is_loaded: bool = True  # its pipeline has had its first load
+    calendars: Mapping[CalendarId, str] = dataclasses.field(default_factory=dict)  # the names of those that the config names
+
+    @property
+    def is_nowhere(self) -> bool:
+        """Whether neither end has it, and nothing is remembered of it."""
+        story = self.story
+        return not self.is_known and story.is_gone and story.holding is None and not (story.errors or story.history)
 
     @property
     def has_next_id_only(self) -> bool:
@@ -41,12 +50,27 @@ class Told:
 
 
 async def tell_all(pipelines: Sequence[Pipeline], external_id: str) -> list[Told]:
-    """Ask both ends about an event, for each pipeline that has it. Raises ConfigError when it is no id of theirs, and VendorError."""
-    found = await locate(pipelines, external_id)
-    return [
-        Told(link=one.link, is_known=one.is_known, story=await tell(one.pipeline, one.link), stopped=_why_stopped(one.pipeline))
-        for one in found
+    """Ask both ends about an event, for each pipeline that has it.
+
+    Raises ConfigError when it is no id of theirs, or nothing is known of it anywhere, and VendorError.
+    """
+    told = [
+        Told(
+            link=one.link,
+            is_known=one.is_known,
+            story=await tell(one.pipeline, one.link),
+            stopped=_why_stopped(one.pipeline),
+            calendars=await one.pipeline.calendar_names(),
+            is_loaded=one.pipeline.ledger.pipeline(one.pipeline.name).first_complete_at is not None,
+        )
+        for one in await locate(pipelines, external_id)
     ]
+    if all(one.is_nowhere for one in told):
+        raise ConfigError(
+            f"there is no event {external_id}: neither its source nor the target has one, and none is remembered",
+            remedy="is it mistyped? `calrelay plan` lists the ids of what would be done",
+        )
+    return told
 
 
 def _why_stopped(pipeline: Pipeline) -> str:
@@ -62,9 +86,9 @@ def sections(told: Told) -> list[tuple[str, Rows]]:
     story, zone = told.story, told.story.event.zone if told.story.event else None
     return [
         ("Source now", _source(story)),
-        ("Decision", _decision(story)),
-        ("Wanted at the target", _entry(story.entry) if story.entry else []),
-        ("Target holds now", _target(story, zone)),
+        ("Decision", _decision(told)),
+        ("Wanted at the target", _entry(story.entry, told.calendars) if story.entry else []),
+        ("Target holds now", _target(told, zone)),
         ("Remembered", _link(told, zone)),
         ("History", [(on_this_machine(one.at), f"{one.what}: {one.detail}" if one.detail else one.what) for one in story.history]),
     ]
@@ -76,7 +100,7 @@ def next_step(told: Told) -> str:
     if told.stopped and link.state not in (State.HELD, State.IGNORED):
         return f"nothing: {told.stopped}"
     if not told.is_known:
-        return "nothing: the source has no such event" if told.story.is_gone else "no pass has taken it up yet"
+        return _before_a_pass(told)
     match link.state:
         case State.SETTLED:
             return "nothing is owed; the next pass looks at it again"
@@ -96,6 +120,14 @@ def next_step(told: Told) -> str:
             return f"left alone until you type `calrelay ignore {identity} --undo`"
         case State.RELEASED:
             return f"never touched again by itself ({link.reason or link.state.value})"
+
+
+def _before_a_pass(told: Told) -> str:
+    if told.story.is_gone:
+        return "nothing: the source has no such event"
+    pipeline = told.story.pipeline
+    load = "" if told.is_loaded else f", and its pipeline's first load waits: `calrelay plan {pipeline}` says how to load it"
+    return f"no pass has taken it up yet{load}"
 
 
 def decision_in_words(decision: Decision | None) -> str:
@@ -143,15 +175,17 @@ def _event(event: Event) -> Rows:
     ]
 
 
-def _decision(story: Story) -> Rows:
+def _decision(told: Told) -> Rows:
+    story = told.story
     standing = f"{story.standing.value}{f': {story.standing_reason}' if story.standing_reason else ''}" if story.standing else ""
     rows = [("filter", standing)] if standing else []
-    return [*rows, ("the next pass would", decision_in_words(story.decision))]
+    who = "the next pass would" if told.is_loaded else "the first load would"
+    return [*rows, (who, decision_in_words(story.decision))]
 
 
-def _entry(entry: Entry) -> Rows:
+def _entry(entry: Entry, calendars: Mapping[CalendarId, str]) -> Rows:
     return [
-        ("calendar", entry.calendar),
+        ("calendar", _calendar(entry.calendar, calendars)),
         ("title", entry.title),
         ("start", entry.start.isoformat()),
         ("end", entry.end.isoformat()),
@@ -162,17 +196,18 @@ def _entry(entry: Entry) -> Rows:
     ]
 
 
-def _target(story: Story, zone: str | None) -> Rows:
+def _target(told: Told, zone: str | None) -> Rows:
+    story = told.story
     if story.target_error is not None:
         return [("error", story.target_error.message), ("what to do", story.target_error.remedy)]
-    return _holding(story.holding, zone) if story.holding else [("", "nothing under this id")]
+    return _holding(story.holding, zone, told.calendars) if story.holding else [("", "nothing under this id")]
 
 
-def _holding(holding: Holding, zone: str | None) -> Rows:
+def _holding(holding: Holding, zone: str | None, calendars: Mapping[CalendarId, str]) -> Rows:
     people = [" ".join(filter(None, (p.name, p.email, p.phone))) for p in holding.participants or ()]
     return [
         ("id there", holding.target_id + (" (deleted)" if holding.is_deleted else "")),
-        ("calendar", holding.calendar or "not told"),
+        ("calendar", _calendar(holding.calendar, calendars) if holding.calendar else "not told"),
         ("title", holding.title or ""),
         ("start", _instant(holding.start, zone) if holding.start else "not told"),
         ("end", _instant(holding.end, zone) if holding.end else "not told"),
@@ -191,7 +226,7 @@ def _link(told: Told, zone: str | None) -> Rows:
         ("what to do", link.remedy),
         ("ids", f"{link.source_id} at the source, {link.target_id or 'none'} at the target, {_generation(told)}"),
         ("messages", f"{link.mode.value}{', loaded by backfill' if link.backfilled else ''}"),
-        ("accepted", "nothing any more" if told.has_next_id_only else _imprint(link, zone)),
+        ("accepted", "nothing any more" if told.has_next_id_only else _imprint(told, zone)),
         ("since", on_this_machine(link.since) if link.since and link.state in _PUT_ASIDE else ""),
     ]
     return [row for row in rows if row[1]]
@@ -203,9 +238,13 @@ def _generation(told: Told) -> str:
     return f"generation {told.link.generation}"
 
 
-def _imprint(link: Link, zone: str | None) -> str:
-    held = link.accepted
-    return f"{in_place(held.start, zone)} in calendar {held.calendar}" if held else "nothing yet"
+def _imprint(told: Told, zone: str | None) -> str:
+    held = told.link.accepted
+    return f"{in_place(held.start, zone)} in calendar {_calendar(held.calendar, told.calendars)}" if held else "nothing yet"
+
+
+def _calendar(calendar: CalendarId, names: Mapping[CalendarId, str]) -> str:
+    return f"{names[calendar]} ({calendar})" if calendar in names else calendar
 
 
 def _instant(instant: Any, zone: str | None) -> str:

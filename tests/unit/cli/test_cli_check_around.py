@@ -115,9 +115,16 @@ def test_a_changed_secret_is_another_config_and_stands_nowhere(house: House) -> 
     assert "apptoto-key" not in memo[0]
 
 
-def test_without_a_daemon_status_says_how_to_start_one(house: House) -> None:
+@pytest.mark.parametrize("is_installed", [False, True])
+def test_without_a_daemon_status_says_how_to_start_one(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_installed: bool
+) -> None:
+    unit = tmp_path / "calrelay.service"
+    if is_installed:
+        unit.touch()
+    monkeypatch.setattr("calrelay.cli.daemon_told.UNIT", unit)
     said = house.type("status").out
-    assert "daemon does not run — systemctl start calrelay, or calrelay run" in said
+    assert f"daemon does not run — {'systemctl start calrelay' if is_installed else 'calrelay run'}\n" in said
     assert house.ask("status")["daemon"] == {
         "running": False,
         "process": None,

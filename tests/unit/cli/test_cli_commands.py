@@ -286,7 +286,14 @@ def test_show_tells_of_an_event_that_no_pass_has_taken_up(house: House) -> None:
     assert_fits(document, "show")
     story = document["stories"][0]
     assert (story["link"], story["decision"]["what"]) == (None, "create")
-    assert story["next"] == "no pass has taken it up yet"
+    assert story["next"] == "no pass has taken it up yet, and its pipeline's first load waits: `calrelay plan studio` says how to load it"
+    assert "the first load would  create it" in house.type("show", action["external_id"]).out
+
+
+def test_show_of_an_id_that_nobody_has_is_an_error(house: House) -> None:
+    said = house.type("show", "ts-1")
+    assert said.code == ExitCode.CONFIG
+    assert "there is no event ts-1" in said.err
 
 
 def test_show_tells_what_one_end_knows_when_the_other_is_down(house: House) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from calrelay.cli import loading
 from calrelay.cli.loading import run_steps, span_of
-from calrelay.cli.passes import Done, Watch, calendar_names, document_of, exit_code_of, run_passes
+from calrelay.cli.passes import Done, Watch, document_of, exit_code_of, run_passes
 from calrelay.domain.event import SourceId
 from calrelay.domain.link import MessageMode
 from calrelay.engine.backfill import Step
@@ -242,10 +242,10 @@ async def test_calendars_are_named_where_the_config_names_them() -> None:
     bench = a_bench()
     name, identity = next(iter(bench.target.calendars_by_name.items()))
     pipeline = dataclasses.replace(bench.pipeline, calendar=dataclasses.replace(bench.pipeline.calendar, name=name, id=None))
-    assert await calendar_names(pipeline) == {identity: name}
+    assert await pipeline.calendar_names() == {identity: name}
     bench.target.fail_next(VendorUnavailable("away"))
     bench.ledger.save_memo(calendar_memo(bench.pipeline.hasher, bench.target.account, name), None, NOW)
-    assert await calendar_names(pipeline) == {}
+    assert await pipeline.calendar_names() == {}
 
 
 # --- backfill ---

@@ -131,7 +131,7 @@ async def test_a_new_token_counts_from_the_reload_on(stand: Stand) -> None:
     listening(stand, "127.0.0.1:0")
     with capture_logs() as lines:
         async with stand.running(serve_pages) as daemon:
-            url = str((await logged(lines, "page"))["url"]) + "events/ms-9"
+            url = str((await logged(lines, "page"))["url"]) + "events/ms-1"
             assert await status_of(url, TOKEN) == 200
             listening(stand, "127.0.0.1:0", token=OTHER)
             await reloaded(daemon, "reloaded")
@@ -143,7 +143,7 @@ async def test_a_token_that_cannot_be_had_leaves_the_old_one(stand: Stand) -> No
     listening(stand, "127.0.0.1:0")
     with capture_logs() as lines:
         async with stand.running(serve_pages) as daemon:
-            url = str((await logged(lines, "page"))["url"]) + "events/ms-9"
+            url = str((await logged(lines, "page"))["url"]) + "events/ms-1"
             listening(stand, "127.0.0.1:0", token="short")
             assert "fewer than 16" in (await reloaded(daemon, "the page keeps its old token"))["why"]
             assert await status_of(url, TOKEN) == 200
