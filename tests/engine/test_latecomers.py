@@ -10,6 +10,7 @@ from calrelay.engine import decisions
 from calrelay.engine.latecomers import FIRST_LOOK, MEMO_LATE, SELDOM, SETTLED_AFTER
 from calrelay.engine.repair import repair
 from calrelay.engine.report import PassReport
+from calrelay.engine.retire import delete_all
 from calrelay.engine.verify import verify
 from calrelay.errors import UNCLEAR, ExitCode, RequestRejected, VendorError, VendorUnavailable
 from calrelay.ports import Holding
@@ -349,6 +350,61 @@ async def test_what_came_late_while_nobody_looked_is_told_until_it_is_ignored_or
     bench.now = an_event(1).end + MINUTE
     assert (await bench.sync()).exit_code == ExitCode.DONE
     assert bench.ledger.memo(MEMO_LATE.format(pipeline="venue")) is None
+
+
+async def test_what_came_late_of_a_booking_that_was_rejected_is_known_and_not_told() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(*(moved(an_event(i), HOUR) for i in range(1, 11)))
+    await bench.sync()
+    decisions.approve(bench.ledger, "venue", clock=lambda: bench.now)
+    await break_off(bench, Call.UPSERT)
+    decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    bench.now += FIRST_LOOK
+    await bench.sync()
+    bench.target.change("ms-1", start=moved(an_event(1), HOUR).start)
+    bench.now += 3 * HOUR
+    assert [(await bench.sync()).problems for _ in range(2)] == [[], []]
+    bench.source.put(moved(an_event(1), 2 * HOUR))
+    await later(bench)
+    assert bench.target.held("ms-1").start == moved(an_event(1), 2 * HOUR).start
+
+
+async def test_what_came_late_beyond_the_window_is_put_right_as_well() -> None:
+    bench = await a_loaded_bench()
+    far = moved(an_event(1), timedelta(days=300))
+    bench.source.put(far)
+    await later(bench)
+    bench.source.put(moved(far, HOUR))
+    await break_off(bench, Call.UPSERT)
+    bench.source.put(far)
+    await bench.sync()
+    bench.target.change("ms-1", start=moved(far, HOUR).start)
+    bench.now += 3 * HOUR
+    assert [problem.external_id for problem in (await bench.sync()).problems] == ["ms-1"]
+    await repair(bench.pipeline, await verify(bench.pipeline))
+    assert (bench.target.held("ms-1").start, (await later(bench)).problems) == (far.start, [])
+
+
+async def test_what_came_late_on_a_later_day_is_told_though_the_booking_is_over_and_repaired() -> None:
+    bench = await a_loaded_bench()
+    late = moved(an_event(1), timedelta(days=3))
+    bench.source.put(late)
+    await break_off(bench, Call.UPSERT)
+    bench.source.put(an_event(1))
+    await bench.sync()
+    bench.target.change("ms-1", start=late.start, end=late.end)
+    bench.now = an_event(1).end + MINUTE
+    assert [problem.external_id for problem in (await bench.sync()).problems] == ["ms-1"]
+    await repair(bench.pipeline, await verify(bench.pipeline))
+    assert "ms-1" not in bench.target.live
+    assert (await later(bench)).problems == []
+
+
+async def test_a_pipeline_ends_in_one_go_though_nobody_knows_what_came_late() -> None:
+    bench = await a_loaded_bench()
+    await nobody_could_look(bench, Call.UPSERT)
+    report = await delete_all(bench.pipeline)
+    assert (report.problems, bench.target.live) == ([], {})
 
 
 async def test_a_booking_stands_twice_no_longer_because_its_new_entry_had_no_answer() -> None:

@@ -3,18 +3,24 @@
 import dataclasses
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import cast
 
 import pytest
 
+from calrelay.domain.event import Event, SourceId
 from calrelay.domain.guard import HoldKind
 from calrelay.domain.link import ExternalId, State
+from calrelay.domain.messages import InvitationStatus
 from calrelay.domain.policy import Match, Route
 from calrelay.engine import decisions
 from calrelay.engine.decisions import drop
+from calrelay.engine.listening import KEPT
+from calrelay.engine.retire import WholeLedger, release
 from calrelay.errors import VendorUnavailable
-from tests.fakes.memory_source import an_event, moved
+from tests.fakes.memory_source import an_event, moved, with_status
 from tests.fakes.memory_target import TERRACE, Applied, Call, Poison
 from tests.fakes.pipelines import Bench, a_bench
+from tests.fakes.studio import Studio, an_invitation
 
 HOUR = timedelta(hours=1)
 TEN = range(1, 11)
@@ -38,6 +44,13 @@ def reject(bench: Bench) -> None:
 
 def starts(bench: Bench, numbers: Iterable[int] = TEN) -> list[datetime | None]:
     return [bench.target.live[ExternalId(f"ms-{i}")].start for i in numbers]
+
+
+def of_an_older_version(bench: Bench) -> None:
+    """Leave the holds as a version did that did not note rows."""
+    for hold in bench.ledger.holds():
+        items = tuple(dataclasses.replace(item, source_hash=None) for item in hold.items)
+        bench.ledger.save_holds("venue", [dataclasses.replace(hold, items=items)])
 
 
 async def a_rejected_shift() -> Bench:
@@ -143,9 +156,7 @@ async def test_a_hold_of_an_older_version_is_rejected_as_well(source_hash: str |
     bench.source.put(*(moved(an_event(i), HOUR) for i in TEN))
     await bench.sync()
     if source_hash is None:
-        (hold,) = bench.ledger.holds()
-        items = tuple(dataclasses.replace(item, source_hash=None) for item in hold.items)
-        bench.ledger.save_holds("venue", [dataclasses.replace(hold, items=items)])
+        of_an_older_version(bench)
     reject(bench)
     await some_passes(bench)
     assert starts(bench) == [an_event(i).start for i in TEN]
@@ -181,3 +192,197 @@ async def test_what_was_refused_and_dropped_is_left_alone_until_its_row_changes_
     bench.source.put(moved(an_event(1), 2 * HOUR))
     await some_passes(bench)
     assert starts(bench, [1]) == [moved(an_event(1), 2 * HOUR).start]
+
+
+# --- an approval that is taken back ---
+
+
+def edited(number: int, what: str) -> Event:
+    """The same booking with an edit that its entry does not show."""
+    cellar = {"rooms": frozenset({"cellar"})}
+    return moved(an_event(number, facets=cellar), HOUR) if what == "shift" else with_status(an_event(number, facets=cellar), "LOST")
+
+
+def asked_for(what: str) -> list[Event]:
+    return [moved(an_event(i), HOUR) if what == "shift" else with_status(an_event(i), "LOST") for i in TEN]
+
+
+@pytest.mark.parametrize("what", ["shift", "delete"])
+@pytest.mark.parametrize("trouble", [NO_ANSWER, VendorUnavailable("503", account="reminders", status=503)])
+async def test_what_was_approved_is_rejected_of_the_row_it_was_planned_for_last(what: str, trouble: VendorUnavailable) -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(*asked_for(what))
+    await bench.sync()
+    decisions.approve(bench.ledger, "venue", clock=lambda: bench.now)
+    bench.source.put(edited(1, what))
+    bench.target.fail_next(trouble, call=Call.UPSERT if what == "shift" else Call.DELETE, times=99)
+    await bench.sync()
+    bench.target.stop_failing()
+    reject(bench)
+    await some_passes(bench)
+    assert starts(bench) == [an_event(i).start for i in TEN]
+
+
+async def test_what_an_interrupted_load_left_is_rejected_of_the_row_it_was_planned_for_last() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(*(an_event(i) for i in range(31, 91)))
+    await bench.sync()
+    bench.source.put(an_event(31, title="Other"))
+    bench.target.fail_next(VendorUnavailable("503", account="reminders", status=503), call=Call.UPSERT, times=99)
+    await bench.sync(is_load=True, span=bench.pipeline.window.at(bench.now))
+    bench.target.stop_failing()
+    reject(bench)
+    before = len(bench.target.live)
+    await some_passes(bench)
+    assert len(bench.target.live) == before
+
+
+async def test_an_edit_that_comes_to_the_same_before_the_reject_makes_no_difference() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(*asked_for("shift"))
+    await bench.sync()
+    bench.source.put(edited(1, "shift"))
+    reject(bench)
+    await some_passes(bench)
+    assert starts(bench) == [an_event(i).start for i in TEN]
+
+
+# --- as an older version left it ---
+
+
+async def few_deletes_are_held(bench: Bench) -> None:
+    """Four more bookings are cancelled than the guard of a day lets through; a day later it would let them through."""
+    bench.source.put(*(with_status(an_event(i), "LOST") for i in range(1, 5)))
+    assert (await bench.sync()).deleted == 4
+    bench.now += HOUR
+    bench.source.put(*(with_status(an_event(i), "LOST") for i in range(5, 9)))
+    assert (await bench.sync()).held == 4
+    bench.now += timedelta(hours=24)
+
+
+@pytest.mark.parametrize("when", ["held", "rejected"])
+async def test_a_deletion_that_an_older_version_held_or_rejected_is_not_carried_out(when: str) -> None:
+    bench = await a_loaded_bench()
+    await few_deletes_are_held(bench)
+    if when == "held":
+        of_an_older_version(bench)
+    reject(bench)
+    if when == "rejected":
+        left = bench.ledger.links_in("venue", {State.IGNORED})
+        bench.ledger.store([dataclasses.replace(link, source_hash="") for link in left])
+    await some_passes(bench)
+    assert len(bench.target.live) == 26
+
+
+@pytest.mark.parametrize("number", [1, 31])
+async def test_a_row_that_changed_after_an_older_hold_of_it_was_rejected_is_taken_up(number: int) -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(*(asked_for("shift") if number == 1 else [an_event(i) for i in range(31, 91)]))
+    assert (await bench.sync()).held
+    of_an_older_version(bench)
+    reject(bench)
+    bench.source.put(moved(an_event(number), 3 * HOUR))
+    await some_passes(bench)
+    assert starts(bench, [number]) == [moved(an_event(number), 3 * HOUR).start]
+
+
+async def test_a_change_that_had_no_answer_and_was_dropped_as_unreadable_is_no_rejected_one() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(moved(an_event(1), HOUR))
+    bench.target.fail_next(NO_ANSWER, call=Call.UPSERT, times=30)
+    await bench.sync()
+    bench.target.stop_failing()
+    bench.source.spoil(1)
+    await some_passes(bench, 1)
+    (link,) = bench.ledger.links_in("venue", {State.QUARANTINED})
+    drop(bench.ledger, ["venue"], "ms-1", clock=lambda: bench.now)
+    (dropped,) = bench.ledger.links_in("venue", {State.IGNORED})
+    bench.ledger.store([dataclasses.replace(dropped, wanted=link.wanted)])  # as an older version left it
+    bench.source.put(moved(an_event(1), HOUR))
+    await some_passes(bench)
+    assert starts(bench, [1]) == [moved(an_event(1), HOUR).start]
+
+
+# --- missing, unreadable, and whoever comes after ---
+
+
+async def test_a_rejected_shift_that_is_missing_and_then_unreadable_is_left_alone_when_it_can_be_read_again() -> None:
+    bench = await a_rejected_shift()
+    bench.source.remove(*TEN)
+    await bench.sync()
+    bench.source.put(*asked_for("shift"))
+    bench.source.spoil(1)
+    await some_passes(bench, 1)
+    bench.source.put(*asked_for("shift"))
+    await some_passes(bench)
+    assert starts(bench) == [an_event(i).start for i in TEN]
+
+
+async def test_a_rejected_absence_ends_with_a_row_that_cannot_be_read() -> None:
+    bench = await a_loaded_bench()
+    bench.source.remove(*TEN)
+    await bench.sync()
+    reject(bench)
+    await some_passes(bench, 1)
+    bench.source.put(an_event(1))
+    bench.source.spoil(1)
+    await some_passes(bench, 1)
+    bench.source.remove(1)
+    await some_passes(bench)
+    assert "ms-1" not in bench.target.live
+    assert len(bench.target.live) == 29
+
+
+async def test_adopting_while_the_absence_of_a_rejected_shift_is_held_forgets_nothing() -> None:
+    bench = await a_rejected_shift()
+    bench.source.remove(*TEN)
+    await some_passes(bench, 1)
+    bench.source.put(moved(an_event(1), HOUR))
+    await bench.sync(adopts_only=True)
+    await some_passes(bench)
+    assert starts(bench) == [an_event(i).start for i in TEN]
+
+
+@pytest.mark.parametrize("what", ["shift", "delete", "absence"])
+async def test_whoever_takes_over_from_a_retired_pipeline_keeps_to_what_was_rejected(what: str) -> None:
+    bench = await a_loaded_bench()
+    if what == "absence":
+        bench.source.remove(*TEN)
+    else:
+        bench.source.put(*asked_for(what))
+    assert (await bench.sync()).held == len(TEN)
+    reject(bench)
+    await some_passes(bench)
+    release(cast("WholeLedger", bench.ledger), "venue", clock=lambda: bench.now)
+    bench.name = "heir"
+    for _ in range(3):
+        assert (await bench.sync()).held == 0
+    assert starts(bench) == [an_event(i).start for i in TEN]
+
+
+# --- what changes by itself ---
+
+
+@pytest.mark.parametrize("what", ["shift", "delete"])
+@pytest.mark.parametrize("extra", ["time goes by", "an invitation is opened"])
+async def test_extra_fields_that_change_by_themselves_end_no_rejection(what: str, extra: str) -> None:
+    studio = Studio(events=40)
+    await studio.switch_on()
+    bench, numbers = studio.bench, range(5, 15)
+    rows = [cast("Event", bench.source.rows[SourceId(str(i))]) for i in numbers]
+    bench.source.put(*(moved(row, HOUR) if what == "shift" else with_status(row, "LOST") for row in rows))
+    bench.now += timedelta(minutes=5)
+    assert (await studio.sync()).held == len(numbers)
+    reject(bench)
+    bench.now += timedelta(minutes=5)
+    await studio.sync()
+    before = starts(bench, numbers)
+    if extra == "time goes by":
+        for _ in range(8 * 8):
+            bench.now += timedelta(hours=3)
+            await studio.sync()
+    else:
+        studio.messenger.invited = (an_invitation(5, InvitationStatus.CLICKED),)
+        bench.now += KEPT + HOUR
+        await studio.sync()
+    assert starts(bench, numbers) == before

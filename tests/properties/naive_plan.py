@@ -81,10 +81,13 @@ def judge(event: Event | None, memory: Memory, wishes: Wishes, now: datetime, *,
     )  # a deletion was rejected: that holds as long as something wants to delete it
     if memory.left_alone == "for good" or (memory.left_alone and memory.left_at == event and not is_kept):
         return Opinion()
-    if memory.left_alone and memory.left_at == event:  # it was not to be deleted: does anything want to?
+    if memory.left_alone:
         taken_up = dataclasses.replace(memory, left_alone="", standing="")
         plain = judge(event, taken_up, wishes, now, in_halves=False)
-        return Opinion() if plain.what == "delete" else judge(event, taken_up, wishes, now)
+        if plain.values is not None and plain.values == memory.asked:  # it would be told exactly what was rejected
+            return Opinion()
+        if memory.left_at == event:  # it was not to be deleted: does anything want to?
+            return Opinion() if plain.what == "delete" else judge(event, taken_up, wishes, now)
     if memory.refused == (event, wishes.basis) and event.end > now:
         return Opinion()
     mode = memory.mode or wishes.mode

@@ -183,7 +183,7 @@ class History:
     def note_quiet(self, link: Link) -> None:
         if self.memory.left_alone and link.state is State.IGNORED:
             if not self.is_gone:
-                self.memory.seen = self.event
+                self.memory.left_at = self.memory.seen = self.event
         elif link.state is not State.QUARANTINED and not self.is_gone:
             self.memory.standing = ""
             self.memory.seen, self.memory.seen_basis = self.event, self.wishes.basis
@@ -198,7 +198,7 @@ class History:
         may_pass = isinstance(action, Delete) and action.cause in (Cause.ABSENCE, Cause.FILTER, Cause.ROUTE)
         row = None if self.is_gone else self.event
         if outcome == "parked":
-            self.parked = item_of(action), row
+            self.parked = item_of(action, HASHER.of_booking(row) if row else ""), row
         if before is not None and was_rejected and outcome == "parked" and may_pass:
             # What was rejected of it is not forgotten meanwhile.
             self.link = dataclasses.replace(before, state=State.HELD, until_shown=False)

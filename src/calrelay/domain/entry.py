@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from calrelay.domain.event import Event
+from calrelay.domain.event import Event, Extra
 from calrelay.domain.link import Basis, CalendarId, Field, Imprint
 from calrelay.domain.people import Participant
 
 _to_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode  # json.dumps would make one for each value
 _FIELDS: Final = tuple(Field)
+_EXTRAS: Final = frozenset(extra.value for extra in Extra)
 _TEXTS_KEPT: Final = 1024  # places, zones and times are the same for many events
 
 
@@ -81,6 +82,11 @@ class Hasher:
                 event.exempt,
             ]
         )
+
+    def of_booking(self, event: Event) -> str:
+        """Hash what its row says of a booking: without the extra fields, which change as time goes by and nobody touches it."""
+        custom = {name: value for name, value in event.custom.items() if name not in _EXTRAS}
+        return self.of_event(event if len(custom) == len(event.custom) else dataclasses.replace(event, custom=custom))
 
     def of_rows(self, basis: Basis, calendars: Sequence[CalendarId]) -> Callable[[bytes], str]:
         """Return what hashes a vendor's row together with what its entry rests on besides: the basis, and the calendars in use.

@@ -152,8 +152,9 @@ class Link:
     `base_id` is the external id of the first generation; `external_id` the one in use. `wanted` is what we want the target to hold (None:
     nothing), `accepted` what it last accepted (None: it holds nothing of ours). `source_hash` is the source event's, `since` the moment
     it began to wait, was parked or came into quarantine, `hold` the hold it is parked in. `until_changed` ends an ignore when the source
-    row is another than that of `source_hash`; where a link is held because its row is missing, or a filter or route has changed, both tell
-    what was rejected of it before. `until_shown` says that its absence was rejected: it is left alone until its source shows it again.
+    row is another than that of `source_hash`, the extra fields aside; where a link is held because its row is missing, or a filter or
+    route has changed, both tell what was rejected of it before. `until_shown` says that its absence was rejected: it is left alone until
+    its source shows it again.
     """
 
     pipeline: str
@@ -205,6 +206,18 @@ class Link:
         """
         ends_with_its_row = self.until_changed and not self.until_shown and self.wanted is not None
         return self.is_hands_off and not (self.state is State.IGNORED and ends_with_its_row)
+
+    @property
+    def is_only_missing(self) -> bool:
+        """Whether its absence is all that was rejected of it."""
+        return self.until_shown and not self.source_hash
+
+    def shown_again(self) -> "Link":
+        """Return it as it was before its row was missing, or the config had it elsewhere: perhaps that is over."""
+        link = dataclasses.replace(self, until_shown=False) if self.until_shown else self
+        if link.until_changed and link.state is State.HELD:
+            return dataclasses.replace(link, state=State.IGNORED, reason=REJECTED_FOR_NOW, remedy="", hold=None)
+        return link
 
     @property
     def owed(self) -> Owed:

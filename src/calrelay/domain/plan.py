@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from calrelay.domain.entry import Entry, Hasher
 from calrelay.domain.event import Event
-from calrelay.domain.link import REJECTED_FOR_NOW, Field, Imprint, Link, Owed, State, Wait, quieter
+from calrelay.domain.link import REJECTED, Field, Imprint, Link, Owed, State, Wait, quieter
 from calrelay.domain.policy import Policy, Standing
 
 GONE = "gone from the source"
@@ -84,39 +84,46 @@ Decision = Action | Unchanged | Skipped
 def plan(event: Event, link: Link | None, *, policy: Policy, hasher: Hasher, now: datetime) -> Decision:
     """Decide about one event. Pure: the same arguments give the same decision, and deciding again after it was carried out gives none."""
     source_hash = hasher.of_event(event)
-    link = _shown_again(link) if link is not None else None
+    was_missing = link is not None and link.until_shown
+    link = link.shown_again() if link is not None else None
     if link is not None and _is_as_we_left_it(link, source_hash, policy):
         return Unchanged(link=link) if link.accepted else Skipped(event=event, reason=link.reason or "as before", link=link)
     if link is not None and event.end > now and _is_refused_as_it_is(link, source_hash, policy):
         return Unchanged(link=link, reason="quarantined")
-    if link is not None and _is_rejected_delete(link, source_hash):
-        return _plan_rejected_delete(event, link, source_hash, policy=policy, hasher=hasher, now=now)
-    if link is not None and _is_hands_off(link, source_hash):
+    if link is not None and link.state is State.IGNORED and link.until_changed:
+        if _stays_rejected(event, link, source_hash, policy, hasher, now, was_missing=was_missing):
+            noted = dataclasses.replace(link, source_hash=hasher.of_booking(event))
+            return Skipped(event=event, reason=link.reason or link.state.value, link=noted)
+    elif link is not None and link.is_hands_off:
         return Skipped(event=event, reason=link.reason or link.state.value, link=dataclasses.replace(link, source_hash=source_hash))
     if link is None or not link.is_live:
         return _plan_absent(event, link, source_hash, policy, hasher, now)
     return _plan_live(event, link, source_hash, policy, hasher, now)
 
 
-def _shown_again(link: Link) -> Link:
-    """Return a link as it was before its row was missing, or the config had it elsewhere: perhaps that is over."""
-    if link.until_shown:
-        link = dataclasses.replace(link, until_shown=False)
-    if link.until_changed and link.state is State.HELD:
-        link = dataclasses.replace(link, state=State.IGNORED, reason=REJECTED_FOR_NOW, remedy="", hold=None)
-    return link
+def _stays_rejected(
+    event: Event, link: Link, source_hash: str, policy: Policy, hasher: Hasher, now: datetime, *, was_missing: bool
+) -> bool:
+    """Whether what was rejected, or dropped, is left alone: its row is the one of which it was, or comes to the very same.
 
-
-def _plan_rejected_delete(event: Event, link: Link, source_hash: str, *, policy: Policy, hasher: Hasher, now: datetime) -> Decision:
-    """Leave alone what was not to be deleted for as long as something wants to delete it; then what its source says counts again."""
+    What was not to be deleted is, for as long as something wants to delete it; then what its source says counts again.
+    """
+    is_of_this_row = link.source_hash in (source_hash, hasher.of_booking(event))
+    is_kept = link.wanted is None and link.accepted is not None
+    if is_of_this_row and not is_kept:
+        return True
+    if not link.source_hash and not link.reason.startswith(REJECTED):  # dropped because its row could not be read
+        return False
     settled = dataclasses.replace(link, state=State.SETTLED, until_changed=False)
-    judged = _judge_live(event, settled, source_hash, policy, hasher, now)
-    if isinstance(judged, Delete) and judged.successor is None:
-        return Skipped(event=event, reason=link.reason or link.state.value, link=link)
-    again = plan(event, settled, policy=policy, hasher=hasher, now=now)
-    if isinstance(again, Create | Update | Delete):  # from which link it was planned tells whether somebody says otherwise meanwhile
-        return dataclasses.replace(again, link=dataclasses.replace(again.link, state=link.state, until_changed=True))
-    return again
+    if not link.is_live:
+        again: Decision = _plan_absent(event, settled, source_hash, policy, hasher, now)
+    else:
+        again = _judge_live(event, settled, source_hash, policy, hasher, now)
+    if is_kept:  # an older version did not note the row; where its absence was rejected there is none
+        is_of_this_row = is_of_this_row or (not link.source_hash and not was_missing)
+        return is_of_this_row and isinstance(again, Delete) and again.successor is None
+    wanted = again.link.wanted if isinstance(again, Create | Update | Delete) else None
+    return wanted is not None and link.wanted is not None and wanted.digest == link.wanted.digest
 
 
 def was_ignored_since(now: Link, planned: Link) -> bool:
@@ -125,12 +132,6 @@ def was_ignored_since(now: Link, planned: Link) -> bool:
     What was left alone when it was planned is not meant: its row has changed since, or `retire` deletes what it let go.
     """
     return now.is_hands_off and (now.state, now.until_changed) != (planned.state, planned.until_changed)
-
-
-def _is_rejected_delete(link: Link, source_hash: str) -> bool:
-    """Whether the target was to keep it, and its row is as it was then."""
-    is_rejected = link.state is State.IGNORED and link.until_changed
-    return is_rejected and link.wanted is None and link.accepted is not None and link.source_hash == source_hash
 
 
 def _plan_absent(event: Event, link: Link | None, source_hash: str, policy: Policy, hasher: Hasher, now: datetime) -> Decision:
@@ -233,14 +234,6 @@ def _is_as_we_left_it(link: Link, source_hash: str, policy: Policy) -> bool:
 def _is_refused_as_it_is(link: Link, source_hash: str, policy: Policy) -> bool:
     """The target refused exactly this; it is tried again when the row, the mapping or the config changes, or on request."""
     return link.state is State.QUARANTINED and link.attempts > 0 and link.source_hash == source_hash and link.basis == policy.basis
-
-
-def _is_hands_off(link: Link, source_hash: str) -> bool:
-    """Ignored by the operator (for good, or until its row changes), or released."""
-    if not (link.state is State.IGNORED and link.until_changed):
-        return link.is_hands_off
-    is_of_this_row = not link.source_hash and link.owed not in (Owed.NOTHING, Owed.DELETE)  # as an older version left it
-    return is_of_this_row or link.source_hash == source_hash
 
 
 def _ended(link: Link, now: datetime) -> bool:

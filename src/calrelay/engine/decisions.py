@@ -92,7 +92,9 @@ def _until_its_row_changes(link: Link, item: HoldItem) -> Link:
     if is_absent and link.until_changed and link.state is State.HELD:
         return dataclasses.replace(link, until_shown=True)
     wanted = None if item.action == DELETE else link.wanted
-    return dataclasses.replace(link, source_hash=item.source_hash or "", wanted=wanted, until_shown=is_absent)
+    known = link.source_hash if link.accepted is None else ""  # of a create, in a hold of an older version
+    source_hash = known if item.source_hash is None else item.source_hash
+    return dataclasses.replace(link, source_hash=source_hash, wanted=wanted, until_shown=is_absent)
 
 
 def _why_rejected(link: Link, *, is_for_good: bool) -> str:

@@ -36,13 +36,14 @@ def inherit(ledger: Ledger, owner: str, heir: Link) -> Legacy | None:
     """Return what a retired pipeline left behind of an event; None when it was not retired, or the target holds nothing of its.
 
     The heir knows what the target accepted, field by field, so that only what it wants otherwise is sent; an event the operator ignored
-    stays ignored.
+    stays ignored, and what was rejected of it stays rejected.
     """
     if not is_retired(ledger, owner):
         return None
     left = next((link for link in ledger.link_by_external_id(heir.base_id) if link.pipeline == owner and link.target == heir.target), None)
     if left is None or left.accepted is None:
         return None
+    is_rejected = left.state is State.IGNORED and left.until_changed
     reason = f"taken over by pipeline {heir.pipeline}"
     given_up = dataclasses.replace(left, state=State.RELEASED, wanted=None, accepted=None, target_id=None, hold=None, reason=reason)
     taken = dataclasses.replace(
@@ -50,9 +51,9 @@ def inherit(ledger: Ledger, owner: str, heir: Link) -> Legacy | None:
         pipeline=heir.pipeline,
         source_id=heir.source_id,
         state=State.IGNORED if left.state is State.IGNORED else State.SETTLED,
-        source_hash="",
+        source_hash=left.source_hash if is_rejected else "",
         basis=Basis(zone_data="", mapping="", config=""),
-        wanted=left.accepted,
+        wanted=left.wanted if is_rejected else left.accepted,
         reason=f"taken over from pipeline {owner}",
         remedy="",
         hold=None,

@@ -76,6 +76,11 @@ def open_until(pipeline: Pipeline) -> datetime | None:
     return until if until is not None and until > pipeline.clock() else None
 
 
+def awaited(pipeline: Pipeline) -> set[SourceId]:
+    """Return the events of which a request may still be carried out, or nobody can tell whether it was."""
+    return {one.source_id for one in _kept(pipeline)}
+
+
 async def look_for_latecomers(pipeline: Pipeline) -> list[Problem]:
     """Look at those that are due; what has come late is noted in their links, and the pass acts on it. Without any there is no request.
 
@@ -159,9 +164,10 @@ async def _look_at(pipeline: Pipeline, late: Latecomer, link: Link, holding: Hol
     if link.accepted is not None and link.external_id == late.external_id:
         seen = _as_seen(pipeline, link, holding if is_there else None, late)
         now = pipeline.clock()
-        if seen is not None and now - late.since > OURS_FOR:
+        if seen is not None and now - late.since > OURS_FOR and not link.is_hands_off:  # what is left alone is only to be known
             what = "its entry in Apptoto is otherwise than what was sent last" if is_there else "its entry in Apptoto is gone"
-            return None if _is_over(link, now) else _whose_doing(pipeline, late, what)
+            end = holding.end if holding is not None and is_there else None
+            return None if _is_over(link, now) and (end is None or end <= now) else _whose_doing(pipeline, late, what)
     elif holding is None or not is_there:
         return None
     elif link.accepted is not None:

@@ -16,7 +16,7 @@ from calrelay.engine.latecomers import look_for_latecomers, open_until
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import Outcome, PassReport, requests_since
 from calrelay.engine.unanswered import resolve_unanswered
-from calrelay.errors import CalrelayError, ConfigError, ExitCode, GuardRefused
+from calrelay.errors import UNCLEAR, CalrelayError, ConfigError, ExitCode, GuardRefused
 from calrelay.ports import Clock, Flaw, Happening, Ledger
 
 
@@ -80,7 +80,7 @@ async def delete_all(pipeline: Pipeline) -> PassReport:
     before = pipeline.request_counts()
     report = PassReport(pipeline=pipeline.name, command="retire", started_at=pipeline.clock())
     try:
-        report.problems += await look_for_latecomers(pipeline)
+        report.problems += [problem for problem in await look_for_latecomers(pipeline) if problem.kind != UNCLEAR]  # it goes in any case
         untold = await resolve_unanswered(pipeline)
         report.problems += untold.values()
         _refuse_while_open(pipeline, [problem.external_id for problem in untold.values()])

@@ -211,7 +211,7 @@ class Surveyor:
         if self.overlap is not None:
             self.overlap.note(event, link)
         try:
-            if self._order.adopts_only and link is not None and not link.is_hands_off:
+            if self._order.adopts_only and link is not None and not link.shown_again().is_hands_off:
                 link = self._disowned(link)
             if link is None and (heir := self._inherited(event, claims)):
                 link = heir
@@ -365,15 +365,16 @@ class Surveyor:
 
     def _quarantine(self, source_id: SourceId, link: Link | None, error: MappingError, claims: Mapping[ExternalId, Claim]) -> None:
         """Keep an event that cannot be mapped, and what the target holds of it, until its row, the mapping or the config changes."""
-        if link is not None and link.is_hands_off:
-            self._report.skipped[link.reason or link.state.value] += 1
+        if link is not None and (shown := link.shown_again()).is_hands_off and not link.is_only_missing:
+            self._report.skipped[shown.reason or shown.state.value] += 1
+            self._remember(shown, link)
             return
         if self._order.adopts_only and link is not None:
             link = self._disowned(link)
         link = self._held_unwanted(source_id, link, claims) or link or self._fresh(source_id)
         since = link.since if link.state is State.QUARANTINED else None
         quarantined = dataclasses.replace(
-            link, state=State.QUARANTINED, reason=error.message, remedy=error.remedy, attempts=0, since=since or self._now
+            link.shown_again(), state=State.QUARANTINED, reason=error.message, remedy=error.remedy, attempts=0, since=since or self._now
         )
         if since is None or link.reason != quarantined.reason:
             self.survey.unmappable.append(quarantined)

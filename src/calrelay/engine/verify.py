@@ -12,6 +12,7 @@ from calrelay.domain.link import ExternalId, Link, State, TargetId, external_id_
 from calrelay.domain.policy import Policy
 from calrelay.domain.window import Span
 from calrelay.engine.drift import Drift, DriftKind, compare, generation_of, is_at_another_offset, part
+from calrelay.engine.latecomers import awaited
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport, Problem, requests_since
 from calrelay.errors import AuthFailed, CalrelayError, ExitCode, VendorUnavailable
@@ -139,7 +140,8 @@ class _Comparison:
 
     def _expected(self) -> dict[SourceId, Link]:
         live = self._pipeline.ledger.live_links(self._pipeline.name, ending_after=self._now)
-        return {link.source_id: link for link in live if link.accepted is not None and link.accepted.start in self._found.span}
+        expected = {link.source_id: link for link in live if link.accepted is not None and link.accepted.start in self._found.span}
+        return expected | self._pipeline.ledger.links(self._pipeline.name, awaited(self._pipeline) - expected.keys())
 
     async def _read(self) -> None:
         async for page in self._pipeline.target.listing(self._found.span, include_deleted=True):
@@ -177,14 +179,14 @@ class _Comparison:
     # --- an event we know ---
 
     async def _judge(self, link: Link) -> None:
-        is_over = link.accepted is not None and link.accepted.end <= self._now
+        entries = self._entries_of(link)
+        is_over = link.accepted is not None and link.accepted.end <= self._now and not entries
         if link.is_hands_off or is_over:
             self._found.left_alone += 1
             return
         if link.state is State.SENDING:
             self._found.in_motion += 1
             return
-        entries = self._entries_of(link)
         self._found.compared += 1
         if not entries and link.accepted is not None:
             entries = await self._ask(link)
