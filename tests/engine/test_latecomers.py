@@ -16,7 +16,7 @@ from calrelay.errors import UNCLEAR, ExitCode, RequestRejected, VendorError, Ven
 from calrelay.ports import Holding
 from tests.engine.conftest import SilentAbout
 from tests.fakes.memory_source import an_event, moved, with_status
-from tests.fakes.memory_target import Call
+from tests.fakes.memory_target import Applied, Call
 from tests.fakes.pipelines import Bench, a_bench
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -398,6 +398,66 @@ async def test_what_came_late_on_a_later_day_is_told_though_the_booking_is_over_
     await repair(bench.pipeline, await verify(bench.pipeline))
     assert "ms-1" not in bench.target.live
     assert (await later(bench)).problems == []
+
+
+async def late_on(bench: Bench, days: int) -> None:
+    """Have a change be carried out late that puts the first booking's entry on a later day, and let its own day go by."""
+    late = moved(an_event(1), timedelta(days=days))
+    bench.source.put(late)
+    await break_off(bench, Call.UPSERT)
+    bench.source.put(an_event(1))
+    await bench.sync()
+    bench.target.change("ms-1", start=late.start, end=late.end)
+    bench.now = an_event(1).end + MINUTE
+
+
+async def test_what_came_late_far_ahead_is_repaired_though_the_booking_is_over() -> None:
+    bench = await a_loaded_bench()
+    await late_on(bench, 300)
+    assert [problem.external_id for problem in (await bench.sync()).problems] == ["ms-1"]
+    await repair(bench.pipeline, await verify(bench.pipeline))
+    assert ("ms-1" in bench.target.live, (await later(bench)).problems) == (False, [])
+
+
+async def test_who_ends_a_pipeline_is_told_of_an_entry_that_came_late_and_stays() -> None:
+    bench = await a_loaded_bench()
+    await late_on(bench, 3)
+    report = await delete_all(bench.pipeline)
+    assert [problem.external_id for problem in report.problems] == ["ms-1"]
+    assert set(bench.target.live) == {"ms-1"}
+
+
+async def test_a_late_request_of_which_the_target_cannot_tell_keeps_nobody_from_being_verified(silent_about: SilentAbout) -> None:
+    bench = await a_loaded_bench()
+    far = moved(an_event(1), timedelta(days=300))
+    bench.source.put(far)
+    await later(bench)
+    bench.source.put(moved(far, HOUR))
+    await break_off(bench, Call.UPSERT)
+    await bench.sync()
+    silent_about(bench, {"ms-1"}.__contains__)
+    for _ in range(5):
+        bench.now += SETTLED_AFTER
+        await bench.sync()
+    bench.target.change("ms-2", title="Changed by hand")
+    found = await verify(bench.pipeline)
+    assert (found.is_whole, [drift.external_id for drift in found.drifts], found.in_motion) == (True, ["ms-2"], 1)
+    assert [problem.external_id for problem in found.problems] == ["ms-1"]
+
+
+async def test_a_late_delete_does_not_hide_that_everything_is_lost() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(with_status(an_event(1), "LOST"))
+    bench.target.fail_next(VendorUnavailable("no answer"), call=Call.DELETE, times=20, applied=Applied.ALL)
+    await bench.sync()
+    bench.target.stop_failing()
+    await later(bench)
+    for external_id in list(bench.target.live):
+        bench.target.lose(external_id)
+    found = await verify(bench.pipeline)
+    sent = len(bench.target.sent)
+    await repair(bench.pipeline, found)
+    assert (found.is_all_lost, found.compared, len(bench.target.sent)) == (True, 29, sent)
 
 
 async def test_a_pipeline_ends_in_one_go_though_nobody_knows_what_came_late() -> None:

@@ -360,6 +360,17 @@ async def test_whoever_takes_over_from_a_retired_pipeline_keeps_to_what_was_reje
     assert starts(bench) == [an_event(i).start for i in TEN]
 
 
+async def test_whoever_takes_over_keeps_to_a_rejected_shift_also_where_its_absence_is_held() -> None:
+    bench = await a_rejected_shift()
+    bench.source.remove(*TEN)
+    assert (await bench.sync()).held == len(TEN)
+    release(cast("WholeLedger", bench.ledger), "venue", clock=lambda: bench.now)
+    bench.name = "heir"
+    bench.source.put(*asked_for("shift"))
+    await some_passes(bench)
+    assert starts(bench) == [an_event(i).start for i in TEN]
+
+
 # --- what changes by itself ---
 
 
@@ -386,3 +397,35 @@ async def test_extra_fields_that_change_by_themselves_end_no_rejection(what: str
         bench.now += KEPT + HOUR
         await studio.sync()
     assert starts(bench, numbers) == before
+
+
+async def test_an_edit_that_comes_to_the_same_makes_no_difference_after_an_extra_field_has_changed() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(*asked_for("shift"))
+    await bench.sync()
+    reject(bench)
+    row = edited(1, "shift")
+    bench.source.put(dataclasses.replace(row, custom={**row.custom, "next_message": "2026-12-01T10:00-05:00 email"}))
+    await some_passes(bench)
+    assert starts(bench) == [an_event(i).start for i in TEN]
+
+
+@pytest.mark.parametrize("is_dropped", [True, False])
+async def test_what_a_person_deleted_is_not_created_again_because_an_extra_field_changed(*, is_dropped: bool) -> None:
+    studio = Studio(events=40)
+    await studio.switch_on()
+    bench = studio.bench
+    bench.source.put(moved(cast("Event", bench.source.rows[SourceId("9")]), HOUR))
+    bench.target.fail_next(NO_ANSWER, call=Call.UPSERT, times=30)
+    bench.now += timedelta(minutes=5)
+    await studio.sync()
+    bench.target.stop_failing()
+    bench.target.change("ms-9", is_deleted=True)
+    bench.now += timedelta(minutes=5)
+    assert (await studio.sync()).quarantined == 1
+    if is_dropped:
+        drop(bench.ledger, ["venue"], "ms-9", clock=lambda: bench.now)
+    for _ in range(8 * 8):
+        bench.now += timedelta(hours=3)
+        await studio.sync()
+    assert not [key for key in bench.target.live if key.startswith("ms-9")]

@@ -400,3 +400,21 @@ async def test_the_report_names_no_titles_and_no_people() -> None:
 def _entry_of(bench: Bench, number: int) -> Entry:
     policy = bench._policy(MAIN_HALL, ())
     return policy.entry_of(an_event(number), MessageMode.SEND, backfilled=False)
+
+
+@pytest.mark.parametrize("what", ["extended", "moved on", "copied", "no end told"])
+async def test_what_a_person_makes_of_the_entry_of_a_booking_that_is_over_is_theirs(what: str) -> None:
+    bench = await a_loaded_bench()
+    row, week = an_event(1), timedelta(days=7)
+    match what:
+        case "extended":
+            bench.target.change("ms-1", end=row.end + timedelta(hours=2))
+        case "moved on":
+            bench.target.change("ms-1", start=row.start + week, end=row.end + week)
+        case "copied":
+            bench.target.double("ms-1", start=row.start + week, end=row.end + week)
+        case _:
+            bench.target.change("ms-1", end=None, title="Changed by hand")
+    bench.now = row.end + timedelta(minutes=10)
+    found = await repaired(bench)
+    assert (found.drifts, writes(bench)) == ([], 0)

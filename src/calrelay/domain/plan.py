@@ -88,7 +88,7 @@ def plan(event: Event, link: Link | None, *, policy: Policy, hasher: Hasher, now
     link = link.shown_again() if link is not None else None
     if link is not None and _is_as_we_left_it(link, source_hash, policy):
         return Unchanged(link=link) if link.accepted else Skipped(event=event, reason=link.reason or "as before", link=link)
-    if link is not None and event.end > now and _is_refused_as_it_is(link, source_hash, policy):
+    if link is not None and event.end > now and _is_refused_as_it_is(event, link, source_hash, policy, hasher):
         return Unchanged(link=link, reason="quarantined")
     if link is not None and link.state is State.IGNORED and link.until_changed:
         if _stays_rejected(event, link, source_hash, policy, hasher, now, was_missing=was_missing):
@@ -122,8 +122,16 @@ def _stays_rejected(
     if is_kept:  # an older version did not note the row; where its absence was rejected there is none
         is_of_this_row = is_of_this_row or (not link.source_hash and not was_missing)
         return is_of_this_row and isinstance(again, Delete) and again.successor is None
-    wanted = again.link.wanted if isinstance(again, Create | Update | Delete) else None
-    return wanted is not None and link.wanted is not None and wanted.digest == link.wanted.digest
+    return isinstance(again, Create | Update | Delete) and _is_the_same_wish(again.link.wanted, link)
+
+
+def _is_the_same_wish(wanted: Imprint | None, link: Link) -> bool:
+    """Whether the target would be told the same as before; custom data aside, which may change by itself, where there is more to tell."""
+    if wanted is None or link.wanted is None or wanted.calendar != link.wanted.calendar:
+        return False
+    held, other = link.accepted, wanted.differs_from(link.wanted)
+    has_more = held is None or held.calendar != wanted.calendar or link.wanted.differs_from(held) - _BY_ITSELF
+    return not other or (other == _BY_ITSELF and bool(has_more))
 
 
 def was_ignored_since(now: Link, planned: Link) -> bool:
@@ -231,9 +239,17 @@ def _is_as_we_left_it(link: Link, source_hash: str, policy: Policy) -> bool:
     )  # fmt: skip
 
 
-def _is_refused_as_it_is(link: Link, source_hash: str, policy: Policy) -> bool:
-    """The target refused exactly this; it is tried again when the row, the mapping or the config changes, or on request."""
-    return link.state is State.QUARANTINED and link.attempts > 0 and link.source_hash == source_hash and link.basis == policy.basis
+def _is_refused_as_it_is(event: Event, link: Link, source_hash: str, policy: Policy, hasher: Hasher) -> bool:
+    """The target refused exactly this; it is tried again when the row, the mapping or the config changes, or on request.
+
+    Of an entry that somebody deleted at the target custom data is no change: to create it again could message its guest.
+    """
+    if link.state is not State.QUARANTINED or not link.attempts or link.basis != policy.basis:
+        return False
+    if link.source_hash == source_hash:
+        return True
+    was_deleted = link.accepted is None and link.generation > 1
+    return was_deleted and _is_the_same_wish(hasher.of_entry(policy.entry_of(event, link.mode, backfilled=link.backfilled)), link)
 
 
 def _ended(link: Link, now: datetime) -> bool:
@@ -338,6 +354,7 @@ def _is_decided(link: Link, source_hash: str, policy: Policy) -> bool:
     return link.state is State.READY and link.source_hash == source_hash and link.basis == policy.basis
 
 
+_BY_ITSELF = frozenset({Field.CUSTOM_DATA})
 _TIMES = frozenset({Field.START, Field.END, Field.TIME_ZONE})
 _OF_THE_ROW = _TIMES | {Field.PARTICIPANTS}  # no filter, route or template has a say in these
 _OF_A_CHOICE = (Cause.FILTER, Cause.ROUTE)

@@ -80,12 +80,14 @@ async def delete_all(pipeline: Pipeline) -> PassReport:
     before = pipeline.request_counts()
     report = PassReport(pipeline=pipeline.name, command="retire", started_at=pipeline.clock())
     try:
-        report.problems += [problem for problem in await look_for_latecomers(pipeline) if problem.kind != UNCLEAR]  # it goes in any case
+        late = await look_for_latecomers(pipeline)
         untold = await resolve_unanswered(pipeline)
         report.problems += untold.values()
         _refuse_while_open(pipeline, [problem.external_id for problem in untold.values()])
         _note_retired(pipeline.ledger, pipeline.name, pipeline.clock)
         deletes = [_delete(link) for link in (await doomed(pipeline)).links]
+        going = {delete.link.external_id for delete in deletes}
+        report.problems += [problem for problem in late if problem.kind != UNCLEAR or problem.external_id not in going]
         report.actions = list(deletes)
         approval = Approval(digests={delete.link.source_id: digest_of(delete) for delete in deletes})
         await Applier(pipeline, report, approval=approval).apply(deletes)
@@ -162,6 +164,8 @@ def _released(link: Link) -> Link:
     accepted = link.accepted
     if accepted is None and link.state is State.SENDING and link.wanted is not None:
         accepted = Imprint(calendar=link.wanted.calendar, start=link.wanted.start, end=link.wanted.end, hashes={})
+    if link.state is State.HELD:
+        link = link.shown_again()  # its absence, or its filter, was not decided upon; what was rejected of it before is
     if link.state is State.IGNORED:
         return dataclasses.replace(link, hold=None)
     return dataclasses.replace(

@@ -11,11 +11,12 @@ from calrelay.domain.event import SourceId
 from calrelay.domain.link import ExternalId, Link, State, TargetId, external_id_parts
 from calrelay.domain.policy import Policy
 from calrelay.domain.window import Span
+from calrelay.engine.asking import check_that_it_answers, may_be_the_event
 from calrelay.engine.drift import Drift, DriftKind, compare, generation_of, is_at_another_offset, part
 from calrelay.engine.latecomers import awaited
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport, Problem, requests_since
-from calrelay.errors import AuthFailed, CalrelayError, ExitCode, VendorUnavailable
+from calrelay.errors import AuthFailed, CalrelayError, ExitCode, VendorError, VendorUnavailable
 from calrelay.ports import Flaw, Holding
 
 Glance = Callable[[int], None]  # entries read so far
@@ -125,6 +126,7 @@ class _Comparison:
         self._by_base: dict[ExternalId, list[Holding]] = defaultdict(list)
         self._nameless: list[Holding] = []
         self._ids_of_links: set[TargetId] = set()
+        self._awaited = awaited(pipeline)  # their entries may be anywhere, also those of bookings that are over
 
     async def run(self) -> None:
         links = self._expected()
@@ -141,7 +143,8 @@ class _Comparison:
     def _expected(self) -> dict[SourceId, Link]:
         live = self._pipeline.ledger.live_links(self._pipeline.name, ending_after=self._now)
         expected = {link.source_id: link for link in live if link.accepted is not None and link.accepted.start in self._found.span}
-        return expected | self._pipeline.ledger.links(self._pipeline.name, awaited(self._pipeline) - expected.keys())
+        late = self._pipeline.ledger.links(self._pipeline.name, self._awaited - expected.keys())
+        return expected | {source_id: link for source_id, link in late.items() if link.accepted is not None}
 
     async def _read(self) -> None:
         async for page in self._pipeline.target.listing(self._found.span, include_deleted=True):
@@ -179,17 +182,23 @@ class _Comparison:
     # --- an event we know ---
 
     async def _judge(self, link: Link) -> None:
-        entries = self._entries_of(link)
-        is_over = link.accepted is not None and link.accepted.end <= self._now and not entries
-        if link.is_hands_off or is_over:
+        is_over = link.accepted is not None and link.accepted.end <= self._now
+        if link.is_hands_off or (is_over and link.source_id not in self._awaited):
             self._found.left_alone += 1
             return
         if link.state is State.SENDING:
             self._found.in_motion += 1
             return
-        self._found.compared += 1
+        entries: list[Holding] | None = self._entries_of(link)
         if not entries and link.accepted is not None:
             entries = await self._ask(link)
+        if entries is None:
+            self._found.in_motion += 1
+            return
+        if is_over and not any(entry.end is not None and entry.end > self._now for entry in entries):
+            self._found.left_alone += 1
+            return
+        self._found.compared += 1
         if not entries:
             if link.accepted is not None:
                 self._note(Drift(kind=DriftKind.LOST, external_id=link.external_id, link=link))
@@ -214,9 +223,20 @@ class _Comparison:
             entries[link.target_id] = self._by_id[link.target_id]
         return list(entries.values())
 
-    async def _ask(self, link: Link) -> list[Holding]:
-        """Ask for an entry that the list does not show: it may have been moved out of the window. Raises VendorError."""
-        holding = await self._pipeline.target.find(link.external_id)
+    async def _ask(self, link: Link) -> list[Holding] | None:
+        """Ask for an entry that the list does not show: it may have been moved out of the window. Raises VendorError.
+
+        None where the target fails over one of which it could not tell before: that is told, and keeps nobody else from being compared.
+        """
+        try:
+            holding = await self._pipeline.target.find(link.external_id)
+        except VendorError as error:
+            if link.source_id not in self._awaited or not may_be_the_event(error):
+                raise
+            await check_that_it_answers(self._pipeline, {link.external_id: error})
+            problem = Problem.of(error, link.external_id)
+            self._found.problems.append(dataclasses.replace(problem, exit_code=ExitCode.ATTENTION))
+            return None
         return [] if holding is None or holding.is_deleted else [holding]
 
     # --- entries without an event of ours ---
