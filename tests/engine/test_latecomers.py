@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from calrelay.domain.event import Event
 from calrelay.domain.link import ExternalId
 from calrelay.engine import decisions
 from calrelay.engine.latecomers import FIRST_LOOK, MEMO_LATE, SELDOM, SETTLED_AFTER
@@ -310,13 +311,19 @@ async def test_what_a_person_did_while_nobody_looked_for_hours_is_left_alone(mea
     assert of_the_first(bench) == []
 
 
-async def nobody_could_look(bench: Bench, call: Call) -> None:
-    """Have a request carried out late whose booking is back as it was, and let the pipeline be paused meanwhile."""
-    bench.source.put(moved(an_event(1), HOUR) if call is Call.UPSERT else with_status(an_event(1), "LOST"))
+async def comes_late(bench: Bench, row: Event, *, back_to: Event | None = None) -> None:
+    """Have a change be carried out only when its booking is back as it was before."""
+    call = Call.UPSERT if row.status == "DEFINITE" else Call.DELETE
+    bench.source.put(row)
     await break_off(bench, call)
-    bench.source.put(an_event(1))
+    bench.source.put(back_to or an_event(1))
     await bench.sync()
-    bench.target.change("ms-1", **({"start": moved(an_event(1), HOUR).start} if call is Call.UPSERT else {"is_deleted": True}))
+    bench.target.change("ms-1", **({"start": row.start, "end": row.end} if call is Call.UPSERT else {"is_deleted": True}))
+
+
+async def nobody_could_look(bench: Bench, call: Call) -> None:
+    """The same, and the pipeline is paused for hours."""
+    await comes_late(bench, moved(an_event(1), HOUR) if call is Call.UPSERT else with_status(an_event(1), "LOST"))
     bench.now += 3 * HOUR
 
 
@@ -347,7 +354,7 @@ async def test_what_came_late_while_nobody_looked_is_told_until_it_is_ignored_or
     if until == "ignored":
         decisions.ignore(bench.ledger, "ms-1", clock=lambda: bench.now)
         assert (await bench.sync()).exit_code == ExitCode.DONE
-    bench.now = an_event(1).end + MINUTE
+    bench.now = moved(an_event(1), HOUR).end + MINUTE
     assert (await bench.sync()).exit_code == ExitCode.DONE
     assert bench.ledger.memo(MEMO_LATE.format(pipeline="venue")) is None
 
@@ -374,49 +381,27 @@ async def test_what_came_late_beyond_the_window_is_put_right_as_well() -> None:
     far = moved(an_event(1), timedelta(days=300))
     bench.source.put(far)
     await later(bench)
-    bench.source.put(moved(far, HOUR))
-    await break_off(bench, Call.UPSERT)
-    bench.source.put(far)
-    await bench.sync()
-    bench.target.change("ms-1", start=moved(far, HOUR).start)
+    await comes_late(bench, moved(far, HOUR), back_to=far)
     bench.now += 3 * HOUR
     assert [problem.external_id for problem in (await bench.sync()).problems] == ["ms-1"]
     await repair(bench.pipeline, await verify(bench.pipeline))
     assert (bench.target.held("ms-1").start, (await later(bench)).problems) == (far.start, [])
 
 
-async def test_what_came_late_on_a_later_day_is_told_though_the_booking_is_over_and_repaired() -> None:
-    bench = await a_loaded_bench()
-    late = moved(an_event(1), timedelta(days=3))
-    bench.source.put(late)
-    await break_off(bench, Call.UPSERT)
-    bench.source.put(an_event(1))
-    await bench.sync()
-    bench.target.change("ms-1", start=late.start, end=late.end)
+async def late_on(bench: Bench, days: int) -> None:
+    """Have the first booking's entry be put on a later day, late, and let its own day go by."""
+    await comes_late(bench, moved(an_event(1), timedelta(days=days)))
     bench.now = an_event(1).end + MINUTE
+
+
+@pytest.mark.parametrize("days", [3, 300])
+async def test_what_came_late_on_a_later_day_is_told_though_the_booking_is_over_and_repaired(days: int) -> None:
+    bench = await a_loaded_bench()
+    await late_on(bench, days)
     assert [problem.external_id for problem in (await bench.sync()).problems] == ["ms-1"]
     await repair(bench.pipeline, await verify(bench.pipeline))
     assert "ms-1" not in bench.target.live
     assert (await later(bench)).problems == []
-
-
-async def late_on(bench: Bench, days: int) -> None:
-    """Have a change be carried out late that puts the first booking's entry on a later day, and let its own day go by."""
-    late = moved(an_event(1), timedelta(days=days))
-    bench.source.put(late)
-    await break_off(bench, Call.UPSERT)
-    bench.source.put(an_event(1))
-    await bench.sync()
-    bench.target.change("ms-1", start=late.start, end=late.end)
-    bench.now = an_event(1).end + MINUTE
-
-
-async def test_what_came_late_far_ahead_is_repaired_though_the_booking_is_over() -> None:
-    bench = await a_loaded_bench()
-    await late_on(bench, 300)
-    assert [problem.external_id for problem in (await bench.sync()).problems] == ["ms-1"]
-    await repair(bench.pipeline, await verify(bench.pipeline))
-    assert ("ms-1" in bench.target.live, (await later(bench)).problems) == (False, [])
 
 
 async def test_who_ends_a_pipeline_is_told_of_an_entry_that_came_late_and_stays() -> None:

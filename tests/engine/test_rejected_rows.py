@@ -19,27 +19,12 @@ from calrelay.engine.retire import WholeLedger, release
 from calrelay.errors import VendorUnavailable
 from tests.fakes.memory_source import an_event, moved, with_status
 from tests.fakes.memory_target import TERRACE, Applied, Call, Poison
-from tests.fakes.pipelines import Bench, a_bench
+from tests.fakes.pipelines import Bench, a_loaded_bench
 from tests.fakes.studio import Studio, an_invitation
 
 HOUR = timedelta(hours=1)
 TEN = range(1, 11)
 NO_ANSWER = VendorUnavailable("no answer")
-
-
-async def a_loaded_bench(number: int = 30) -> Bench:
-    bench = a_bench(*(an_event(i) for i in range(1, number + 1)))
-    edit(bench, "choice texts")
-    await bench.sync()
-    return bench
-
-
-def edit(bench: Bench, config: str) -> None:
-    bench.basis = dataclasses.replace(bench.basis, config=config)
-
-
-def reject(bench: Bench) -> None:
-    decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
 
 
 def starts(bench: Bench, numbers: Iterable[int] = TEN) -> list[datetime | None]:
@@ -57,7 +42,7 @@ async def a_rejected_shift() -> Bench:
     bench = await a_loaded_bench()
     bench.source.put(*(moved(an_event(i), HOUR) for i in TEN))
     assert (await bench.sync()).held == len(TEN)
-    reject(bench)
+    bench.reject()
     return bench
 
 
@@ -74,13 +59,13 @@ def reconfigure(bench: Bench, what: str) -> None:
     match what:
         case "template":
             bench.title = "Visit: {{ event.title }}"
-            edit(bench, "choice others")
+            bench.edit("choice others")
         case "filter":
             bench.statuses = bench.statuses | {"PROSPECT"}
-            edit(bench, "wider texts")
+            bench.edit("wider texts")
         case "route":
             bench.routes = (Route(match=Match(), calendar=TERRACE),)
-            edit(bench, "terrace texts")
+            bench.edit("terrace texts")
 
 
 @pytest.mark.parametrize("what", OF_THE_CONFIG)
@@ -88,7 +73,7 @@ async def test_a_rejected_shift_whose_absence_is_rejected_too_is_left_alone_when
     bench = await a_rejected_shift()
     bench.source.remove(*TEN)
     assert (await bench.sync()).held == len(TEN)
-    reject(bench)
+    bench.reject()
     await some_passes(bench)
     assert len(bench.target.live) == 30
     reconfigure(bench, what)
@@ -104,7 +89,7 @@ async def test_a_booking_that_goes_again_after_its_absence_was_rejected_is_delet
     bench = await a_rejected_shift()
     bench.source.remove(*TEN)
     await bench.sync()
-    reject(bench)
+    bench.reject()
     bench.source.put(*(moved(an_event(i), HOUR) for i in TEN))
     await some_passes(bench)
     bench.source.remove(1)
@@ -126,7 +111,7 @@ async def test_a_rejected_shift_is_carried_out_in_no_other_words(what: str, appl
         await bench.sync()
         bench.target.stop_failing()
     before = starts(bench)
-    reject(bench)
+    bench.reject()
     reconfigure(bench, what)
     bench.target.upserts.clear()
     await some_passes(bench)
@@ -136,13 +121,13 @@ async def test_a_rejected_shift_is_carried_out_in_no_other_words(what: str, appl
 async def test_a_text_that_was_rejected_keeps_no_later_text_back_though_an_answer_was_lost() -> None:
     bench = await a_loaded_bench()
     bench.title = "Visit: {{ event.title }}"
-    edit(bench, "choice others")
+    bench.edit("choice others")
     assert (await bench.sync()).held == 30
     decisions.approve(bench.ledger, "venue", clock=lambda: bench.now)
     bench.target.fail_next(NO_ANSWER, call=Call.UPSERT, times=30)
     await bench.sync()
     bench.target.stop_failing()
-    reject(bench)
+    bench.reject()
     await some_passes(bench, 1)
     bench.source.put(dataclasses.replace(an_event(1), location="Other House"), moved(an_event(2), HOUR))
     await some_passes(bench)
@@ -157,7 +142,7 @@ async def test_a_hold_of_an_older_version_is_rejected_as_well(source_hash: str |
     await bench.sync()
     if source_hash is None:
         of_an_older_version(bench)
-    reject(bench)
+    bench.reject()
     await some_passes(bench)
     assert starts(bench) == [an_event(i).start for i in TEN]
     bench.source.put(moved(an_event(1), 2 * HOUR))
@@ -173,7 +158,7 @@ async def test_a_pass_that_plans_a_held_booking_anew_knows_of_which_row() -> Non
     bench.source.put(*(dataclasses.replace(moved(an_event(i), HOUR), facets={"rooms": frozenset({"cellar"})}) for i in TEN))
     await bench.sync()
     assert {hold.kind: len(hold.items) for hold in bench.ledger.holds()} == {HoldKind.SAME_SHIFT: len(TEN)}
-    reject(bench)
+    bench.reject()
     await some_passes(bench)
     assert starts(bench) == [an_event(i).start for i in TEN]
 
@@ -218,7 +203,7 @@ async def test_what_was_approved_is_rejected_of_the_row_it_was_planned_for_last(
     bench.target.fail_next(trouble, call=Call.UPSERT if what == "shift" else Call.DELETE, times=99)
     await bench.sync()
     bench.target.stop_failing()
-    reject(bench)
+    bench.reject()
     await some_passes(bench)
     assert starts(bench) == [an_event(i).start for i in TEN]
 
@@ -231,7 +216,7 @@ async def test_what_an_interrupted_load_left_is_rejected_of_the_row_it_was_plann
     bench.target.fail_next(VendorUnavailable("503", account="reminders", status=503), call=Call.UPSERT, times=99)
     await bench.sync(is_load=True, span=bench.pipeline.window.at(bench.now))
     bench.target.stop_failing()
-    reject(bench)
+    bench.reject()
     before = len(bench.target.live)
     await some_passes(bench)
     assert len(bench.target.live) == before
@@ -242,7 +227,7 @@ async def test_an_edit_that_comes_to_the_same_before_the_reject_makes_no_differe
     bench.source.put(*asked_for("shift"))
     await bench.sync()
     bench.source.put(edited(1, "shift"))
-    reject(bench)
+    bench.reject()
     await some_passes(bench)
     assert starts(bench) == [an_event(i).start for i in TEN]
 
@@ -266,7 +251,7 @@ async def test_a_deletion_that_an_older_version_held_or_rejected_is_not_carried_
     await few_deletes_are_held(bench)
     if when == "held":
         of_an_older_version(bench)
-    reject(bench)
+    bench.reject()
     if when == "rejected":
         left = bench.ledger.links_in("venue", {State.IGNORED})
         bench.ledger.store([dataclasses.replace(link, source_hash="") for link in left])
@@ -280,7 +265,7 @@ async def test_a_row_that_changed_after_an_older_hold_of_it_was_rejected_is_take
     bench.source.put(*(asked_for("shift") if number == 1 else [an_event(i) for i in range(31, 91)]))
     assert (await bench.sync()).held
     of_an_older_version(bench)
-    reject(bench)
+    bench.reject()
     bench.source.put(moved(an_event(number), 3 * HOUR))
     await some_passes(bench)
     assert starts(bench, [number]) == [moved(an_event(number), 3 * HOUR).start]
@@ -322,7 +307,7 @@ async def test_a_rejected_absence_ends_with_a_row_that_cannot_be_read() -> None:
     bench = await a_loaded_bench()
     bench.source.remove(*TEN)
     await bench.sync()
-    reject(bench)
+    bench.reject()
     await some_passes(bench, 1)
     bench.source.put(an_event(1))
     bench.source.spoil(1)
@@ -351,7 +336,7 @@ async def test_whoever_takes_over_from_a_retired_pipeline_keeps_to_what_was_reje
     else:
         bench.source.put(*asked_for(what))
     assert (await bench.sync()).held == len(TEN)
-    reject(bench)
+    bench.reject()
     await some_passes(bench)
     release(cast("WholeLedger", bench.ledger), "venue", clock=lambda: bench.now)
     bench.name = "heir"
@@ -384,7 +369,7 @@ async def test_extra_fields_that_change_by_themselves_end_no_rejection(what: str
     bench.source.put(*(moved(row, HOUR) if what == "shift" else with_status(row, "LOST") for row in rows))
     bench.now += timedelta(minutes=5)
     assert (await studio.sync()).held == len(numbers)
-    reject(bench)
+    bench.reject()
     bench.now += timedelta(minutes=5)
     await studio.sync()
     before = starts(bench, numbers)
@@ -403,7 +388,7 @@ async def test_an_edit_that_comes_to_the_same_makes_no_difference_after_an_extra
     bench = await a_loaded_bench()
     bench.source.put(*asked_for("shift"))
     await bench.sync()
-    reject(bench)
+    bench.reject()
     row = edited(1, "shift")
     bench.source.put(dataclasses.replace(row, custom={**row.custom, "next_message": "2026-12-01T10:00-05:00 email"}))
     await some_passes(bench)

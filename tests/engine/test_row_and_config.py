@@ -15,23 +15,12 @@ from calrelay.engine.retire import WholeLedger, release
 from calrelay.errors import ConfigError, ExitCode, RateLimited, VendorUnavailable
 from tests.fakes.memory_source import an_event, moved, with_status
 from tests.fakes.memory_target import MAIN_HALL, TERRACE, Call
-from tests.fakes.pipelines import Bench, a_bench
+from tests.fakes.pipelines import Bench, a_loaded_bench
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 LIMITED = RateLimited("429", account="reminders", status=429)
 BROKEN = VendorUnavailable("503", account="reminders", status=503)
 IN_THE_CELLAR = frozenset({"cellar"})  # where none of the bookings is
-
-
-async def a_loaded_bench(number: int = 30) -> Bench:
-    bench = a_bench(*(an_event(i) for i in range(1, number + 1)))
-    edit(bench, "choice texts")
-    await bench.sync()
-    return bench
-
-
-def edit(bench: Bench, config: str) -> None:
-    bench.basis = dataclasses.replace(bench.basis, config=config)
 
 
 def held(bench: Bench) -> dict[HoldKind, int]:
@@ -40,11 +29,6 @@ def held(bench: Bench) -> dict[HoldKind, int]:
 
 def start(bench: Bench, number: int) -> datetime | None:
     return bench.target.live[ExternalId(f"ms-{number}")].start
-
-
-def reject(bench: Bench, kind: HoldKind) -> None:
-    for hold in [hold for hold in bench.ledger.holds() if hold.kind is kind]:
-        decisions.reject(bench.ledger, hold.id, clock=lambda: bench.now)
 
 
 async def some_passes(bench: Bench, number: int = 3, apart: timedelta = timedelta()) -> None:
@@ -60,7 +44,7 @@ async def test_all_that_a_row_changed_and_that_did_not_arrive_goes_first_where_n
     await bench.sync()
     bench.target.stop_failing()
     bench.rooms = IN_THE_CELLAR
-    edit(bench, "cellar texts")
+    bench.edit("cellar texts")
     await some_passes(bench)
     assert (bench.target.held("ms-1").location, held(bench)) == ("Other House", {HoldKind.FILTER: 30})
 
@@ -75,7 +59,7 @@ async def test_what_settles_after_it_failed_keeps_its_turn(trouble: RateLimited 
     await some_passes(bench, 1, apart=timedelta(minutes=11))
     bench.target.stop_failing()
     bench.rooms = IN_THE_CELLAR
-    edit(bench, "cellar texts")
+    bench.edit("cellar texts")
     await some_passes(bench, 4, apart=timedelta(minutes=11))
     assert (start(bench, 1), held(bench)) == (moved(an_event(1), HOUR).start, {HoldKind.FILTER: 30})
 
@@ -84,7 +68,7 @@ async def test_what_the_guard_holds_of_the_rows_is_sent_when_it_is_approved_and_
     bench = await a_loaded_bench()
     bench.source.put(*(moved(an_event(i), i * HOUR) for i in range(1, 22)))
     bench.rooms = IN_THE_CELLAR
-    edit(bench, "cellar texts")
+    bench.edit("cellar texts")
     await some_passes(bench, 2)
     assert held(bench) == {HoldKind.UPDATES: 21, HoldKind.FILTER: 9}
     for hold in [hold for hold in bench.ledger.holds() if hold.kind is HoldKind.UPDATES]:
@@ -99,11 +83,11 @@ async def test_a_rejected_deletion_stays_rejected_whatever_else_the_filter_lets_
     bench = await a_loaded_bench(100)
     bench.source.put(*(with_status(an_event(i), "TENTATIVE") for i in range(1, 31)))
     assert (await bench.sync()).held == 30
-    reject(bench, HoldKind.DELETES)
+    bench.reject(HoldKind.DELETES)
     bench.source.put(*(with_status(moved(an_event(i), HOUR), "TENTATIVE") for i in range(1, number + 1)))
     await some_passes(bench, 2)
     bench.statuses = bench.statuses | {"PROSPECT"}
-    edit(bench, "other texts")
+    bench.edit("other texts")
     reports = [await bench.sync() for _ in range(3)]
     assert [(report.sent, report.held) for report in reports] == [(0, 0)] * 3
     assert (await bench.sync(is_dry_run=True)).actions == []
@@ -113,10 +97,10 @@ async def test_texts_that_were_taken_back_are_told_as_a_change_of_ours() -> None
     bench = await a_loaded_bench()
     bench.source.put(moved(an_event(1), HOUR))
     bench.rooms, bench.title = IN_THE_CELLAR, "Wrong: {{ event.title }}"
-    edit(bench, "cellar others")
+    bench.edit("cellar others")
     await bench.sync()
     bench.rooms, bench.title = frozenset(), "{{ event.title }}"
-    edit(bench, "choice texts")
+    bench.edit("choice texts")
     await bench.sync()
     assert held(bench) == {HoldKind.MAPPING: 1}
 
@@ -125,9 +109,9 @@ async def test_a_rejected_shift_is_not_carried_out_by_a_move_to_another_calendar
     bench = await a_loaded_bench()
     bench.source.put(*(moved(an_event(i), HOUR) for i in range(1, 11)))
     bench.routes = (Route(match=Match(), calendar=TERRACE),)
-    edit(bench, "terrace texts")
+    bench.edit("terrace texts")
     await bench.sync()
-    reject(bench, HoldKind.SAME_SHIFT)
+    bench.reject(HoldKind.SAME_SHIFT)
     await bench.sync()
     decisions.approve(bench.ledger, "venue", clock=lambda: bench.now)
     await some_passes(bench, 2)
@@ -139,7 +123,7 @@ async def test_a_booking_moved_into_the_past_is_its_sources_doing_whatever_the_f
     bench = await a_loaded_bench()
     bench.source.put(moved(an_event(1), -5 * DAY))
     bench.rooms = IN_THE_CELLAR
-    edit(bench, "cellar texts")
+    bench.edit("cellar texts")
     await bench.sync()
     assert ExternalId("ms-1") not in bench.target.live
 
@@ -148,13 +132,13 @@ async def test_a_booking_moved_into_the_past_is_its_sources_doing_whatever_the_f
 async def test_what_was_let_go_for_good_can_be_taken_up_again(is_put_back: bool) -> None:
     bench = await a_loaded_bench()
     bench.rooms = IN_THE_CELLAR
-    edit(bench, "cellar texts")
+    bench.edit("cellar texts")
     await bench.sync()
-    reject(bench, HoldKind.FILTER)
+    bench.reject(HoldKind.FILTER)
     bench.source.put(moved(an_event(1), HOUR))
     if is_put_back:
         bench.rooms = frozenset()
-        edit(bench, "choice texts")
+        bench.edit("choice texts")
     await bench.sync()
     assert start(bench, 1) == an_event(1).start
     decisions.unignore(bench.ledger, "ms-1", clock=lambda: bench.now)
@@ -166,10 +150,10 @@ async def test_what_was_let_go_for_good_can_be_taken_up_again(is_put_back: bool)
 async def test_a_pipeline_that_was_retired_is_taken_up_by_no_undo_and_all_that_stays_is_counted() -> None:
     bench = await a_loaded_bench()
     bench.rooms = IN_THE_CELLAR
-    edit(bench, "cellar texts")
+    bench.edit("cellar texts")
     await bench.sync()
     bench.source.put(an_event(31, facets={"rooms": IN_THE_CELLAR}))
-    reject(bench, HoldKind.FILTER)
+    bench.reject(HoldKind.FILTER)
     await bench.sync()
     assert release(cast("WholeLedger", bench.ledger), "venue", clock=lambda: bench.now) == 31
     with pytest.raises(ConfigError, match="is not ignored"):
@@ -182,7 +166,7 @@ async def test_a_filter_that_was_a_mistake_and_put_back_forgets_nothing_that_a_r
     bench.routes = (Route(match=Match(facets={"rooms": IN_THE_CELLAR}), calendar=TERRACE),)
     await some_passes(bench, 1)
     bench.statuses = frozenset({"CLOSED"})
-    edit(bench, "mistake texts")
+    bench.edit("mistake texts")
     row = moved(an_event(1), HOUR)
     bench.source.put(
         with_status(row, "TENTATIVE") if what == "leaves the filter" else dataclasses.replace(row, facets={"rooms": IN_THE_CELLAR})
@@ -190,7 +174,7 @@ async def test_a_filter_that_was_a_mistake_and_put_back_forgets_nothing_that_a_r
     await bench.sync()
     assert (start(bench, 1), held(bench)) == (row.start, {HoldKind.FILTER: 29})  # the row's part; the config's is planned next
     bench.statuses = frozenset({"DEFINITE", "CLOSED"})
-    edit(bench, "choice texts")
+    bench.edit("choice texts")
     await some_passes(bench)
     left = [holding.calendar for key, holding in bench.target.live.items() if key in ("ms-1", "ms-1.2")]
     assert (left, held(bench)) == ([] if what == "leaves the filter" else [TERRACE], {})
@@ -205,7 +189,7 @@ async def test_a_calendar_that_is_gone_and_replaced_in_the_config_holds_nobody_u
     bench.source.put(*(moved(row, HOUR) if what == "time" else dataclasses.replace(row, location="Other House") for row in rows))
     assert (await bench.sync()).exit_code == ExitCode.VENDOR
     bench.calendar = TERRACE
-    edit(bench, "terrace texts")
+    bench.edit("terrace texts")
     bench.source.put(an_event(40))
     for _ in range(4):
         bench.now += HOUR
@@ -224,7 +208,7 @@ async def test_a_text_that_did_not_arrive_waits_for_no_template_where_only_a_fil
     bench.target.stop_failing()
     decisions.retag(bench.ledger, bench.ledger.links("venue", [SourceId("2")]).values(), MessageMode.SKIP, clock=lambda: bench.now)
     bench.statuses |= {"PROSPECT"}
-    edit(bench, "wider texts")
+    bench.edit("wider texts")
     await bench.sync()
     assert (bench.target.held("ms-1").location, held(bench)) == ("Other House", {})
     assert "#skip" in (bench.target.held("ms-2").content or "")

@@ -5,18 +5,19 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from calrelay.domain.entry import Hasher
-from calrelay.domain.guard import Limits
+from calrelay.domain.guard import HoldKind, Limits
 from calrelay.domain.link import Basis, CalendarId, MessageMode
 from calrelay.domain.policy import CalendarRef, Filter, Match, NamedRoute, Policy, Route
 from calrelay.domain.rendering import TITLE, Texts
 from calrelay.domain.window import Hours, Window
+from calrelay.engine import decisions
 from calrelay.engine.order import Order, Reach
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport
 from calrelay.engine.sync import run_pass
 from calrelay.ports import Ledger
 from tests.fakes.memory_ledger import MemoryLedger
-from tests.fakes.memory_source import NOW, MemorySource
+from tests.fakes.memory_source import NOW, MemorySource, an_event
 from tests.fakes.memory_target import MemoryTarget
 
 MAIN_HALL = CalendarId("1000030001")
@@ -86,6 +87,15 @@ class Bench:
         """Run one complete pass."""
         return await run_pass(self.pipeline, Order(command="sync", **changes))  # type: ignore[arg-type] # the fields of Order
 
+    def edit(self, config: str) -> None:
+        """Say that the config has another version: of what chooses events, a blank, and of the texts."""
+        self.basis = dataclasses.replace(self.basis, config=config)
+
+    def reject(self, kind: HoldKind | None = None) -> None:
+        """Reject what is held, or what is of one kind."""
+        for hold in [hold for hold in self.ledger.holds() if kind in (None, hold.kind)]:
+            decisions.reject(self.ledger, hold.id, clock=lambda: self.now)
+
     async def quick(self) -> PassReport:
         """Run one incremental pass."""
         return await self.sync(reach=Reach.QUICK)
@@ -96,3 +106,11 @@ def a_bench(*events: object, first_load: int = 10_000) -> Bench:
     source = MemorySource(events)  # type: ignore[arg-type] # events only
     limits = Limits(first_load=first_load)
     return Bench(source=source, target=MemoryTarget(), ledger=new_ledger(), limits=limits)
+
+
+async def a_loaded_bench(number: int = 30) -> Bench:
+    """A bench whose bookings are at the target, by a config in two parts."""
+    bench = a_bench(*(an_event(i) for i in range(1, number + 1)))
+    bench.edit("choice texts")
+    await bench.sync()
+    return bench

@@ -1,14 +1,13 @@
 """The daemon as `status` and `check` tell of it: in words, and as JSON."""
 
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
+from calrelay.cli.shipped import SERVICE_UNIT
 from calrelay.domain.words import ago, iso
 from calrelay.service.loaded import DaemonView
 from calrelay.state.holder import Holder
 
-UNIT = Path("/etc/systemd/system/calrelay.service")  # where `service install` puts it
 WORKER = "worker"
 BEHIND = "the running daemon has not loaded the config as it is now"
 
@@ -16,7 +15,7 @@ BEHIND = "the running daemon has not loaded the config as it is now"
 def daemon_in_words(view: DaemonView, now: datetime) -> str:
     """Say whether it runs, since when, and with which config."""
     if view.holder is None:
-        return f"does not run — {'systemctl start calrelay' if UNIT.exists() else 'calrelay run'}"
+        return f"does not run — {'systemctl start calrelay' if SERVICE_UNIT.exists() else 'calrelay run'}"
     if view.holder.command == WORKER:
         return f"does not run: workers share the pipelines, among them process {view.holder.pid} on {view.holder.host}"
     where = f" on {view.holder.host}" if view.holder.host else ""

@@ -10,7 +10,7 @@ from typing import Final
 
 from calrelay.cli.machine import Machine
 from calrelay.cli.output import Block, Output, Table
-from calrelay.cli.shipped import PROGRAM, SERVICE_CONFIG, SERVICE_STATE, shipped
+from calrelay.cli.shipped import PROGRAM, SERVICE_CONFIG, SERVICE_STATE, SERVICE_UNIT, shipped
 from calrelay.cli.steps import Command, ConfigFile, File, Folder, Standing, Step, User, do, doing, is_there, look, undo, undoing
 from calrelay.config.database import sqlite_file
 from calrelay.config.example import example
@@ -86,7 +86,7 @@ def uninstall(output: Output, mode: Mode, wishes: Wishes, machine: Machine, *, i
 def installation(wishes: Wishes, *, starts: bool) -> Sequence[Step]:
     """Return the steps of an installation in order; undone in reverse order they are those of an uninstallation."""
     at, reload = wishes.at, ("systemctl", "daemon-reload")
-    unit = at(f"/etc/systemd/system/{SERVICE}")
+    unit = at(str(SERVICE_UNIT))
     return (
         User(name=USER, home=at(STATE_FOLDER)),
         Folder(path=at("/etc/calrelay"), mode=0o750, group=USER),
@@ -119,7 +119,7 @@ def _files(wishes: Wishes) -> Sequence[File]:
         return File(path=wishes.at(path), text=text, mode=mode, comment=comment, replaces_edited=wishes.replaces_edited)
 
     return (
-        file(f"/etc/systemd/system/{SERVICE}", f"systemd/{SERVICE}"),
+        file(str(SERVICE_UNIT), f"systemd/{SERVICE}"),
         file(f"/etc/systemd/system/{BACKFILL}", f"systemd/{BACKFILL}"),
         file(f"/etc/systemd/system/{WORKER}", f"systemd/{WORKER}"),
         file("/usr/local/bin/calrelay", "bin/calrelay", mode=0o755),

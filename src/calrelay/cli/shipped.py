@@ -8,6 +8,7 @@ import calrelay
 PROGRAM: Final = "/opt/calrelay/bin/calrelay"  # as the shipped files have it; `service install` writes where it really is
 SERVICE_CONFIG: Final = Path("/etc/calrelay/config.toml")
 CREDENTIALS: Final = Path("/etc/calrelay/credentials")  # each file in it is handed to the service by systemd
+SERVICE_UNIT: Final = Path("/etc/systemd/system/calrelay.service")
 SERVICE_STATE: Final = "sqlite:////var/lib/calrelay/calrelay.db"  # in the only folder that the service may write
 
 

@@ -16,7 +16,7 @@ from calrelay.engine.asking import ask_for, check_that_it_answers, may_be_the_ev
 from calrelay.engine.drift import Drift, as_held, compare
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import Problem
-from calrelay.errors import UNCLEAR, ExitCode, RequestRejected, VendorError
+from calrelay.errors import UNCLEAR, RequestRejected, VendorError
 from calrelay.ports import DELETED, Happening, Holding
 
 MEMO_LATE = "late:{pipeline}"
@@ -132,7 +132,6 @@ def _left_there(late: Latecomer, error: VendorError) -> Problem:
         message=f"an entry that came late stands beside the one we know, and the target does not take it out: {error.message}",
         remedy="it is tried again until it is gone; or delete it in Apptoto",
         external_id=late.external_id,
-        exit_code=ExitCode.ATTENTION,
     )
 
 
@@ -144,7 +143,6 @@ def _whose_doing(pipeline: Pipeline, late: Latecomer, what: str) -> Problem:
         message=f"{what}: a request of ours that had no answer and was carried out late, or a person's doing; nobody could look for hours",
         remedy=f"{repair}; `calrelay ignore {late.external_id}` leaves it as it is",
         external_id=late.external_id,
-        exit_code=ExitCode.ATTENTION,
     )
 
 
@@ -160,29 +158,36 @@ def _is_looked_at(link: Link) -> bool:
 
 async def _look_at(pipeline: Pipeline, late: Latecomer, link: Link, holding: Holding | None) -> Problem | None:
     """Note in its link what has come late, or take it out. Returns what may as well be a person's doing."""
-    is_there = holding is not None and not holding.is_deleted
+    entry = None if holding is None or holding.is_deleted else holding
     if link.accepted is not None and link.external_id == late.external_id:
-        seen = _as_seen(pipeline, link, holding if is_there else None, late)
-        now = pipeline.clock()
-        if seen is not None and now - late.since > OURS_FOR and not link.is_hands_off:  # what is left alone is only to be known
-            what = "its entry in Apptoto is otherwise than what was sent last" if is_there else "its entry in Apptoto is gone"
-            end = holding.end if holding is not None and is_there else None
-            return None if _is_over(link, now) and (end is None or end <= now) else _whose_doing(pipeline, late, what)
-    elif holding is None or not is_there:
+        return _look_at_ours(pipeline, late, link, entry)
+    if entry is None:
         return None
-    elif link.accepted is not None:
-        await _take_out(pipeline, late, holding, link)
-        return None
-    elif _is_another_pipelines(pipeline, link):
-        return None
-    else:
-        seen = _come_back(link, late, holding)
-    if seen is not None:
-        if link.is_hands_off:  # rejected meanwhile
-            seen = dataclasses.replace(seen, state=link.state)
-        what = "is there after all" if is_there else "was deleted after all"
-        pipeline.ledger.store([seen], [_happening(pipeline, late.external_id, "came late", what)])
+    if link.accepted is not None:
+        await _take_out(pipeline, late, entry, link)
+    elif not _is_another_pipelines(pipeline, link) and (back := _come_back(link, late, entry)):
+        _note(pipeline, late, link, back, "is there after all")
     return None
+
+
+def _look_at_ours(pipeline: Pipeline, late: Latecomer, link: Link, entry: Holding | None) -> Problem | None:
+    """The same for the entry that its link knows."""
+    now, seen = pipeline.clock(), _as_seen(pipeline, link, entry, late)
+    if seen is None:
+        return None
+    if now - late.since <= OURS_FOR or link.is_hands_off:  # what is left alone is only to be known
+        _note(pipeline, late, link, seen, "is there after all" if entry else "was deleted after all")
+        return None
+    is_over_there = entry is None or entry.end is None or entry.end <= now
+    if _is_over(link, now) and is_over_there:
+        return None
+    return _whose_doing(pipeline, late, f"its entry in Apptoto is {'otherwise than what was sent last' if entry else 'gone'}")
+
+
+def _note(pipeline: Pipeline, late: Latecomer, link: Link, seen: Link, what: str) -> None:
+    if link.is_hands_off:  # rejected meanwhile
+        seen = dataclasses.replace(seen, state=link.state)
+    pipeline.ledger.store([seen], [_happening(pipeline, late.external_id, "came late", what)])
 
 
 def _is_another_pipelines(pipeline: Pipeline, link: Link) -> bool:

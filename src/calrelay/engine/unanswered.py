@@ -12,7 +12,7 @@ from calrelay.engine.holds import approval_of
 from calrelay.engine.latecomers import remember
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import Problem
-from calrelay.errors import ExitCode, VendorError, VendorUnavailable
+from calrelay.errors import VendorError, VendorUnavailable
 from calrelay.ports import DELETED, DELETED_AS_APPROVED, Happening, Holding
 
 DELETED_REMEDY = "`calrelay quarantine retry ID` creates it again, which can message its guest; `calrelay quarantine drop ID` leaves it"
@@ -49,7 +49,6 @@ def _untold(link: Link, error: VendorError) -> Problem:
         message=f"the target answers, and fails over the question what became of this event: {error.message}",
         remedy=f"it is left as it is, and each pass asks again; look at it in Apptoto, or leave it alone with {ignore}",
         external_id=link.external_id,
-        exit_code=ExitCode.ATTENTION,
     )
 
 

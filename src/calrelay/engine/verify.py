@@ -234,8 +234,8 @@ class _Comparison:
             if link.source_id not in self._awaited or not may_be_the_event(error):
                 raise
             await check_that_it_answers(self._pipeline, {link.external_id: error})
-            problem = Problem.of(error, link.external_id)
-            self._found.problems.append(dataclasses.replace(problem, exit_code=ExitCode.ATTENTION))
+            problem = Problem(kind=error.kind, message=error.message, remedy=error.remedy, external_id=link.external_id)
+            self._found.problems.append(problem)
             return None
         return [] if holding is None or holding.is_deleted else [holding]
 

@@ -122,7 +122,7 @@ def test_without_a_daemon_status_says_how_to_start_one(
     unit = tmp_path / "calrelay.service"
     if is_installed:
         unit.touch()
-    monkeypatch.setattr("calrelay.cli.daemon_told.UNIT", unit)
+    monkeypatch.setattr("calrelay.cli.daemon_told.SERVICE_UNIT", unit)
     said = house.type("status").out
     assert f"daemon does not run — {'systemctl start calrelay' if is_installed else 'calrelay run'}\n" in said
     assert house.ask("status")["daemon"] == {
