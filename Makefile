@@ -22,7 +22,7 @@ test: $(VENV)/.test lint ## lint, types, walls and every test that needs neither
 	$(BIN)/pytest -n auto
 
 test-system: $(VENV)/.system ## what needs root or Debian packages
-	$(BIN)/pytest -m system tests/system
+	$(BIN)/pytest -n auto -m system tests/system
 
 soak: $(VENV)/.test ## the daemon, then three workers, each for SOAK seconds of trouble; then EXAMPLES random lives; SEED=… repeats
 	$(BIN)/python -m tests.soak --seconds $(SOAK) $(if $(SEED),--seed $(SEED))

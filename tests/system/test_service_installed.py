@@ -9,7 +9,7 @@ import pytest
 
 from tests.system.sandbox import LIBRARIES, is_open
 
-# Overlays in a mount namespace: the machine's own folders stay as they are. systemctl only writes down what it is asked.
+# Overlays in a mount namespace: the machine's own folders stay as they are; its processes are not seen. systemctl only writes down what it is asked.
 _COPY = """
 set -eu
 mount -t tmpfs copy /mnt
@@ -46,7 +46,7 @@ pytestmark = [
 def on_a_copy(script: str) -> str:
     """Run a script on a copy of this machine, and return what it printed."""
     env = os.environ | {"LIBRARIES": "\n".join(LIBRARIES)}
-    command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _COPY + script]
+    command = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--mount-proc", "sh", "-c", _COPY + script]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
