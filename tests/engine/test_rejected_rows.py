@@ -17,6 +17,8 @@ from calrelay.engine.decisions import drop
 from calrelay.engine.listening import KEPT
 from calrelay.engine.retire import WholeLedger, release
 from calrelay.errors import VendorUnavailable
+from calrelay.service.left_alone import HANDS_OFF, counted_by_cause
+from calrelay.service.left_alone import Cause as LeftAloneBy
 from tests.fakes.memory_source import an_event, moved, with_status
 from tests.fakes.memory_target import TERRACE, Applied, Call, Poison
 from tests.fakes.pipelines import Bench, a_loaded_bench
@@ -232,7 +234,48 @@ async def test_an_edit_that_comes_to_the_same_before_the_reject_makes_no_differe
     assert starts(bench) == [an_event(i).start for i in TEN]
 
 
+# --- another row ---
+
+
+@pytest.mark.parametrize("row", [an_event(31), with_status(an_event(31, location="Other House"), "TENTATIVE")], ids=["certain", "edited"])
+async def test_a_booking_that_was_not_to_be_created_is_when_its_row_changes(row: Event) -> None:
+    bench = await a_loaded_bench()
+    bench.statuses |= {"TENTATIVE"}
+    bench.edit("wider texts")
+    await bench.sync()
+    bench.source.put(*(with_status(an_event(i), "TENTATIVE") for i in range(31, 91)))
+    assert (await bench.sync()).held == 60
+    bench.reject()
+    await some_passes(bench)
+    assert len(bench.target.live) == 30
+    bench.source.put(row)
+    await some_passes(bench)
+    assert set(bench.target.live) == {*(f"ms-{i}" for i in range(1, 31)), "ms-31"}
+
+
+async def test_more_custom_data_ends_the_rejection_of_a_shift() -> None:
+    bench = await a_rejected_shift()
+    row = moved(an_event(1, custom={"guest_count": "41"}), HOUR)
+    bench.source.put(row)
+    await some_passes(bench)
+    assert starts(bench) == [row.start, *(an_event(i).start for i in range(2, 11))]
+
+
 # --- as an older version left it ---
+
+
+@pytest.mark.parametrize("back", [TEN, [1]], ids=["all", "one"])
+async def test_a_rejected_shift_whose_absence_an_older_version_held_stays_rejected(back: Iterable[int]) -> None:
+    bench = await a_rejected_shift()
+    await some_passes(bench, 1)
+    bench.source.remove(*TEN)
+    assert (await bench.sync()).held == len(TEN)
+    of_an_older_version(bench)
+    bench.reject()
+    await some_passes(bench, 1)
+    bench.source.put(*(moved(an_event(i), HOUR) for i in back))
+    await some_passes(bench)
+    assert starts(bench) == [an_event(i).start for i in TEN]
 
 
 async def few_deletes_are_held(bench: Bench) -> None:
@@ -343,6 +386,7 @@ async def test_whoever_takes_over_from_a_retired_pipeline_keeps_to_what_was_reje
     for _ in range(3):
         assert (await bench.sync()).held == 0
     assert starts(bench) == [an_event(i).start for i in TEN]
+    assert counted_by_cause(bench.ledger.links_in("heir", HANDS_OFF)) == {LeftAloneBy.REJECTED: len(TEN)}
 
 
 async def test_whoever_takes_over_keeps_to_a_rejected_shift_also_where_its_absence_is_held() -> None:
@@ -393,6 +437,25 @@ async def test_an_edit_that_comes_to_the_same_makes_no_difference_after_an_extra
     bench.source.put(dataclasses.replace(row, custom={**row.custom, "next_message": "2026-12-01T10:00-05:00 email"}))
     await some_passes(bench)
     assert starts(bench) == [an_event(i).start for i in TEN]
+
+
+@pytest.mark.parametrize("message", ["", "on Monday"])
+async def test_a_template_waits_for_a_decision_also_where_a_deletion_was_rejected_before(message: str) -> None:
+    extra = {"next_message": message} if message else {}
+    bench = await a_loaded_bench()
+    rows = [an_event(i, custom={"guest_count": "40", **extra}) for i in range(1, 21)]
+    bench.source.put(*rows)
+    await bench.sync()
+    bench.source.put(*(with_status(row, "TENTATIVE") for row in rows[:10]))
+    assert (await bench.sync()).held == len(TEN)
+    bench.reject()
+    await some_passes(bench)
+    bench.statuses |= {"TENTATIVE"}
+    bench.title = "Visit: {{ event.title }}"
+    bench.edit("wider others")
+    bench.target.upserts.clear()
+    await some_passes(bench, 1)
+    assert (bench.target.upserts, [hold.kind for hold in bench.ledger.holds()]) == ([], [HoldKind.MAPPING])
 
 
 @pytest.mark.parametrize("is_dropped", [True, False])

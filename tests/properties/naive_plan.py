@@ -84,8 +84,8 @@ def judge(event: Event | None, memory: Memory, wishes: Wishes, now: datetime, *,
     if memory.left_alone:
         taken_up = dataclasses.replace(memory, left_alone="", standing="")
         plain = judge(event, taken_up, wishes, now, in_halves=False)
-        if plain.values is not None and plain.values == memory.asked:  # it would be told exactly what was rejected
-            return Opinion()
+        if plain.what != "create" and plain.values is not None and plain.values == memory.asked:
+            return Opinion()  # it would be told exactly what was rejected
         if memory.left_at == event:  # it was not to be deleted: does anything want to?
             return Opinion() if plain.what == "delete" else judge(event, taken_up, wishes, now)
     if memory.refused == (event, wishes.basis) and event.end > now:

@@ -198,7 +198,7 @@ class History:
         may_pass = isinstance(action, Delete) and action.cause in (Cause.ABSENCE, Cause.FILTER, Cause.ROUTE)
         row = None if self.is_gone else self.event
         if outcome == "parked":
-            self.parked = item_of(action, HASHER.of_booking(row) if row else ""), row
+            self.parked = item_of(action), row
         if before is not None and was_rejected and outcome == "parked" and may_pass:
             # What was rejected of it is not forgotten meanwhile.
             self.link = dataclasses.replace(before, state=State.HELD, until_shown=False)

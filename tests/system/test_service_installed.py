@@ -9,7 +9,8 @@ import pytest
 
 from tests.system.sandbox import LIBRARIES, is_open
 
-# Overlays in a mount namespace: the machine's own folders stay as they are; its processes are not seen. systemctl only writes down what it is asked.
+# Overlays in a mount namespace: the machine's own folders stay as they are, and its processes are not seen.
+# systemctl only writes down what it is asked.
 _COPY = """
 set -eu
 mount -t tmpfs copy /mnt

@@ -65,7 +65,17 @@ class Hasher:
         return hashed.hexdigest()
 
     def of_event(self, event: Event) -> str:
-        """Hash what a source says: every content field, none of the notes. Instants count, their spelling does not."""
+        """Hash what a source says: every content field, none of the notes. Instants count, their spelling does not.
+
+        Extra fields change as time goes by and nobody touches the booking: where it has some, the hash without them stands before the
+        other, `a:b`, so that `Link.is_of_row` can leave them aside.
+        """
+        if _EXTRAS.isdisjoint(event.custom):
+            return self._of_content(event)
+        custom = {name: value for name, value in event.custom.items() if name not in _EXTRAS}
+        return f"{self._of_content(dataclasses.replace(event, custom=custom))}:{self._of_content(event)}"
+
+    def _of_content(self, event: Event) -> str:
         return self.of(
             [
                 event.status,
@@ -82,11 +92,6 @@ class Hasher:
                 event.exempt,
             ]
         )
-
-    def of_booking(self, event: Event) -> str:
-        """Hash what its row says of a booking: without the extra fields, which change as time goes by and nobody touches it."""
-        custom = {name: value for name, value in event.custom.items() if name not in _EXTRAS}
-        return self.of_event(event if len(custom) == len(event.custom) else dataclasses.replace(event, custom=custom))
 
     def of_rows(self, basis: Basis, calendars: Sequence[CalendarId]) -> Callable[[bytes], str]:
         """Return what hashes a vendor's row together with what its entry rests on besides: the basis, and the calendars in use.

@@ -193,6 +193,10 @@ class Link:
         """Whether the operator said to leave it alone, for good or until its row changes."""
         return self.state in (State.IGNORED, State.RELEASED)
 
+    def is_of_row(self, source_hash: str) -> bool:
+        """Whether the row it knows is the one with this hash, the extra fields aside; see `Hasher.of_event`."""
+        return self.source_hash.partition(":")[0] in source_hash.split(":")
+
     @property
     def keeps_failing(self) -> bool:
         """Whether the target has failed over it in pass after pass, and still does as far as anybody knows."""
@@ -229,6 +233,11 @@ class Link:
         if self.accepted.calendar != self.wanted.calendar:
             return Owed.MOVE
         return Owed.UPDATE if self.wanted.differs_from(self.accepted) else Owed.NOTHING
+
+
+def has_extras(source_hash: str) -> bool:
+    """Whether the row with this hash has extra fields; see `Hasher.of_event`."""
+    return ":" in source_hash
 
 
 def external_id_of(base: ExternalId, generation: int) -> ExternalId:

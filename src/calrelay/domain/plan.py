@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from calrelay.domain.entry import Entry, Hasher
 from calrelay.domain.event import Event
-from calrelay.domain.link import REJECTED, Field, Imprint, Link, Owed, State, Wait, quieter
+from calrelay.domain.link import REJECTED, Field, Imprint, Link, Owed, State, Wait, has_extras, quieter
 from calrelay.domain.policy import Policy, Standing
 
 GONE = "gone from the source"
@@ -88,11 +88,11 @@ def plan(event: Event, link: Link | None, *, policy: Policy, hasher: Hasher, now
     link = link.shown_again() if link is not None else None
     if link is not None and _is_as_we_left_it(link, source_hash, policy):
         return Unchanged(link=link) if link.accepted else Skipped(event=event, reason=link.reason or "as before", link=link)
-    if link is not None and event.end > now and _is_refused_as_it_is(event, link, source_hash, policy, hasher):
+    if link is not None and event.end > now and _is_refused_as_it_is(link, source_hash, policy):
         return Unchanged(link=link, reason="quarantined")
     if link is not None and link.state is State.IGNORED and link.until_changed:
         if _stays_rejected(event, link, source_hash, policy, hasher, now, was_missing=was_missing):
-            noted = dataclasses.replace(link, source_hash=hasher.of_booking(event))
+            noted = dataclasses.replace(link, source_hash=source_hash)
             return Skipped(event=event, reason=link.reason or link.state.value, link=noted)
     elif link is not None and link.is_hands_off:
         return Skipped(event=event, reason=link.reason or link.state.value, link=dataclasses.replace(link, source_hash=source_hash))
@@ -104,15 +104,16 @@ def plan(event: Event, link: Link | None, *, policy: Policy, hasher: Hasher, now
 def _stays_rejected(
     event: Event, link: Link, source_hash: str, policy: Policy, hasher: Hasher, now: datetime, *, was_missing: bool
 ) -> bool:
-    """Whether what was rejected, or dropped, is left alone: its row is the one of which it was, or comes to the very same.
+    """Whether what was rejected, or dropped, is left alone: its row is the one of which it was, or has its entry come to the very same.
 
-    What was not to be deleted is, for as long as something wants to delete it; then what its source says counts again.
+    What was not to be deleted is, for as long as something wants to delete it; then what its source says counts again. What was not to be
+    created is another booking with another row, be it only that it is certain now.
     """
-    is_of_this_row = link.source_hash in (source_hash, hasher.of_booking(event))
+    is_of_this_row = link.is_of_row(source_hash)
     is_kept = link.wanted is None and link.accepted is not None
     if is_of_this_row and not is_kept:
         return True
-    if not link.source_hash and not link.reason.startswith(REJECTED):  # dropped because its row could not be read
+    if not (link.source_hash or link.attempts or link.reason.startswith(REJECTED)):  # dropped because its row could not be read
         return False
     settled = dataclasses.replace(link, state=State.SETTLED, until_changed=False)
     if not link.is_live:
@@ -122,16 +123,18 @@ def _stays_rejected(
     if is_kept:  # an older version did not note the row; where its absence was rejected there is none
         is_of_this_row = is_of_this_row or (not link.source_hash and not was_missing)
         return is_of_this_row and isinstance(again, Delete) and again.successor is None
-    return isinstance(again, Create | Update | Delete) and _is_the_same_wish(again.link.wanted, link)
+    if not isinstance(again, Create | Update | Delete) or (isinstance(again, Create) and link.source_hash):
+        return False
+    return _is_the_same_wish(again.link.wanted, link, source_hash)
 
 
-def _is_the_same_wish(wanted: Imprint | None, link: Link) -> bool:
-    """Whether the target would be told the same as before; custom data aside, which may change by itself, where there is more to tell."""
+def _is_the_same_wish(wanted: Imprint | None, link: Link, source_hash: str) -> bool:
+    """Whether the target would be told the same as before; custom data aside where extra fields are in it, and there is more to tell."""
     if wanted is None or link.wanted is None or wanted.calendar != link.wanted.calendar:
         return False
-    held, other = link.accepted, wanted.differs_from(link.wanted)
-    has_more = held is None or held.calendar != wanted.calendar or link.wanted.differs_from(held) - _BY_ITSELF
-    return not other or (other == _BY_ITSELF and bool(has_more))
+    other = wanted.differs_from(link.wanted)
+    has_more = link.accepted is None or bool(link.wanted.differs_from(link.accepted) - other)
+    return not other or (other == {Field.CUSTOM_DATA} and has_more and has_extras(source_hash))
 
 
 def was_ignored_since(now: Link, planned: Link) -> bool:
@@ -239,17 +242,9 @@ def _is_as_we_left_it(link: Link, source_hash: str, policy: Policy) -> bool:
     )  # fmt: skip
 
 
-def _is_refused_as_it_is(event: Event, link: Link, source_hash: str, policy: Policy, hasher: Hasher) -> bool:
-    """The target refused exactly this; it is tried again when the row, the mapping or the config changes, or on request.
-
-    Of an entry that somebody deleted at the target custom data is no change: to create it again could message its guest.
-    """
-    if link.state is not State.QUARANTINED or not link.attempts or link.basis != policy.basis:
-        return False
-    if link.source_hash == source_hash:
-        return True
-    was_deleted = link.accepted is None and link.generation > 1
-    return was_deleted and _is_the_same_wish(hasher.of_entry(policy.entry_of(event, link.mode, backfilled=link.backfilled)), link)
+def _is_refused_as_it_is(link: Link, source_hash: str, policy: Policy) -> bool:
+    """The target refused exactly this, or lost it; it is tried again when the row, the mapping or the config changes, or on request."""
+    return bool(link.state is State.QUARANTINED and link.attempts and link.is_of_row(source_hash) and link.basis == policy.basis)
 
 
 def _ended(link: Link, now: datetime) -> bool:
@@ -351,10 +346,9 @@ def _is_decided(link: Link, source_hash: str, policy: Policy) -> bool:
 
     A READY link comes from nowhere else, and its row and rules are as they were then. The guards do not count it again.
     """
-    return link.state is State.READY and link.source_hash == source_hash and link.basis == policy.basis
+    return link.state is State.READY and link.is_of_row(source_hash) and link.basis == policy.basis
 
 
-_BY_ITSELF = frozenset({Field.CUSTOM_DATA})
 _TIMES = frozenset({Field.START, Field.END, Field.TIME_ZONE})
 _OF_THE_ROW = _TIMES | {Field.PARTICIPANTS}  # no filter, route or template has a say in these
 _OF_A_CHOICE = (Cause.FILTER, Cause.ROUTE)
@@ -376,7 +370,8 @@ def _cause(link: Link, source_hash: str, policy: Policy, fields: frozenset[Field
         return Cause.ZONE_DATA
     if link.basis.mapping not in ("", policy.basis.mapping):
         return ours
-    is_of_the_row = link.source_hash not in ("", source_hash) or (ours is Cause.MAPPING and fields & _OF_THE_ROW)
+    has_changed_row = bool(link.source_hash) and not link.is_of_row(source_hash)
+    is_of_the_row = has_changed_row or (ours is Cause.MAPPING and fields & _OF_THE_ROW)
     if is_of_the_row and not has_new_zones:
         return Cause.SOURCE
     known, now = link.basis, policy.basis

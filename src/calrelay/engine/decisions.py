@@ -88,13 +88,12 @@ def rejected_link(link: Link, kind: HoldKind, item: HoldItem) -> Link:
 
 def _until_its_row_changes(link: Link, item: HoldItem) -> Link:
     """Note of which row something was rejected; where that is its absence, what was rejected of it before is kept in mind."""
-    is_absent = item.source_hash == ""
-    if is_absent and link.until_changed and link.state is State.HELD:
+    if link.until_changed and link.state is State.HELD:  # by a filter or route, which is rejected for good, or because it is absent
         return dataclasses.replace(link, until_shown=True)
     wanted = None if item.action == DELETE else link.wanted
     known = link.source_hash if link.accepted is None else ""  # of a create, in a hold of an older version
     source_hash = known if item.source_hash is None else item.source_hash
-    return dataclasses.replace(link, source_hash=source_hash, wanted=wanted, until_shown=is_absent)
+    return dataclasses.replace(link, source_hash=source_hash, wanted=wanted, until_shown=item.source_hash == "")
 
 
 def _why_rejected(link: Link, *, is_for_good: bool) -> str:

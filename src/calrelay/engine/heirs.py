@@ -54,7 +54,7 @@ def inherit(ledger: Ledger, owner: str, heir: Link) -> Legacy | None:
         source_hash=left.source_hash if is_rejected else "",
         basis=Basis(zone_data="", mapping="", config=""),
         wanted=left.wanted if is_rejected else left.accepted,
-        reason=f"taken over from pipeline {owner}",
+        reason=left.reason if is_rejected else f"taken over from pipeline {owner}",
         remedy="",
         hold=None,
     )

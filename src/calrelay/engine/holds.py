@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from calrelay.domain.event import SourceId
@@ -50,20 +50,19 @@ def merge(
     *,
     planned: Collection[SourceId],
     going: Mapping[SourceId, Action],
-    row_of: Callable[[Action], str],
     now: datetime,
 ) -> list[Hold]:
     """Return the open holds after a plan: one of each kind, with what it parked, and with older items it said nothing about.
 
-    `going` is what is about to be sent: items approved as exactly that stay until it has been. `row_of` tells of which row an action is.
+    `going` is what is about to be sent: items approved as exactly that stay until it has been.
     """
     kept: Mapping[HoldKind, Hold] = {hold.kind: hold for hold in before}
     fresh = {group.kind: group for group in parked}
     merged = []
     for kind in dict.fromkeys([*kept, *fresh]):
         older, group = kept.get(kind), fresh.get(kind)
-        silent = [_kept(item, going.get(item.source_id), row_of) for item in (older.items if older else ()) if _stays(item, planned, going)]
-        items = [*silent, *(item_of(action, row_of(action)) for action in (group.actions if group else ()))]
+        silent = [_kept(item, going.get(item.source_id)) for item in (older.items if older else ()) if _stays(item, planned, going)]
+        items = [*silent, *(item_of(action) for action in (group.actions if group else ()))]
         if items:
             merged.append(_hold(pipeline, kind, older, group, items, now))
     return merged
@@ -76,9 +75,9 @@ def _stays(item: HoldItem, planned: Collection[SourceId], going: Mapping[SourceI
     return item.approved_at is not None and action is not None and digest_of(action) == item.digest
 
 
-def _kept(item: HoldItem, going: Action | None, row_of: Callable[[Action], str]) -> HoldItem:
+def _kept(item: HoldItem, going: Action | None) -> HoldItem:
     """Return an item as it stays: what comes to the same may be planned for another row by now."""
-    return item if going is None else dataclasses.replace(item, source_hash=row_of(going))
+    return item if going is None else dataclasses.replace(item, source_hash=going.link.source_hash)
 
 
 def action_word(action: Action) -> str:
@@ -94,7 +93,7 @@ def action_word(action: Action) -> str:
             return MOVE
 
 
-def item_of(action: Action, source_hash: str | None = None) -> HoldItem:
+def item_of(action: Action) -> HoldItem:
     """Return an action as a hold has it. What was seen and decided of the same digest stays known: the ledger keeps it."""
     return HoldItem(
         source_id=action.link.source_id,
@@ -104,7 +103,7 @@ def item_of(action: Action, source_hash: str | None = None) -> HoldItem:
         start=start_of(action),
         zone=action.event.zone if action.event else None,
         shift=shift_of(action),
-        source_hash=source_hash,
+        source_hash=action.link.source_hash,
     )
 
 

@@ -1,7 +1,7 @@
 """Writes a plan into the ledger before anything is sent: what is parked, what waits; and a pipeline's progress after it."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from calrelay.domain.event import SourceId
@@ -43,7 +43,7 @@ def record_plan(
     # What was approved stays in its hold until it is done: a pass that is interrupted must not ask again.
     asked = {item.source_id for hold in before for item in hold.items}
     going = {source_id: action for action in verdict.passed if (source_id := action.link.source_id) in asked}
-    open_holds = holding.merge(pipeline.name, before, verdict.parked, planned=planned, going=going, row_of=_rows(pipeline), now=now)
+    open_holds = holding.merge(pipeline.name, before, verdict.parked, planned=planned, going=going, now=now)
     hold_ids = {item.source_id: hold.id for hold in open_holds for item in hold.items}
     parked = [_parked(action, group, survey, hold_ids, now) for group in verdict.parked for action in group.actions]
     ready, waiting = _split_waiting(verdict.passed, policy, survey, now)
@@ -54,11 +54,6 @@ def record_plan(
     else:
         pipeline.ledger.store(changed, happenings)
     return ready
-
-
-def _rows(pipeline: Pipeline) -> Callable[[Action], str]:
-    """Return what tells the row of an action by its hash; empty where its source has none."""
-    return lambda action: pipeline.hasher.of_booking(action.event) if action.event else ""
 
 
 def close_done(pipeline: Pipeline, sent: Collection[SourceId] = frozenset()) -> list[Hold]:

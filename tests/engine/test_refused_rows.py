@@ -1,0 +1,95 @@
+"""What the target refused, or lost, waits in quarantine for another row; what was dropped from there is left alone until there is one."""
+
+import dataclasses
+from datetime import timedelta
+
+import pytest
+
+from calrelay.domain.event import Event, SourceId
+from calrelay.domain.link import ExternalId, State
+from calrelay.domain.policy import Match, Route
+from calrelay.engine.decisions import drop
+from calrelay.errors import RequestRejected, VendorUnavailable
+from tests.fakes.memory_source import an_event, moved, with_status
+from tests.fakes.memory_target import TERRACE, Call, Poison
+from tests.fakes.pipelines import Bench, a_loaded_bench
+
+HOUR = timedelta(hours=1)
+NO_ANSWER = VendorUnavailable("no answer")
+REFUSED = RequestRejected("400", account="reminders", status=400)
+
+
+async def some_passes(bench: Bench, number: int = 3) -> None:
+    for _ in range(number):
+        bench.now += timedelta(minutes=5)
+        await bench.sync()
+
+
+def with_custom(row: Event, **values: str) -> Event:
+    return dataclasses.replace(row, custom={**row.custom, **values})
+
+
+async def is_refused(bench: Bench, row: Event) -> None:
+    """Have the target refuse what a row of the first booking wants of it, and take everything again afterwards."""
+    bench.source.put(row)
+    bench.target.poison = {ExternalId(external_id): Poison.REFUSE for external_id in ("ms-1", "ms-1.2")}
+    if row.status == "LOST":
+        bench.target.fail_next(REFUSED, call=Call.DELETE, times=9)
+    assert (await bench.sync()).quarantined == 1
+    bench.target.poison = {}
+    bench.target.stop_failing()
+
+
+@pytest.mark.parametrize("after", ["a cancellation", "a move to another calendar"])
+async def test_a_refused_successor_is_tried_again_when_its_row_is_corrected(after: str) -> None:
+    bench = await a_loaded_bench()
+    if after == "a cancellation":
+        row = an_event(1)
+        bench.source.put(with_status(row, "LOST"))
+    else:
+        row = an_event(1, facets={"rooms": frozenset({"terrace"})})
+        bench.routes = (Route(match=Match(facets=row.facets), calendar=TERRACE),)
+        bench.edit("terrace texts")
+    await some_passes(bench, 1)
+    await is_refused(bench, with_custom(row, contract="wrong"))
+    assert "ms-1" not in bench.target.live
+    bench.source.put(with_custom(row, contract="corrected"))
+    await some_passes(bench)
+    assert "ms-1.2" in bench.target.live
+
+
+@pytest.mark.parametrize("status", ["LOST", "TENTATIVE"])
+async def test_what_a_person_deleted_and_nobody_wants_any_more_leaves_quarantine(status: str) -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(moved(an_event(1), HOUR))
+    bench.target.fail_next(NO_ANSWER, call=Call.UPSERT, times=30)
+    await bench.sync()
+    bench.target.stop_failing()
+    bench.target.change("ms-1", is_deleted=True)
+    assert (await bench.sync()).quarantined == 1
+    bench.source.put(with_status(moved(an_event(1), HOUR), status))
+    assert (await bench.sync()).quarantined == 0
+    assert len(bench.target.live) == 29
+
+
+@pytest.mark.parametrize("row", [moved(an_event(1), HOUR), with_status(an_event(1), "LOST")], ids=["update", "delete"])
+async def test_what_an_older_version_dropped_is_left_alone(row: Event) -> None:
+    bench = await a_loaded_bench()
+    await is_refused(bench, row)
+    (dropped,) = drop(bench.ledger, ["venue"], "ms-1", clock=lambda: bench.now)
+    bench.ledger.store([dataclasses.replace(dropped, source_hash="")])  # its row was not noted until the next pass
+    await some_passes(bench)
+    assert bench.target.held("ms-1").start == an_event(1).start
+
+
+@pytest.mark.parametrize("row", [moved(an_event(1), HOUR), with_status(an_event(1), "LOST")], ids=["update", "delete"])
+async def test_what_was_dropped_is_left_alone_though_an_extra_field_changes_before_the_next_pass(row: Event) -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(with_custom(an_event(1), next_message="on Monday"))
+    await bench.sync()
+    await is_refused(bench, with_custom(row, next_message="on Monday"))
+    drop(bench.ledger, ["venue"], "ms-1", clock=lambda: bench.now)
+    bench.source.put(with_custom(row, next_message="on Tuesday"))
+    await some_passes(bench)
+    assert bench.target.held("ms-1").start == an_event(1).start
+    assert bench.ledger.links("venue", [SourceId("1")])[SourceId("1")].state is State.IGNORED
