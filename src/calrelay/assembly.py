@@ -249,6 +249,7 @@ class _Builder:
                 config=to_domain.config_fingerprint(table),
             ),
             window=to_domain.to_window(table.window),
+            scope=to_domain.scope_fingerprint(table, account),
             send_without_contact=to_domain.sends_without_contact(table),
             settle=table.settle,
             create_hours=table.create_hours,

@@ -41,6 +41,7 @@ class Bench:
     routes: tuple[Route, ...] = ()
     title: str = TITLE
     basis: Basis = Basis(zone_data="2026f", mapping="1", config="1")
+    scope: str = "all"
     limits: Limits = Limits(first_load=10_000)
     mode: MessageMode = MessageMode.SEND
     settle: timedelta = timedelta()
@@ -79,6 +80,7 @@ class Bench:
             mode=self.mode,
             basis=self.basis,
             window=WINDOW,
+            scope=self.scope,
             settle=self.settle,
             create_hours=self.create_hours,
         )

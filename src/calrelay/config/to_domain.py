@@ -107,6 +107,19 @@ def config_fingerprint(pipeline: Pipeline) -> str:
     return f"{_hash(choice)} {_hash({'event': pipeline.event.model_dump(mode='json')})}"
 
 
+def scope_fingerprint(pipeline: Pipeline, source: AccountModel) -> str:
+    """Return a hash over what says which bookings a pipeline relays at all, and under which ids; the `scope` of a `Policy` (rule 13)."""
+    scope = {
+        "source": pipeline.source,
+        "filter": _filter_words(to_filter(pipeline.filter)),
+        "without_contact": pipeline.without_contact,
+        "reading": reading_fingerprint(pipeline, source),
+        "window": [str(pipeline.window.past), str(pipeline.window.future)],
+        "id_prefix": pipeline.id_prefix,
+    }
+    return _hash(scope)
+
+
 def _hash(meaning: Mapping[str, object]) -> str:
     text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:24]

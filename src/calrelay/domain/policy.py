@@ -98,7 +98,10 @@ class Route:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """Everything a plan needs to know of its pipeline."""
+    """Everything a plan needs to know of its pipeline.
+
+    `scope` is a hash of what the config says of which bookings are relayed at all; where it changes, what is new may be old.
+    """
 
     pipeline: str
     target: str
@@ -110,6 +113,7 @@ class Policy:
     mode: MessageMode
     basis: Basis
     window: Window
+    scope: str = ""
     send_without_contact: bool = False
     settle: timedelta = timedelta()
     create_hours: Hours | None = None

@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 
 from calrelay.domain.guard import Earlier
 from calrelay.domain.link import MessageMode
+from calrelay.domain.policy import Policy
 from calrelay.domain.window import INSTANT, Span
 from calrelay.engine.adopt import Holdings, look_at_target
 from calrelay.engine.order import Order
 from calrelay.engine.pipeline import Pipeline
+from calrelay.engine.record import is_rescoped, remember_scope
 from calrelay.engine.report import Outcome, PassReport
 from calrelay.engine.sync import Progress, run_pass
 from calrelay.errors import ExitCode
@@ -72,8 +74,9 @@ async def backfill(
             return
         length = _next_length(length, report)
     pipeline.ledger.save_memo(key, None, pipeline.clock())
-    if is_first:
-        _end_first_load(pipeline, span)
+    policy = await pipeline.policy(remember=False)
+    if is_first or is_rescoped(pipeline, policy):
+        _end_first_load(pipeline, policy, span)
 
 
 def _rest_of(span: Span, done: tuple[str, datetime] | None) -> Span | None:
@@ -111,8 +114,11 @@ def is_sound(report: PassReport) -> bool:
     return not any(problem.exit_code in _STOPPING for problem in report.problems)
 
 
-def _end_first_load(pipeline: Pipeline, span: Span) -> None:
-    """Loads that cover the window, in one or in several parts, were a first complete pass: what is new after them is new."""
+def _end_first_load(pipeline: Pipeline, policy: Policy, span: Span) -> None:
+    """Loads that cover the window, in one or in several parts, were a first complete pass, or the first by a new choice of bookings.
+
+    What is new after them is new.
+    """
     key, now = MEMO_LOADED.format(pipeline=pipeline.name), pipeline.clock()
     memo = pipeline.ledger.memo(key)
     parts = {part: at for part, at in _to_parts(memo[0] if memo else "").items() if now - at <= LASTS} | {span: now}
@@ -124,6 +130,7 @@ def _end_first_load(pipeline: Pipeline, span: Span) -> None:
     pipeline.ledger.save_memo(key, None if is_loaded else _to_text(parts), now)
     if is_loaded:
         pipeline.ledger.note_pipeline(pipeline.name, first_complete_at=now)
+        remember_scope(pipeline, policy, now=now)
 
 
 def _to_text(parts: Mapping[Span, datetime]) -> str:

@@ -141,7 +141,7 @@ def _reach_of(older: Hold | None, group: Parked | None, items: Sequence[HoldItem
 
 
 _WHY: Mapping[HoldKind, str] = {
-    HoldKind.CREATES: "more new events at once than this pipeline's `creates` guard lets through",
+    HoldKind.CREATES: "more new events at once than the `creates` guard lets through, or new since the config chooses otherwise",
     HoldKind.UPDATES: "more changed events at once than this pipeline's `updates` guard lets through",
     HoldKind.DELETES: "more events to delete (the last 24 hours counted too) than this pipeline's `deletes` guard lets through",
     HoldKind.ABSENCES: "more events missing from the source than the `deletes` guard lets through; they were not asked for one by one yet",

@@ -17,6 +17,8 @@ from calrelay.engine.survey import Survey
 from calrelay.errors import ExitCode
 from calrelay.ports import Happening, Hold
 
+MEMO_SCOPE = "scope:{pipeline}"
+
 
 def record_plan(
     pipeline: Pipeline,
@@ -75,7 +77,21 @@ def _carried_out(pipeline: Pipeline, holds: Sequence[Hold]) -> set[SourceId]:
     return {source_id for source_id, link in links.items() if link.state is State.SETTLED and link.owed is Owed.NOTHING}
 
 
-def remember_pipeline(pipeline: Pipeline, order: Order, report: PassReport, *, now: datetime) -> None:
+def is_rescoped(pipeline: Pipeline, policy: Policy) -> bool:
+    """Whether the config has come to choose bookings otherwise since the last complete pass: what is new to us may have been there then."""
+    known = pipeline.ledger.memo(MEMO_SCOPE.format(pipeline=pipeline.name))
+    return known is not None and known[0] != policy.scope
+
+
+def remember_scope(pipeline: Pipeline, policy: Policy, *, now: datetime) -> None:
+    """Note by which choice all bookings have been looked at."""
+    key = MEMO_SCOPE.format(pipeline=pipeline.name)
+    known = pipeline.ledger.memo(key)
+    if known is None or known[0] != policy.scope:
+        pipeline.ledger.save_memo(key, policy.scope, now)
+
+
+def remember_pipeline(pipeline: Pipeline, policy: Policy, order: Order, report: PassReport, *, now: datetime) -> None:
     """Note how far the pipeline has come; a first load ends with its first complete pass.
 
     Nothing else of the record is written: the operator may have paused the pipeline while the pass was at work.
@@ -85,6 +101,8 @@ def remember_pipeline(pipeline: Pipeline, order: Order, report: PassReport, *, n
     if any(problem.exit_code == ExitCode.VENDOR for problem in report.problems):
         return
     complete = now if report.is_complete else None
+    if report.is_complete:
+        remember_scope(pipeline, policy, now=now)
     pipeline.ledger.note_pipeline(pipeline.name, last_read_at=now, last_complete_at=complete, first_complete_at=complete)
 
 

@@ -8,6 +8,7 @@ from calrelay.config.load import Config
 from calrelay.config.to_domain import (
     config_fingerprint,
     reading_fingerprint,
+    scope_fingerprint,
     sends_without_contact,
     to_calendar,
     to_extras,
@@ -196,3 +197,35 @@ def test_what_changes_how_a_row_is_read_is_told_apart(load: Load, path: str) -> 
     """It alters the event itself, so it must not pass as a change at the source."""
     changed, before = fingerprint(load({path: CHANGES_THE_MAPPING[path]})), fingerprint(load({}))
     assert (changed[0] == before[0], changed[1] == before[1]) == (True, False)
+
+
+# --- which bookings are relayed at all ---
+
+LETS_IN_OTHERS = {
+    **{path: CHANGES_THE_MAPPING[path] for path in (f"{P}/filter", f"{P}/people", f"{P}/region", f"{P}/without_contact")},
+    "accounts/venue/zones": CHANGES_THE_MAPPING["accounts/venue/zones"],
+    "accounts/venue/location_ids": [2601],
+    f"{P}/window": {"future": "90d"},
+    f"{P}/source": "studio",
+    f"{P}/id_prefix": "hall-",
+}
+
+
+def scope(config: Config) -> str:
+    pipeline = config.pipelines[0]
+    return scope_fingerprint(pipeline, config.accounts[pipeline.source])
+
+
+@pytest.mark.parametrize("path", LETS_IN_OTHERS)
+def test_what_lets_in_other_bookings_changes_the_scope(load: Load, path: str) -> None:
+    assert scope(load({path: LETS_IN_OTHERS[path]})) != scope(load({}))
+
+
+@pytest.mark.parametrize("path", sorted((CHANGES_THE_MAPPING | CHANGES_NOTHING_OF_IT).keys() - LETS_IN_OTHERS.keys()))
+def test_what_lets_in_no_other_bookings_leaves_the_scope(load: Load, path: str) -> None:
+    assert scope(load({path: (CHANGES_THE_MAPPING | CHANGES_NOTHING_OF_IT)[path]})) == scope(load({}))
+
+
+def test_the_scope_outlives_a_release(load: Load) -> None:
+    """When it changes for a config that did not, whatever is booked while a release is installed waits for a decision."""
+    assert scope(load({})) == "7bbbe84f2819f0ef28a63e56"
