@@ -20,6 +20,7 @@ from calrelay.domain.people import Participant, Role
 from calrelay.domain.rendering import Texts
 from calrelay.domain.zones import ZONE_DATA_VERSION, zone_data_is_old
 from calrelay.errors import Busy, CalrelayError, ConfigError, MappingError, StateError
+from calrelay.service.deserted import deserted, deserted_words
 from calrelay.service.loaded import view_daemon
 from calrelay.service.web.page_token import find_token
 from calrelay.state.database import Access
@@ -183,6 +184,7 @@ def examine_state(config: Config, found: Examination) -> Access | None:
                 for pipeline in config.pipelines:
                     PipelineLock(state.database, pipeline.name, command="check")  # not entered: only whether there can be one
             examine_daemon(view_daemon(state, config), found)
+            found.warnings += [" — ".join(deserted_words(*one)) for one in deserted(config, state.ledger, datetime.now(UTC)).items()]
             found.state = f"{file} (not there yet; the first pass makes it)" if is_new else state.database.where
     except (Busy, ConfigError, StateError) as error:
         found.problems += findings_of(error)

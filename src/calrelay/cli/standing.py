@@ -1,6 +1,6 @@
 """`status` in words and as JSON; what it tells is gathered in `service/standing.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from calrelay.domain.zones import ZONE_DATA_VERSION, zone_data_is_old
 from calrelay.engine.holds import how_to_decide, is_approved
 from calrelay.errors import ExitCode
 from calrelay.ports import Hold, PassRecord
+from calrelay.service.deserted import deserted, deserted_words
 from calrelay.service.left_alone import Cause, why
 from calrelay.service.loaded import view_daemon
 from calrelay.service.standing import Budget, Standing, requests_by_account, standings_of
@@ -35,19 +36,32 @@ def status(session: Session, output: Output, names: Sequence[str] = ()) -> int:
         rates = requests_by_account(config, state.ledger, now)
         daemon = view_daemon(state, config)
         known = tenants.remembered(state.ledger, chosen.refusals)
+        left = deserted(config, state.ledger, now) if chosen.is_all else {}
         working = at_work(state.database, [*(table.name for table in chosen.tables), *(one.name for one in known)])
     if not chosen.is_all:
         rates = _rates_of(standings, rates)
     document = document_of(config, standings, rates, now) | {"daemon": daemon_to_json(daemon)}
     document["at_work"] = [holder_to_json(name, holder) for name, holder in working.items()]
+    document["deserted"] = [{"pipeline": name, "coming": number} for name, number in left.items()]
     if config.tenants:
         document["tenants"] = tenants.tenants_to_json(config, chosen, known)
     told = tenants.refused(config, chosen.refusals, known, now)
     blocks = describe_tenants(config, chosen, standings, rates, now, told) if config.tenants else describe(config, standings, rates, now)
     output.answer(
-        document, [*blocks, *(f"{name}: at work is {who}" for name, who in working.items()), f"daemon {daemon_in_words(daemon, now)}"]
+        document,
+        [
+            *blocks,
+            *_deserted(left),
+            *(f"{name}: at work is {who}" for name, who in working.items()),
+            f"daemon {daemon_in_words(daemon, now)}",
+        ],
     )
     return ExitCode.CONFIG if chosen.refusals and not chosen.is_all else ExitCode.DONE
+
+
+def _deserted(left: Mapping[str, int]) -> list[Block]:
+    lines = [line for name, number in left.items() for what, remedy in [deserted_words(name, number)] for line in (what, f"  → {remedy}")]
+    return [*lines, ""] if lines else []
 
 
 def document_of(config: Config, standings: Sequence[Standing], rates: Sequence[Budget], now: datetime) -> dict[str, Any]:

@@ -61,6 +61,19 @@ def inherit(ledger: Ledger, owner: str, heir: Link) -> Legacy | None:
     return Legacy(given_up=given_up, taken=taken)
 
 
+def how_to_part(own: str, other: str, *, is_known: bool) -> str:
+    """Say what to do where another pipeline has an event, perhaps one that the config does not name; never what would double it."""
+    if is_known:
+        return (
+            "narrow one of the two filters; an `id_prefix` is for pipelines that read different accounts: of the same bookings it makes "
+            "two entries each, and their guests get every message twice"
+        )
+    return (
+        f"if {other} is what {own} was called before, `calrelay rename {other} {own}`; if it is the new name, write it into the config; "
+        f"else `calrelay retire {other}`, and {own} takes its events over"
+    )
+
+
 def revive(pipeline: "Pipeline") -> None:
     """Take up a retired pipeline's own events again, as they were; does nothing for any other pipeline."""
     if not is_retired(pipeline.ledger, pipeline.name):

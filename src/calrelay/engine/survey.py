@@ -13,7 +13,7 @@ from calrelay.domain.plan import Action, Cause, Create, Decision, Delete, Skippe
 from calrelay.domain.policy import Policy, Standing
 from calrelay.domain.window import Span
 from calrelay.engine.adopt import Holdings, adopt, as_marked, orphan
-from calrelay.engine.heirs import inherit
+from calrelay.engine.heirs import how_to_part, inherit
 from calrelay.engine.order import Order
 from calrelay.engine.overlap import OverlapCount
 from calrelay.engine.pipeline import Pipeline
@@ -352,8 +352,7 @@ class Surveyor:
                 kind="MappingError",
                 external_id=create.link.base_id,
                 message=f"pipelines {claim.pipeline} and {self._policy.pipeline} both claim this event for account {self._policy.target}",
-                remedy="narrow one of the two filters, or give one of the pipelines an `id_prefix`; after `calrelay rename` write the new "
-                "name into the config",
+                remedy=how_to_part(self._policy.pipeline, claim.pipeline, is_known=not self._pipeline.owns_prefix),
             )
         )
         return None

@@ -187,6 +187,11 @@ class SqlLedger:
         with self._database.reading() as connection:  # two counts, because an index answers each by itself
             return _count(connection, pipeline, accepted) + _count(connection, pipeline, sending)
 
+    def count_coming(self, pipeline: str, now: datetime) -> int:
+        """Count the entries at the target that have not ended; what was let go is left out."""
+        with self._database.reading() as connection:
+            return _count(connection, pipeline, and_(_LINK.c.accepted_end > now, _LINK.c.state != State.RELEASED.value))
+
     def live_targets(self, pipeline: str, *, ending_after: datetime) -> set[str]:
         """Return the target accounts at which this pipeline has entries that end after this instant, or may; released ones left out."""
         targets = select(_LINK.c.target).where(_LINK.c.pipeline == pipeline)

@@ -1,0 +1,67 @@
+"""A config that was edited between two passes: a name, a prefix, a filter. Nothing is created, and nobody messaged, by that alone."""
+
+from calrelay.errors import ExitCode
+from tests.unit.cli.house import House
+from tests.unit.cli.schemas import assert_fits
+
+
+def edit(house: House, before: str, after: str) -> None:
+    text = house.config.read_text()
+    assert before in text
+    house.config.write_text(text.replace(before, after, 1))
+
+
+def live(house: House) -> int:
+    return len(house.world.apptoto.events.live_events())
+
+
+def rename_in_config(house: House) -> int:
+    """Load the venue, and give its pipeline another name without telling the state; return how many events the target holds."""
+    house.load("venue")
+    edit(house, 'name = "venue"', 'name = "hall"')
+    return live(house)
+
+
+def test_a_pipeline_that_the_config_does_not_name_any_more_is_told_of(house: House) -> None:
+    number = rename_in_config(house)
+    status, checked = house.ask("status"), house.ask("check", "--offline")
+    assert_fits(status, "status")
+    assert status["deserted"] == [{"pipeline": "venue", "coming": number}]
+    words, remedy = "of pipeline venue, which the config does not name", "calrelay rename venue NEW"
+    told = house.type("status").out
+    assert words in told
+    assert remedy in told
+    assert [warning for warning in checked["warnings"] if words in warning and remedy in warning]
+    assert house.ask("status", "hall")["deserted"] == []
+
+
+def test_what_another_name_has_is_claimed_and_the_way_out_doubles_nothing(house: House) -> None:
+    number = rename_in_config(house)
+    said = house.type("sync", "hall")
+    assert said.code == ExitCode.ATTENTION
+    assert "`calrelay rename venue hall`" in said.out
+    assert "id_prefix" not in said.out
+    assert house.type("rename", "venue", "hall").code == 0
+    assert house.ask("sync", "hall")["passes"][0]["created"] == 0
+    assert (live(house), house.ask("status")["deserted"]) == (number, [])
+
+
+def test_a_prefix_makes_no_second_entry_of_each_booking_unasked(house: House) -> None:
+    number = rename_in_config(house)
+    house.type("sync", "hall")
+    edit(house, 'name = "hall"', 'name = "hall"\nid_prefix = "hall-"')
+    assert house.type("sync", "hall").code == ExitCode.GUARD
+    assert (live(house), house.ask("status", "hall")["pipelines"][0]["states"]["held"]) == (number, number)
+
+
+def test_a_filter_that_was_mistyped_ends_no_first_load_for_what_it_left_out(house: House) -> None:
+    edit(house, "[[pipelines]]\n", '[[pipelines]]\nfilter = { rooms = ["Mian Hall"] }\n')
+    assert house.type("sync", "venue").code == 0
+    edit(house, "Mian Hall", "Main Hall")
+    planned = house.type("plan", "venue")
+    assert house.type("sync", "venue").code == planned.code == ExitCode.GUARD
+    assert (live(house), house.world.apptoto.messages.sent) == (0, [])
+    assert "the config chooses otherwise" in planned.out
+    house.load("venue")
+    assert live(house) > 0
+    assert house.type("sync", "venue").code == 0
