@@ -286,7 +286,8 @@ class HoldItem:
     """One parked action: which link, what would be done, and the digest that a decision covers.
 
     `start` is as wanted, else as the target holds it, `zone` its place's where the source showed the event, `shift` by how much it moves.
-    `source_hash` is that of the row it was planned for: empty where the source has none, None in holds of older versions.
+    `source_hash` is that of the row it was planned for: empty where the source has none. `people` is how many it touches. Both are None in
+    holds of older versions.
     """
 
     source_id: SourceId
@@ -299,6 +300,7 @@ class HoldItem:
     shown_at: datetime | None = None  # when an operator last had it listed as it is
     approved_at: datetime | None = None
     source_hash: str | None = None
+    people: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

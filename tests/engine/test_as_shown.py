@@ -104,6 +104,29 @@ async def test_what_changed_after_it_was_listed_has_to_be_listed_again() -> None
     assert (await bench.sync()).updated == 30
 
 
+async def test_a_hold_that_shrinks_touches_fewer_people() -> None:
+    bench = await a_bench_with_a_hold()
+    list_holds(bench)
+    assert bench.ledger.holds()[0].people == 40
+    bench.source.put(with_status(an_event(50), "LOST"))
+    await bench.sync()
+    approve(bench)
+    await bench.sync()
+    assert [(len(hold.items), hold.people) for hold in bench.ledger.holds()] == [(1, 1)]
+
+
+async def test_who_is_on_many_bookings_of_a_hold_counts_once_as_long_as_they_are_all_there() -> None:
+    regular = an_event(1).participants
+    bench = a_bench(*(an_event(number, participants=regular) for number in range(1, 31)))
+    await bench.sync()
+    bench.source.put(*(with_status(an_event(number, participants=regular), "LOST") for number in range(1, 11)))
+    await bench.sync()
+    list_holds(bench)
+    assert [hold.people for hold in bench.ledger.holds()] == [1]
+    decisions.ignore(bench.ledger, "ms-1", clock=lambda: bench.now)
+    assert [(len(hold.items), hold.people) for hold in bench.ledger.holds()] == [(9, 1)]
+
+
 async def test_a_rejection_leaves_undecided_what_came_after_the_hold_was_listed() -> None:
     bench = await a_bench_with_a_hold()
     list_holds(bench)

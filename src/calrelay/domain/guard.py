@@ -117,9 +117,8 @@ class Parked:
 
     @property
     def people(self) -> int:
-        """Count the distinct people these actions touch; an event that its source does not show counts as one."""
-        unseen = sum(1 for action in self.actions if action.event is None)
-        return len(people_of(self.actions)) + unseen
+        """Count the distinct people these actions touch."""
+        return touched_by(self.actions)
 
     @property
     def earliest(self) -> datetime | None:
@@ -285,6 +284,11 @@ def people_of(actions: Iterable[Action]) -> frozenset[str]:
     return frozenset(
         p.phone or p.email or p.name for action in actions if action.event is not None for p in action.event.participants if p.is_reachable
     )
+
+
+def touched_by(actions: Sequence[Action]) -> int:
+    """Count the distinct people that actions touch; an event that its source does not show counts as one."""
+    return len(people_of(actions)) + sum(1 for action in actions if action.event is None)
 
 
 def count_by_kind(actions: Iterable[Action]) -> Counter[str]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from calrelay.domain.event import SourceId
-from calrelay.domain.guard import Approval, HoldKind, Parked, digest_of, shift_of, start_of
+from calrelay.domain.guard import Approval, HoldKind, Parked, digest_of, shift_of, start_of, touched_by
 from calrelay.domain.plan import Action, Create, Delete, Update
 from calrelay.domain.words import counted, signed_shift
 from calrelay.ports import Hold, HoldItem
@@ -104,6 +104,7 @@ def item_of(action: Action) -> HoldItem:
         zone=action.event.zone if action.event else None,
         shift=shift_of(action),
         source_hash=action.link.source_hash,
+        people=touched_by([action]),
     )
 
 
@@ -129,15 +130,22 @@ def _hold(pipeline: str, kind: HoldKind, older: Hold | None, group: Parked | Non
 def _reach_of(older: Hold | None, group: Parked | None, items: Sequence[HoldItem]) -> tuple[int, datetime | None]:
     """Return how many people a hold touches, and its earliest start.
 
-    Of items that this pass did not plan only their sum is known: what a pass adds to them counts on top, and what left them goes unseen.
+    Of items that this pass did not plan only their sums are known: what a pass adds to them counts on top, and who is on two of them
+    counts once only as long as the others are there.
     """
     if group is None:
-        return (older.people, older.earliest) if older else (0, None)
+        return (_at_most(older.people, items), older.earliest) if older else (0, None)
     if older is None or len(items) == len(group.actions):
         return group.people, group.earliest
     known = {item.source_id for item in older.items}
     fresh = dataclasses.replace(group, actions=tuple(action for action in group.actions if action.link.source_id not in known))
-    return older.people + fresh.people, min((start for start in (older.earliest, group.earliest) if start), default=None)
+    return _at_most(older.people + fresh.people, items), min((start for start in (older.earliest, group.earliest) if start), default=None)
+
+
+def _at_most(people: int, items: Sequence[HoldItem]) -> int:
+    """Return a number of people, or how many there are on these items where that is fewer."""
+    known = [item.people for item in items if item.people is not None]
+    return min(people, sum(known)) if len(known) == len(items) else people
 
 
 _WHY: Mapping[HoldKind, str] = {
@@ -182,7 +190,9 @@ def without(hold: Hold, source_ids: Collection[SourceId]) -> Hold:
     if len(items) == len(hold.items):
         return hold
     earliest = min((item.start for item in items if item.start), default=hold.earliest)
-    return dataclasses.replace(hold, items=items, words=words_of(hold.kind, items, hold.live), earliest=earliest)
+    return dataclasses.replace(
+        hold, items=items, words=words_of(hold.kind, items, hold.live), people=_at_most(hold.people, items), earliest=earliest
+    )
 
 
 def shifts_held(holds: Iterable[Hold], now: datetime, *, but: Collection[SourceId]) -> dict[timedelta, frozenset[str]]:

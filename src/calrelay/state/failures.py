@@ -11,16 +11,18 @@ from calrelay.state.server_failures import Words
 _OWNER = "make the file and its folder belong to the user calrelay runs as (chown), and let that user write both"
 _DAMAGE = "stop calrelay, keep a copy of the file, and restore a backup; without one move it away and run `calrelay adopt PIPELINE`"
 _DAMAGED = Words("is damaged", _DAMAGE)
+_FULL = Words("does not fit on its disk any more", "free some space and try again; what was recorded is kept")
 
-# By primary result code: https://sqlite.org/rescode.html
+# By result code, else by the primary one in its last eight bits: https://sqlite.org/rescode.html
 _SQLITE: dict[int, Words] = {
     sqlite3.SQLITE_PERM: Words("may not be opened by this user", _OWNER),
     sqlite3.SQLITE_BUSY: Words("is locked by another process", "end what has it open (a backup, an sqlite3 shell) and try again"),
     sqlite3.SQLITE_LOCKED: Words("is locked by this process", "try again; if it stays, restart calrelay"),
     sqlite3.SQLITE_READONLY: Words("cannot be written", _OWNER),
-    sqlite3.SQLITE_IOERR: Words("could not be read or written by the disk", "look at the disk's health (dmesg), then try again"),
+    sqlite3.SQLITE_IOERR: Words("could not be read or written by the disk", "look whether it is full (df), and at its health (dmesg)"),
+    sqlite3.SQLITE_IOERR_SHMSIZE: _FULL,  # the file beside the database, which all its readers share, cannot grow
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
-    sqlite3.SQLITE_FULL: Words("does not fit on its disk any more", "free some space and try again; what was recorded is kept"),
+    sqlite3.SQLITE_FULL: _FULL,
     sqlite3.SQLITE_CANTOPEN: Words("cannot be opened", _OWNER),
     sqlite3.SQLITE_NOTADB: Words("is not a database of calrelay's, or its beginning is damaged", _DAMAGE),
 }
@@ -33,7 +35,7 @@ def explain(error: SQLAlchemyError | sqlite3.Error, where: str) -> StateError:
     if isinstance(original, sqlite3.Error):
         # Errors that Python's sqlite3 raises by itself carry no code.
         code, said = getattr(original, "sqlite_errorcode", 0), getattr(original, "sqlite_errorname", type(original).__name__)
-        return _state_error(where, _SQLITE.get(code & 0xFF, _SQLITE_OTHER), said)
+        return _state_error(where, _SQLITE.get(code) or _SQLITE.get(code & 0xFF, _SQLITE_OTHER), said)
     code = getattr(original, "sqlstate", None)
     said = str(original) if isinstance(error, InterfaceError | OperationalError) else None
     return _state_error(

@@ -118,6 +118,7 @@ def values_of_item(hold_id: str, position: int, item: HoldItem) -> Values:
         "shift_seconds": None if item.shift is None else round(item.shift.total_seconds()),
         "shown_at": item.shown_at,
         "source_hash": item.source_hash,
+        "people": item.people,
     }
 
 
@@ -278,4 +279,5 @@ def _item_of(row: Row[Any]) -> HoldItem:
         shown_at=row.shown_at,
         approved_at=row.approved_at,
         source_hash=row.source_hash,
+        people=row.people,
     )

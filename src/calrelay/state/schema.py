@@ -15,6 +15,7 @@ REVISIONS = (
     "0003",
     "0004",
     "0005",
+    "0006",
     HEAD,
 )  # all revisions, oldest first, so that a newer database is known without loading alembic; a test compares
 

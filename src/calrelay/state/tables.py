@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, MetaData, false
 from sqlmodel import Field, SQLModel
 
-HEAD = "0006"  # the newest revision under migrations/versions; a test compares
+HEAD = "0007"  # the newest revision under migrations/versions; a test compares
 
 # Without names of our own, SQLite leaves constraints nameless and a later migration could not drop them.
 _NAMES = {
@@ -156,6 +156,7 @@ class HoldItemRow(Table, table=True):
     shift_seconds: int | None
     shown_at: datetime | None
     source_hash: str | None
+    people: int | None
 
 
 class PassRow(Table, table=True):
