@@ -56,11 +56,15 @@ class Scope:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """One line of `check`: what an account shows of itself. `warning` says what to do about it."""
+    """One line of `check`: what an account shows of itself. `warning` says what to do about it.
+
+    `facets` are the names and ids of its places by facet, as filters may name them; empty where the account does not tell all there are.
+    """
 
     name: str
     value: str
     warning: str = ""
+    facets: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)
 
 
 class Source(Protocol):

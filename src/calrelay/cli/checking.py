@@ -9,6 +9,7 @@ from typing import Final, cast
 
 from calrelay.assembly import assemble
 from calrelay.cli.check_around import examine_listeners, examine_notify, try_notify, zones_without_name
+from calrelay.cli.check_filters import unknown_names
 from calrelay.cli.check_machine import examine_secrets, examine_state, examine_templates, examine_zone_data, findings_of
 from calrelay.cli.check_overlap import examine_overlap
 from calrelay.cli.check_texts import describe, document_of
@@ -104,7 +105,7 @@ async def _ask(config: Config, name: str, access: Access, found: Examination) ->
             end = relay.ends[name]
             try:
                 facts = [*await end.probe(), *_zone_facts(account)]
-                found.warnings += _nameless_zones(config, name, facts)
+                found.warnings += [*_nameless_zones(config, name, facts), *unknown_names(config, name, facts)]
                 found.accounts[name] = _seen(found.accounts[name], Verdict.WORKS, end, _with_doubts(facts, account))
                 await _examine_calendars(config, name, end, relay.ledger, found)
             except CalrelayError:

@@ -54,7 +54,7 @@ def backfill(session: Session, output: Output, name: str, first: date, last: dat
         output.answer(document_of(done), describe_passes(done))
         output.message(*lines_of(trouble_of(stop)))
         return stop.exit_code
-    output.answer(document_of(done), [*describe_passes(done), "", _tag_in_words(mode), *hints])
+    output.answer(document_of(done), [*describe_passes(done), *_tag_in_words(mode, done), *hints])
     return exit_code_of(done)
 
 
@@ -143,9 +143,12 @@ def _line_of(step: Step) -> str:
     return words if is_sound(report) else f"{words}, {report.outcome.value}"
 
 
-def _tag_in_words(mode: MessageMode) -> str:
+def _tag_in_words(mode: MessageMode, done: Sequence[PassReport]) -> list[Block]:
+    """Say how new events are marked; of a load that was refused there are none."""
+    if all(report.outcome is Outcome.REFUSED for report in done):
+        return []
     tag = TAGS[mode]
-    return f"New events carry {tag}." if tag else "New events carry no tag: the target messages their people as its settings say."
+    return ["", f"New events carry {tag}." if tag else "New events carry no tag: the target messages their people as its settings say."]
 
 
 def _stopped(reports: Iterable[PassReport]) -> list[Block]:

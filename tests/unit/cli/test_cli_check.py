@@ -177,6 +177,24 @@ def test_a_calendar_id_that_is_not_there_is_refused_and_one_that_is_passes(house
     assert "shows no calendar 77" in house.type("check").out
 
 
+def test_what_filters_and_routes_name_is_held_against_what_the_account_shows(house: House) -> None:
+    """A name that nothing bears lets nothing in, or leaves nothing out, and no pass can know that it was meant otherwise."""
+    wanted = 'rooms = ["Mian Hall", "terrace ", 90002], locations = ["Alder Hause"], event_types = ["Weding"]'
+    table = f"""filter = {{ {wanted}, exclude = {{ rooms = ["Cellr"] }} }}
+routes = [{{ match = {{ locations = ["Nowhere at all"] }}, calendar = "Terrace" }}]
+"""
+    change(house, 'name = "venue"\n', f'name = "venue"\n{table}')
+    warnings = [warning for warning in house.ask("check")["warnings"] if "shows no" in warning]
+    assert warnings[:3] == [
+        "pipelines[0].filter.locations (venue): account venue shows no “Alder Hause” among its locations — did you mean “Alder House”?",
+        "pipelines[0].filter.rooms (venue): account venue shows no “Mian Hall” among its rooms — did you mean “Main Hall”?",
+        "pipelines[0].filter.exclude.rooms (venue): account venue shows no “Cellr” among its rooms — did you mean “Cellar”?",
+    ]
+    assert [warning.partition(" — there is ")[0] for warning in warnings[3:]] == [
+        "pipelines[0].routes[0].match.locations (venue): account venue shows no “Nowhere at all” among its locations"
+    ]
+
+
 def test_the_calendars_of_routes_are_looked_up_too(house: House) -> None:
     route = '\n[[pipelines.routes]]\nmatch = { rooms = ["Terrace"] }\ncalendar = "Terasse"\n'
     text = house.config.read_text()

@@ -299,4 +299,6 @@ def _refused(row: Unreadable) -> Unmappable:
 
 def _location_fact(location: Location) -> Fact:
     rooms = ", ".join(room.name for room in location.rooms if room.name) or "no rooms"
-    return Fact(name=f"location {location.id}", value=f"{location.name or 'unnamed'}: {rooms}")
+    places = {"locations": [location.id, location.name], "rooms": [name for room in location.rooms for name in (room.id, room.name)]}
+    facets = {facet: frozenset(name for name in names if name) for facet, names in places.items()}
+    return Fact(name=f"location {location.id}", value=f"{location.name or 'unnamed'}: {rooms}", facets=facets)
