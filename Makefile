@@ -3,11 +3,13 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 SOAK   ?= 60
+SEEDS  ?= 3
 BENCH_VENVS := server loops drt-core dlt singer-sdk airbyte-cdk
 EXAMPLES ?= 50
+WITH_SEEDS = $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-system soak soak-cluster lint fix bench record requirements clean
+.PHONY: help demo install test test-system soak soak-cluster lint fix bench bench-cluster record requirements clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,13 +26,13 @@ test: $(VENV)/.test lint ## lint, types, walls and every test that needs neither
 test-system: $(VENV)/.system ## what needs root or Debian packages
 	$(BIN)/pytest -n auto -m system tests/system
 
-soak: $(VENV)/.test ## the daemon, then three workers, each for SOAK seconds of trouble; then EXAMPLES random lives; SEED=… repeats
-	$(BIN)/python -m tests.soak --seconds $(SOAK) $(if $(SEED),--seed $(SEED))
-	$(BIN)/python -m tests.soak_cluster --seconds $(SOAK) $(if $(SEED),--seed $(SEED))
+soak: $(VENV)/.test ## the daemon, then three workers, for SOAK seconds of trouble with each of SEEDS seeds; then EXAMPLES random lives; SEED=… repeats one
+	$(BIN)/python -m tests.soak --seconds $(SOAK) $(WITH_SEEDS)
+	$(BIN)/python -m tests.soak_cluster --seconds $(SOAK) $(WITH_SEEDS)
 	$(if $(filter 0,$(EXAMPLES)),,CALRELAY_SOAK_EXAMPLES=$(EXAMPLES) $(BIN)/pytest -n auto --timeout 0 tests/properties)
 
-soak-cluster: $(VENV)/.test ## three workers on a PostgreSQL for SOAK seconds, killed, suspended and ended, the server restarted; SEED=… repeats
-	$(BIN)/python -m tests.soak_cluster --seconds $(SOAK) $(if $(SEED),--seed $(SEED))
+soak-cluster: $(VENV)/.test ## three workers on a PostgreSQL, killed, suspended and ended, the server restarted, with each of SEEDS seeds; SEED=… repeats one
+	$(BIN)/python -m tests.soak_cluster --seconds $(SOAK) $(WITH_SEEDS)
 
 lint: $(VENV)/.test ## ruff, mypy --strict and the import walls
 	$(BIN)/ruff format --check src tests bench
@@ -47,6 +49,9 @@ record: $(VENV)/.test ## play the cassettes anew: against real accounts where CA
 
 bench: $(VENV)/.test $(BENCH_VENVS:%=bench/.venvs/%/.done) ## calrelay beside what people would use instead; BENCH=quick for a smoke test
 	PYTHONPATH=.:bench $(BIN)/python bench/run.py $(if $(filter quick,$(BENCH)),--quick)
+
+bench-cluster: $(VENV)/.test ## 1,000 pipelines with 1, 2 and 4 workers on a PostgreSQL: passes a second, and how late; some 20 minutes
+	$(BIN)/python -m bench.cluster
 
 bench/.venvs/%/.done: requirements/bench-%.txt | $(BIN)/python
 	$(BIN)/python -m venv bench/.venvs/$*

@@ -5,12 +5,10 @@ what is held. Then the vendors behave again, and the target must come to hold wh
 whether it does. A seed repeats edits and troubles in their order; when they meet the daemon is up to the machine.
 """
 
-import argparse
 import asyncio
 import dataclasses
 import random
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -19,6 +17,7 @@ from pathlib import Path
 from tests.soaking.edits import Hands
 from tests.soaking.ground import PIPELINES, Ground, a_ground
 from tests.soaking.process import DaemonProcess, Memory, Operator
+from tests.soaking.repeating import repeat
 from tests.soaking.trouble import Trouble
 from tests.soaking.witness import Witness
 
@@ -273,17 +272,7 @@ async def soak(seconds: float, seed: int, folder: Path, *, events: int = 110, ap
 
 def main() -> int:
     """Soak as the command line says; 1 when anything was lost, doubled, sent to the wrong people or not ended cleanly."""
-    parser = argparse.ArgumentParser(prog="python -m tests.soak", description="Run the daemon against vendors that misbehave.")
-    parser.add_argument("--seconds", type=float, default=60, help="how long to make trouble (default 60)")
-    parser.add_argument("--seed", type=int, default=None, help="repeats edits and troubles in their order; random when not given")
-    parser.add_argument("--keep", type=Path, default=None, help="an empty folder to keep config, state and log in")
-    asked = parser.parse_args()
-    seed = random.randrange(1_000_000) if asked.seed is None else asked.seed
-    with tempfile.TemporaryDirectory(prefix="calrelay-soak-") as folder:
-        outcome = asyncio.run(soak(asked.seconds, seed, asked.keep or Path(folder)))
-    print(outcome.describe())  # noqa: T201 - a command's answer
-    print(f"repeat: make soak SOAK={asked.seconds:.0f} SEED={seed}")  # noqa: T201 - as above
-    return 1 if outcome.wrong else 0
+    return repeat(soak, make="soak", description="Run the daemon against vendors that misbehave.")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ the server restarts under them. Afterwards the target must come to hold what the
 asked whether ever two passes of a pipeline were at work at a time. A seed repeats edits and disturbances in their order.
 """
 
-import argparse
 import asyncio
 import contextlib
 import dataclasses
@@ -14,7 +13,6 @@ import math
 import os
 import random
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -36,6 +34,7 @@ from tests.soaking.crew import URL, Member, Sockets
 from tests.soaking.edits import Hands
 from tests.soaking.ground import Ground
 from tests.soaking.process import Operator
+from tests.soaking.repeating import repeat
 from tests.soaking.witness import Witness
 
 WORKERS = 3
@@ -321,17 +320,7 @@ async def soak(seconds: float, seed: int, folder: Path) -> Outcome:
 
 def main() -> int:
     """Soak as the command line says; 1 when anything was lost, doubled, written by two at a time, or not ended cleanly."""
-    parser = argparse.ArgumentParser(prog="python -m tests.soak_cluster", description="Run workers that are killed, stopped and ended.")
-    parser.add_argument("--seconds", type=float, default=60, help="how long to make trouble (default 60)")
-    parser.add_argument("--seed", type=int, default=None, help="repeats edits and disturbances in their order; random when not given")
-    parser.add_argument("--keep", type=Path, default=None, help="an empty folder to keep config and logs in")
-    asked = parser.parse_args()
-    seed = random.randrange(1_000_000) if asked.seed is None else asked.seed
-    with tempfile.TemporaryDirectory(prefix="calrelay-soak-") as folder:
-        outcome = asyncio.run(soak(asked.seconds, seed, asked.keep or Path(folder)))
-    print(outcome.describe())  # noqa: T201 - a command's answer
-    print(f"repeat: make soak-cluster SOAK={asked.seconds:.0f} SEED={seed}")  # noqa: T201 - as above
-    return 1 if outcome.wrong else 0
+    return repeat(soak, make="soak-cluster", description="Run workers that are killed, stopped and ended.")
 
 
 if __name__ == "__main__":

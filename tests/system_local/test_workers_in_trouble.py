@@ -10,9 +10,10 @@ from tests.soaking.audit import Line, Write, ledger_crimes, overlaps
 from tests.soaking.crew import Member
 
 
-async def test_ten_seconds_of_trouble_let_no_two_passes_of_a_pipeline_overlap(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", [8, 34])
+async def test_ten_seconds_of_trouble_let_no_two_passes_of_a_pipeline_overlap(tmp_path: Path, seed: int) -> None:
     """Three processes on a real PostgreSQL, killed, suspended, ended, the server restarted: that takes half a minute."""
-    outcome = await soak(10, 8, tmp_path)
+    outcome = await soak(10, seed, tmp_path)
     assert outcome.wrong == []
     assert outcome.settled_in is not None
     assert outcome.disturbed.total() > 0
