@@ -23,9 +23,9 @@ AHEAD = 2  # the batch that is put together next, or the one behind it where one
 # By how an aim's words begin: why it may be missed on a machine.
 WHY = {
     "ahead of every toolkit": (
-        "a new event costs some 0.5 ms of one core, in five parts of about the same size: HTTP and parsing, mapping with every instant checked "
-        "against its other spellings, planning and hashing, the PUT, and a ledger that knows of it before and after it is sent; the toolkits "
-        "do the first, a part of the second, and the fourth"
+        "a new event costs some 0.5 ms of one core, in five parts of about the same size: HTTP and parsing, mapping with every instant "
+        "checked against its other spellings, planning and hashing, the PUT, and a ledger that knows of it before and after it is sent; "
+        "the toolkits do the first, a part of the second, and the fourth"
     ),
     "three times the best toolkit": "eight requests in flight hide the latency, so that the same work on one core is what is left",
     "memory": "most of it stands before the first request: what is imported, SQLAlchemy and SQLModel above all",
