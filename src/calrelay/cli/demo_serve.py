@@ -6,8 +6,9 @@ from calrelay import log
 from calrelay.cli.demo_changes import Sources
 from calrelay.cli.demo_stage import TOKEN, Stage
 from calrelay.cli.output import Output
-from calrelay.service.daemon import Daemon, obeying_signals
+from calrelay.service.daemon import Daemon
 from calrelay.service.services import SERVICES
+from calrelay.service.signals import obeying_signals
 
 PACE = 15.0
 

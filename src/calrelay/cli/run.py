@@ -32,8 +32,9 @@ def hold_many_connections() -> None:
 
 
 async def _serve(session: Session, config: "Config") -> None:
-    from calrelay.service.daemon import Daemon, obeying_signals  # noqa: PLC0415 - heavy, as is the next
+    from calrelay.service.daemon import Daemon  # noqa: PLC0415 - heavy, as are the next
     from calrelay.service.services import SERVICES  # noqa: PLC0415
+    from calrelay.service.signals import obeying_signals  # noqa: PLC0415
 
     hold_many_connections()
     daemon = Daemon(config, reload=session.load, services=SERVICES)

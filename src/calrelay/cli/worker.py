@@ -30,7 +30,8 @@ def worker(
 
 async def _serve(session: Session, config: "Config", at_once: int) -> None:
     try:
-        from calrelay.cluster.worker import Worker, obeying_signals  # noqa: PLC0415 - heavy, and an extra
+        from calrelay.cluster.worker import Worker  # noqa: PLC0415 - heavy, and an extra
+        from calrelay.service.signals import obeying_signals  # noqa: PLC0415 - as above
     except ModuleNotFoundError as error:
         raise _not_installed(error) from None
     worker = Worker(config, reload=session.load, places=at_once)

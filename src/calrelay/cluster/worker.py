@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
-import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -300,17 +299,3 @@ def _fingerprint(relay: Relay, pipeline: str) -> str:
     table = relay.config.pipeline(pipeline)
     words = repr([table, *(relay.config.account(name) for name in (table.source, table.target))])
     return hmac.new(relay.ledger.hash_key(), words.encode(), hashlib.sha256).hexdigest()[:32]
-
-
-@contextlib.contextmanager
-def obeying_signals(worker: Worker) -> Iterator[None]:
-    """Let SIGTERM and SIGINT stop the worker and SIGHUP reload its config, for as long as the context lasts."""
-    loop = asyncio.get_running_loop()
-    wishes = {signal.SIGTERM: worker.stop, signal.SIGINT: worker.stop, signal.SIGHUP: worker.reload}
-    for number, obey in wishes.items():
-        loop.add_signal_handler(number, obey)
-    try:
-        yield
-    finally:
-        for number in wishes:
-            loop.remove_signal_handler(number)

@@ -1,11 +1,9 @@
 """The daemon's life: one relay at a time, a runner for each pipeline, services beside them, reload, end. Passes are the runners' work."""
 
 import asyncio
-import contextlib
 import dataclasses
 import functools
-import signal
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import timedelta
 from enum import StrEnum
@@ -301,20 +299,6 @@ class Daemon:
 
 Service = Callable[[Daemon], Coroutine[Any, Any, None]]
 """Something that runs beside the passes for as long as the daemon lives."""
-
-
-@contextlib.contextmanager
-def obeying_signals(daemon: Daemon) -> Iterator[None]:
-    """Let SIGTERM and SIGINT stop the daemon and SIGHUP reload its config, for as long as the context lasts."""
-    loop = asyncio.get_running_loop()
-    wishes = {signal.SIGTERM: daemon.stop, signal.SIGINT: daemon.stop, signal.SIGHUP: daemon.reload}
-    for number, obey in wishes.items():
-        loop.add_signal_handler(number, obey)
-    try:
-        yield
-    finally:
-        for number in wishes:
-            loop.remove_signal_handler(number)
 
 
 def status_line(words: Mapping[str, str]) -> str:

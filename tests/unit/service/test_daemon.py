@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 from calrelay.engine.order import Reach
 from calrelay.errors import AuthFailed, Busy, ConfigError, StateError
 from calrelay.service import upkeep
-from calrelay.service.daemon import Daemon, obeying_signals
+from calrelay.service.daemon import Daemon
+from calrelay.service.signals import obeying_signals
 from calrelay.state.database import open_database
 from calrelay.state.locks import DaemonLock
 from tests.unit.service.gates import Gate
