@@ -154,7 +154,9 @@ class Pipeline(Section):
         json_schema_extra=_ADVANCED,
     )
     filter: Annotated[SerializeAsAny[FilterModel], WithJsonSchema({})] = Field(
-        default=None, description="Which events are relayed.", validate_default=True
+        default=None,
+        description="Which events are relayed; what an edit lets in or takes out is held until you decide.",
+        validate_default=True,
     )
     routes: Annotated[tuple[Route, ...], Field(strict=False)] = Field(
         default=(), description="Calendars for events that match; the first match wins, and none matching leaves the pipeline's own."
