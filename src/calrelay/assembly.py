@@ -220,6 +220,7 @@ class _Builder:
             every=table.every,
             full_every=table.full_every,
             owns_prefix=self._owns_prefix(table),
+            scope=to_domain.scope_fingerprint(table, self._config.account(table.source)),
             listener=listener,
             extras=to_domain.to_extras(table),
         )
@@ -249,7 +250,6 @@ class _Builder:
                 config=to_domain.config_fingerprint(table),
             ),
             window=to_domain.to_window(table.window),
-            scope=to_domain.scope_fingerprint(table, account),
             send_without_contact=to_domain.sends_without_contact(table),
             settle=table.settle,
             create_hours=table.create_hours,

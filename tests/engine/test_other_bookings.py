@@ -1,22 +1,29 @@
 """What the config lets in, and nobody at the source has caused, waits for a decision however little it is (rule 13)."""
 
 from contextlib import nullcontext
+from datetime import timedelta
 from typing import cast
 
 import pytest
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import HoldKind, Limits
-from calrelay.domain.link import MessageMode
+from calrelay.domain.link import ExternalId, MessageMode
+from calrelay.domain.window import Span
 from calrelay.engine import decisions
 from calrelay.engine.backfill import backfill
 from calrelay.engine.order import Reach
 from calrelay.engine.record import MEMO_SCOPE
-from calrelay.engine.retire import WholeLedger, rename
+from calrelay.engine.report import Outcome
+from calrelay.engine.retire import WholeLedger, release, rename
+from calrelay.errors import VendorUnavailable
 from calrelay.ports import Flaw
-from tests.fakes.memory_source import an_event, with_status
+from tests.engine.conftest import FailingOver
+from tests.fakes.memory_source import an_event, moved, with_status
+from tests.fakes.memory_target import Call, Poison
 from tests.fakes.pipelines import WINDOW, Bench, a_bench, a_loaded_bench
 
+HOUR, MINUTES = timedelta(hours=1), timedelta(minutes=5)
 FEW = range(31, 34)
 
 
@@ -80,12 +87,159 @@ async def test_nothing_but_a_complete_pass_has_looked_at_all_bookings(how: str) 
 @pytest.mark.parametrize("is_typo", [True, False])
 async def test_a_load_says_how_the_guests_of_what_is_let_in_are_treated(*, is_typo: bool) -> None:
     bench = await a_wider_bench(is_typo=is_typo)
-    async for _ in backfill(bench.pipeline, WINDOW.at(bench.now), MessageMode.NO_BOOKING, lock=nullcontext):
-        pass
+    await load(bench, WINDOW.at(bench.now))
     assert "#nobooking" in (bench.target.held("ms-31").content or "")
     bench.source.put(an_event(34))
     await bench.sync()
     assert ("ms-34" in bench.target.live, held(bench)) == (True, {})
+
+
+# --- until somebody has decided ---
+
+
+async def is_let_in_undecided() -> Bench:
+    bench = await a_wider_bench()
+    await bench.sync()
+    return bench
+
+
+async def stays_undecided(bench: Bench) -> None:
+    for _ in range(2):
+        bench.now += MINUTES
+        await bench.sync()
+        assert (len(bench.target.live), held(bench)) == (30, {HoldKind.CREATES: 3})
+
+
+@pytest.mark.parametrize("between", ["named", "quick", "unsound"])
+async def test_an_edit_that_is_put_back_for_a_while_decides_nothing(between: str) -> None:
+    bench = await is_let_in_undecided()
+    bench.source.changed |= {SourceId(str(i)) for i in FEW}
+    bench.statuses -= {"TENTATIVE"}
+    bench.scope = "all"
+    bench.edit("choice texts")
+    match between:
+        case "named":
+            await bench.sync(reach=Reach.IDS, ids=frozenset({SourceId("31")}))
+        case "quick":
+            await bench.quick()
+        case _:
+            bench.source.flaw = Flaw(what="a page is missing")
+            await bench.sync()
+            bench.source.flaw = None
+    bench.statuses |= {"TENTATIVE"}
+    bench.scope = "wider"
+    bench.edit("wider texts")
+    await stays_undecided(bench)
+
+
+async def test_a_read_that_misses_them_once_decides_nothing() -> None:
+    bench = await is_let_in_undecided()
+    bench.source.hidden |= {SourceId(str(i)) for i in FEW}
+    await bench.sync()
+    bench.source.hidden.clear()
+    await stays_undecided(bench)
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+async def test_a_template_that_fails_for_a_while_decides_nothing(when: str) -> None:
+    bench = await a_wider_bench()
+    if when == "meanwhile":
+        await bench.sync()
+    title, bench.title = bench.title, "{{ event.custom.nope.more }}"
+    bench.edit("wider broken")
+    await bench.sync()
+    bench.title = title
+    bench.edit("wider texts")
+    await stays_undecided(bench)
+
+
+async def test_a_row_that_cannot_be_read_for_a_while_decides_nothing() -> None:
+    bench = await a_wider_bench()
+    bench.source.spoil(31)
+    await bench.sync()
+    bench.source.put(with_status(an_event(31), "TENTATIVE"))
+    await stays_undecided(bench)
+
+
+async def test_to_retire_and_take_up_a_pipeline_decides_nothing() -> None:
+    bench = await is_let_in_undecided()
+    release(cast("WholeLedger", bench.ledger), "venue", clock=lambda: bench.now)
+    await bench.sync(adopts_only=True)
+    await stays_undecided(bench)
+
+
+async def test_what_was_rejected_waits_again_when_its_row_changes_or_that_is_taken_back() -> None:
+    bench = await is_let_in_undecided()
+    bench.reject()
+    await bench.sync()
+    assert held(bench) == {}
+    decisions.unignore(bench.ledger, "ms-31", clock=lambda: bench.now)
+    bench.source.put(an_event(32))
+    await bench.sync()
+    assert (len(bench.target.live), held(bench)) == (30, {HoldKind.CREATES: 2})
+
+
+@pytest.mark.parametrize("trouble", ["a 503", "a refusal"])
+async def test_what_was_let_through_before_the_edit_is_not_asked_for_again(trouble: str) -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(an_event(31))
+    if trouble == "a 503":
+        bench.target.fail_next(VendorUnavailable("503", account="reminders", status=503), call=Call.UPSERT, times=9)
+    bench.target.poison = {} if trouble == "a 503" else {ExternalId("ms-31"): Poison.REFUSE}
+    await bench.sync()
+    bench.target.stop_failing()
+    bench.target.poison = {}
+    bench.scope = "wider"
+    bench.edit("wider texts")
+    await bench.sync()
+    assert ("ms-31" in bench.target.live, held(bench)) == (True, {})
+
+
+async def test_an_event_over_which_the_target_fails_keeps_nobody_else_waiting(failing_over: FailingOver) -> None:
+    bench = await a_wider_bench()
+    bench.source.put(moved(an_event(1), HOUR))
+    failing_over(bench, 500, lambda external_id: external_id == "ms-1")
+    await bench.sync()
+    bench.now += HOUR
+    bench.source.put(an_event(40))
+    await bench.sync()
+    assert ("ms-40" in bench.target.live, held(bench)) == (True, {HoldKind.CREATES: 3})
+
+
+# --- loads ---
+
+
+async def load(bench: Bench, span: Span) -> None:
+    async for _ in backfill(bench.pipeline, span, MessageMode.NO_BOOKING, lock=nullcontext):
+        pass
+
+
+async def test_parts_that_were_loaded_before_the_edit_are_not_loaded_by_it() -> None:
+    bench = a_bench(*(an_event(i) for i in range(1, 31)), *(with_status(an_event(i), "TENTATIVE") for i in FEW))
+    bench.limits = Limits(first_load=0)
+    first, second = WINDOW.at(bench.now).split_at(an_event(34).start)
+    await load(bench, first)
+    bench.statuses |= {"TENTATIVE"}
+    bench.scope = "wider"
+    bench.edit("wider texts")
+    await load(bench, second)
+    report = await bench.sync()
+    assert (report.outcome, len(bench.target.live)) == (Outcome.REFUSED, 30)  # still its first load
+
+
+async def test_a_load_that_was_stopped_begins_anew_after_the_edit() -> None:
+    bench = await a_wider_bench()
+    wider, bench.statuses, bench.scope = bench.statuses, frozenset({"DEFINITE"}), "narrower"
+    span = WINDOW.at(bench.now)
+    async for step in backfill(bench.pipeline, span, MessageMode.NO_BOOKING, lock=nullcontext):
+        if step.done > 60:
+            break
+    bench.statuses, bench.scope = wider, "wider"
+    await load(bench, span)
+    assert "#nobooking" in (bench.target.held("ms-31").content or "")
+
+
+# --- what is not concerned ---
 
 
 async def test_a_filter_that_is_put_back_dissolves_the_hold() -> None:

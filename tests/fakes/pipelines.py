@@ -65,6 +65,7 @@ class Bench:
             make_policy=self._policy,
             every=timedelta(minutes=5),
             full_every=timedelta(hours=1),
+            scope=self.scope,
         )
 
     def _policy(self, calendar: CalendarId, routes: tuple[Route, ...]) -> Policy:
@@ -80,7 +81,6 @@ class Bench:
             mode=self.mode,
             basis=self.basis,
             window=WINDOW,
-            scope=self.scope,
             settle=self.settle,
             create_hours=self.create_hours,
         )

@@ -108,7 +108,7 @@ def config_fingerprint(pipeline: Pipeline) -> str:
 
 
 def scope_fingerprint(pipeline: Pipeline, source: AccountModel) -> str:
-    """Return a hash over what says which bookings a pipeline relays at all, and under which ids; the `scope` of a `Policy` (rule 13)."""
+    """Return a hash over what says which bookings a pipeline relays at all, and under which ids; the `scope` of a pipeline (rule 13)."""
     scope = {
         "source": pipeline.source,
         "filter": _filter_words(to_filter(pipeline.filter)),

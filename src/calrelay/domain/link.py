@@ -27,6 +27,7 @@ class State(StrEnum):
 
 
 REJECTED = "rejected: the target keeps what it has"  # the reason of a link of which a hold was rejected, for good …
+DELETED_THERE = "somebody deleted it at the target while a change to it was being sent"  # the reason of one in quarantine
 REJECTED_FOR_NOW = f"{REJECTED} until its row changes"  # … or for the time being
 
 
@@ -154,7 +155,7 @@ class Link:
     it began to wait, was parked or came into quarantine, `hold` the hold it is parked in. `until_changed` ends an ignore when the source
     row is another than that of `source_hash`, the extra fields aside; where a link is held because its row is missing, or a filter or
     route has changed, both tell what was rejected of it before. `until_shown` says that its absence was rejected: it is left alone until
-    its source shows it again.
+    its source shows it again. `let_in` says that the config has brought it in, and nobody decided yet whether it is to be created.
     """
 
     pipeline: str
@@ -175,6 +176,7 @@ class Link:
     hold: str | None = None
     until_changed: bool = False
     until_shown: bool = False
+    let_in: bool = False
     attempts: int = 0
     since: datetime | None = None
 
@@ -187,6 +189,12 @@ class Link:
     def is_live(self) -> bool:
         """Whether the target holds it, or may hold it: a create whose answer was never seen counts as existing."""
         return self.accepted is not None or self.state is State.SENDING
+
+    @property
+    def was_let_through(self) -> bool:
+        """Whether the guards have let it through already, and it did not arrive: it waits for the target, or was refused there."""
+        was_refused = self.state is State.QUARANTINED and self.attempts > 0 and self.reason != DELETED_THERE
+        return self.state in OWING or was_refused
 
     @property
     def is_hands_off(self) -> bool:

@@ -92,7 +92,7 @@ def plan(event: Event, link: Link | None, *, policy: Policy, hasher: Hasher, now
         return Unchanged(link=link, reason="quarantined")
     if link is not None and link.state is State.IGNORED and link.until_changed:
         if _stays_rejected(event, link, source_hash, policy, hasher, now, was_missing=was_missing):
-            noted = dataclasses.replace(link, source_hash=source_hash)
+            noted = dataclasses.replace(link, source_hash=source_hash, basis=link.basis if link.is_live else policy.basis)
             return Skipped(event=event, reason=link.reason or link.state.value, link=noted)
     elif link is not None and link.is_hands_off:
         return Skipped(event=event, reason=link.reason or link.state.value, link=dataclasses.replace(link, source_hash=source_hash))
@@ -123,9 +123,17 @@ def _stays_rejected(
     if is_kept:  # an older version did not note the row; where its absence was rejected there is none
         is_of_this_row = is_of_this_row or (not link.source_hash and not was_missing)
         return is_of_this_row and isinstance(again, Delete) and again.successor is None
-    if not isinstance(again, Create | Update | Delete) or (isinstance(again, Create) and link.source_hash):
+    if not isinstance(again, Create | Update | Delete):
+        return False
+    if isinstance(again, Create) and link.source_hash and not _is_read_anew(link, policy):
         return False
     return _is_the_same_wish(again.link.wanted, link, source_hash)
+
+
+def _is_read_anew(link: Link, policy: Policy) -> bool:
+    """Whether a release, or the config, reads rows otherwise than when this was planned: then its row may be the same as before."""
+    known, now = link.basis, policy.basis
+    return known.mapping not in ("", now.mapping) or known.zone_data not in ("", now.zone_data)
 
 
 def _is_the_same_wish(wanted: Imprint | None, link: Link, source_hash: str) -> bool:
@@ -202,7 +210,7 @@ def _first_in_place(event: Event, link: Link, source_hash: str, policy: Policy, 
         return None
     unsettled = dataclasses.replace(update.link, basis=policy.basis.with_choice_of(link.basis))
     has_arrived = link.basis.texts != policy.basis.texts and not update.fields & _OF_THE_ROW  # for all that anybody can tell
-    if link.source_hash == source_hash and (has_arrived or _waits_without_it(link) or _was_tried_in_vain(link, unsettled, policy)):
+    if link.is_of_row(source_hash) and (has_arrived or _waits_without_it(link) or _was_tried_in_vain(link, unsettled, policy)):
         return None
     unread = dataclasses.replace(event, row_hash="")  # its row is to be looked at again
     return dataclasses.replace(update, link=unsettled, event=unread, cause=Cause.SOURCE)
@@ -278,6 +286,7 @@ def _create(event: Event, link: Link | None, source_hash: str, policy: Policy, h
     if not (ends_move or link.backfilled):  # what was parked under another mode follows a config that was made quieter since
         mode = quieter(link.mode, policy.mode)
         link = link if link.mode is mode else dataclasses.replace(link, mode=mode)
+    link = dataclasses.replace(link, let_in=link.let_in or (policy.is_rescoped and not link.was_let_through))
     entry = policy.entry_of(event, link.mode, backfilled=link.backfilled)
     return Create(link=_wanting(link, hasher.of_entry(entry), source_hash, policy), event=event, entry=entry, is_decided=is_decided)
 
@@ -293,6 +302,7 @@ def _create_new(event: Event, source_hash: str, policy: Policy, hasher: Hasher) 
         source_hash=source_hash,
         basis=policy.basis,
         wanted=hasher.of_entry(entry),
+        let_in=policy.is_rescoped,
     )
     return Create(link=link, event=event, entry=entry)
 

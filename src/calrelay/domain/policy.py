@@ -100,7 +100,8 @@ class Route:
 class Policy:
     """Everything a plan needs to know of its pipeline.
 
-    `scope` is a hash of what the config says of which bookings are relayed at all; where it changes, what is new may be old.
+    `is_rescoped` says that the config chooses bookings otherwise than before, and not all of them have been looked at since: what is new to
+    us may have been there.
     """
 
     pipeline: str
@@ -113,7 +114,7 @@ class Policy:
     mode: MessageMode
     basis: Basis
     window: Window
-    scope: str = ""
+    is_rescoped: bool = False
     send_without_contact: bool = False
     settle: timedelta = timedelta()
     create_hours: Hours | None = None

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 from calrelay.domain.guard import Earlier
 from calrelay.domain.link import MessageMode
-from calrelay.domain.policy import Policy
 from calrelay.domain.window import INSTANT, Span
 from calrelay.engine.adopt import Holdings, look_at_target
 from calrelay.engine.order import Order
@@ -53,7 +52,7 @@ async def backfill(
     a season shows at once, they see week by week.
     """
     key = MEMO_DONE.format(pipeline=pipeline.name, begin=span.begin.isoformat(), end=span.end.isoformat())
-    rest = _rest_of(span, pipeline.ledger.memo(key))
+    rest = _rest_of(span, pipeline.ledger.memo(key), pipeline.scope)
     is_first = pipeline.ledger.pipeline(pipeline.name).first_complete_at is None
     holdings: Holdings | None = None
     earlier, length = Earlier(), SHORTEST
@@ -67,23 +66,22 @@ async def backfill(
             if report.left_from is not None:
                 chunk, rest = Span(begin=chunk.begin, end=span.end).split_at(report.left_from)
             if is_sound(report):
-                pipeline.ledger.save_memo(key, chunk.end.isoformat(), pipeline.clock())
+                pipeline.ledger.save_memo(key, f"{chunk.end.isoformat()} {pipeline.scope}", pipeline.clock())
         earlier = earlier.with_passed(report.passed)
         yield _step(span, chunk, report)
         if not is_sound(report):
             return
         length = _next_length(length, report)
     pipeline.ledger.save_memo(key, None, pipeline.clock())
-    policy = await pipeline.policy(remember=False)
-    if is_first or is_rescoped(pipeline, policy):
-        _end_first_load(pipeline, policy, span)
+    if is_first or is_rescoped(pipeline):
+        _end_first_load(pipeline, span)
 
 
-def _rest_of(span: Span, done: tuple[str, datetime] | None) -> Span | None:
-    """Return what is left of a span behind the chunks that were done."""
-    if done is None:
+def _rest_of(span: Span, done: tuple[str, datetime] | None, scope: str) -> Span | None:
+    """Return what is left of a span behind the chunks that were done; all of it where the config chose bookings otherwise then."""
+    if done is None or not _is_of(done[0].partition(" ")[2], scope):
         return span
-    begin = datetime.fromisoformat(done[0]) + INSTANT
+    begin = datetime.fromisoformat(done[0].partition(" ")[0]) + INSTANT
     return Span(begin=begin, end=span.end) if begin < span.end else None
 
 
@@ -114,32 +112,40 @@ def is_sound(report: PassReport) -> bool:
     return not any(problem.exit_code in _STOPPING for problem in report.problems)
 
 
-def _end_first_load(pipeline: Pipeline, policy: Policy, span: Span) -> None:
+def _is_of(known: str, scope: str) -> bool:
+    """Whether a note is of this scope; older versions noted none."""
+    return known in ("", scope)
+
+
+def _end_first_load(pipeline: Pipeline, span: Span) -> None:
     """Loads that cover the window, in one or in several parts, were a first complete pass, or the first by a new choice of bookings.
 
     What is new after them is new.
     """
     key, now = MEMO_LOADED.format(pipeline=pipeline.name), pipeline.clock()
     memo = pipeline.ledger.memo(key)
-    parts = {part: at for part, at in _to_parts(memo[0] if memo else "").items() if now - at <= LASTS} | {span: now}
+    parts = {part: at for part, at in _to_parts(memo[0] if memo else "", pipeline.scope).items() if now - at <= LASTS} | {span: now}
     reached = now
     for part in sorted(parts, key=lambda part: part.begin):
         if part.begin <= reached + INSTANT:
             reached = max(reached, part.end)
     is_loaded = reached >= pipeline.window.at(now).end - DAY
-    pipeline.ledger.save_memo(key, None if is_loaded else _to_text(parts), now)
+    pipeline.ledger.save_memo(key, None if is_loaded else _to_text(parts, pipeline.scope), now)
     if is_loaded:
         pipeline.ledger.note_pipeline(pipeline.name, first_complete_at=now)
-        remember_scope(pipeline, policy, now=now)
+        remember_scope(pipeline, now=now)
 
 
-def _to_text(parts: Mapping[Span, datetime]) -> str:
-    """Return parts, and when each was loaded, as a memo keeps them."""
-    return " ".join("/".join(one.isoformat() for one in (part.begin, part.end, at)) for part, at in parts.items())
+def _to_text(parts: Mapping[Span, datetime], scope: str) -> str:
+    """Return parts, and when each was loaded, as a memo keeps them, behind the scope they were loaded by."""
+    return " ".join([f"{scope}:", *("/".join(one.isoformat() for one in (part.begin, part.end, at)) for part, at in parts.items())])
 
 
-def _to_parts(text: str) -> dict[Span, datetime]:
-    kept = ([datetime.fromisoformat(one) for one in part.split("/")] for part in text.split())
+def _to_parts(text: str, scope: str) -> dict[Span, datetime]:
+    known, is_scoped, noted = text.partition(": ")
+    if is_scoped and not _is_of(known, scope):
+        return {}
+    kept = ([datetime.fromisoformat(one) for one in part.split("/")] for part in (noted if is_scoped else text).split())
     return {Span(begin=begin, end=end): at for begin, end, at in kept}
 
 

@@ -65,8 +65,9 @@ def how_to_part(own: str, other: str, *, is_known: bool) -> str:
     """Say what to do where another pipeline has an event, perhaps one that the config does not name; never what would double it."""
     if is_known:
         return (
-            "narrow one of the two filters; an `id_prefix` is for pipelines that read different accounts: of the same bookings it makes "
-            "two entries each, and their guests get every message twice"
+            f"narrow one of the two filters, or, if {other} is what {own} was called before, `calrelay rename {other} {own}`; an "
+            "`id_prefix` is for pipelines that read different accounts: of the same bookings it makes two entries, and their guests get "
+            "every message twice"
         )
     return (
         f"if {other} is what {own} was called before, `calrelay rename {other} {own}`; if it is the new name, write it into the config; "

@@ -28,7 +28,8 @@ class Pipeline:
 
     `make_policy` completes the config's rules with the calendars' ids. `owns_prefix` says that no other pipeline of the config writes
     external ids with this prefix to this target, so that an entry nobody knows can only be ours. `listener` is there where the source
-    account messages people by itself; the source adds the `extras` to its events out of what it knows.
+    account messages people by itself; the source adds the `extras` to its events out of what it knows. `scope` is a hash of what the config
+    says of which bookings are relayed at all.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Pipeline:
     full_every: timedelta
     stopwatch: Callable[[], float] = time.monotonic
     owns_prefix: bool = True
+    scope: str = ""
     listener: "Listener | None" = None
     extras: frozenset[Extra] = frozenset()
 

@@ -77,21 +77,21 @@ def _carried_out(pipeline: Pipeline, holds: Sequence[Hold]) -> set[SourceId]:
     return {source_id for source_id, link in links.items() if link.state is State.SETTLED and link.owed is Owed.NOTHING}
 
 
-def is_rescoped(pipeline: Pipeline, policy: Policy) -> bool:
-    """Whether the config has come to choose bookings otherwise since the last complete pass: what is new to us may have been there then."""
+def is_rescoped(pipeline: Pipeline) -> bool:
+    """Whether the config has come to choose bookings otherwise since all of them were looked at."""
     known = pipeline.ledger.memo(MEMO_SCOPE.format(pipeline=pipeline.name))
-    return known is not None and known[0] != policy.scope
+    return known is not None and known[0] != pipeline.scope
 
 
-def remember_scope(pipeline: Pipeline, policy: Policy, *, now: datetime) -> None:
-    """Note by which choice all bookings have been looked at."""
+def remember_scope(pipeline: Pipeline, *, now: datetime) -> None:
+    """Note by which choice all bookings have been looked at; what that let in is marked, and held."""
     key = MEMO_SCOPE.format(pipeline=pipeline.name)
     known = pipeline.ledger.memo(key)
-    if known is None or known[0] != policy.scope:
-        pipeline.ledger.save_memo(key, policy.scope, now)
+    if known is None or known[0] != pipeline.scope:
+        pipeline.ledger.save_memo(key, pipeline.scope, now)
 
 
-def remember_pipeline(pipeline: Pipeline, policy: Policy, order: Order, report: PassReport, *, now: datetime) -> None:
+def remember_pipeline(pipeline: Pipeline, order: Order, report: PassReport, *, now: datetime) -> None:
     """Note how far the pipeline has come; a first load ends with its first complete pass.
 
     Nothing else of the record is written: the operator may have paused the pipeline while the pass was at work.
@@ -101,8 +101,6 @@ def remember_pipeline(pipeline: Pipeline, policy: Policy, order: Order, report: 
     if any(problem.exit_code == ExitCode.VENDOR for problem in report.problems):
         return
     complete = now if report.is_complete else None
-    if report.is_complete:
-        remember_scope(pipeline, policy, now=now)
     pipeline.ledger.note_pipeline(pipeline.name, last_read_at=now, last_complete_at=complete, first_complete_at=complete)
 
 
@@ -140,6 +138,7 @@ def _parked(action: Action, group: Parked, survey: Survey, hold_ids: dict[Source
         state=State.HELD,
         until_changed=stays_rejected,
         until_shown=False,
+        let_in=action.link.let_in,
         wanted=before.wanted if stays_rejected else action.link.wanted,
         source_hash=action.link.source_hash if isinstance(action, Create) else before.source_hash,
         reason=group.kind.value,
@@ -170,7 +169,8 @@ def _split_waiting(actions: Sequence[Action], policy: Policy, survey: Survey, no
         # A load may mark an event that waits already in another way: the marks are the action's, or its guests would be messaged after all.
         planned = action.link
         marked = dataclasses.replace(_before(action, survey), mode=planned.mode, backfilled=planned.backfilled, attempts=planned.attempts)
-        waiting.append(dataclasses.replace(marked, state=State.WAITING, wanted=planned.wanted, reason=wait, since=since or now, hold=None))
+        marked = dataclasses.replace(marked, state=State.WAITING, let_in=planned.let_in, since=since or now, hold=None)
+        waiting.append(dataclasses.replace(marked, wanted=planned.wanted, reason=wait))
     return ready, waiting
 
 

@@ -373,7 +373,13 @@ class Surveyor:
         link = self._held_unwanted(source_id, link, claims) or link or self._fresh(source_id)
         since = link.since if link.state is State.QUARANTINED else None
         quarantined = dataclasses.replace(
-            link.shown_again(), state=State.QUARANTINED, reason=error.message, remedy=error.remedy, attempts=0, since=since or self._now
+            link.shown_again(),
+            state=State.QUARANTINED,
+            reason=error.message,
+            remedy=error.remedy,
+            let_in=link.let_in or (self._policy.is_rescoped and not link.is_live),
+            attempts=0,
+            since=since or self._now,
         )
         if since is None or link.reason != quarantined.reason:
             self.survey.unmappable.append(quarantined)

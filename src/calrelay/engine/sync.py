@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from calrelay.domain.event import SourceId
-from calrelay.domain.guard import Approval, Limit, Parked, Verdict, guard, joined, start_of
+from calrelay.domain.guard import Approval, Parked, Verdict, guard, joined, start_of
 from calrelay.domain.link import State
 from calrelay.domain.plan import Action, Create, Delete, plan_gone
 from calrelay.domain.policy import Policy
@@ -23,7 +23,7 @@ from calrelay.engine.order import Order, Reach
 from calrelay.engine.orphans import adopt_orphans, adopt_unlisted, forget_lost
 from calrelay.engine.overlapping import remember_overlap
 from calrelay.engine.pipeline import Pipeline
-from calrelay.engine.record import close_done, count_dry_run, is_rescoped, record_plan, remember_pipeline
+from calrelay.engine.record import close_done, count_dry_run, is_rescoped, record_plan, remember_pipeline, remember_scope
 from calrelay.engine.report import Outcome, PassReport, Problem, problems_of_flaws, requests_since
 from calrelay.engine.shelf import Shelf
 from calrelay.engine.survey import Surveyor
@@ -109,13 +109,14 @@ class _Pass:
         if self._order.reach is not Reach.IDS:
             await self._pipeline.listen()
         policy = await self._pipeline.policy(remember=not self._order.is_dry_run)
+        policy = dataclasses.replace(policy, is_rescoped=is_rescoped(self._pipeline))
         if not self._order.is_dry_run:
             left_there = await look_for_latecomers(self._pipeline)
             self._untold = await resolve_unanswered(self._pipeline)
             self._report.problems += [*left_there, *self._untold.values()]
             if self._report.problems:
                 self._report.worsen(Outcome.PARTIAL)
-        terms = self._guard_terms(policy)
+        terms = self._guard_terms()
         holds = self._ledger.holds(self._pipeline.name) if self._order.is_dry_run else close_done(self._pipeline)
         approval = approval_of(holds, self._now)
         shelf = self._report.shelf = Shelf() if self._is_plain_first_load(policy, holds) else None
@@ -138,6 +139,8 @@ class _Pass:
         ready = record_plan(
             self._pipeline, policy, surveyor.survey, verdict, before=holds, now=self._now, adopts_only=self._order.adopts_only
         )
+        if self._report.is_complete and not self._order.adopts_only:
+            remember_scope(self._pipeline, now=self._now)
         if self._order.fills_batches:
             ready = self._fill_batches(ready, surveyor)
         if not self._order.adopts_only:
@@ -149,7 +152,7 @@ class _Pass:
             late = interlude.ready if interlude else []
             if late or holds:
                 close_done(self._pipeline, {action.link.source_id for action in (*ready, *late) if not applier.is_undone(action)})
-            remember_pipeline(self._pipeline, policy, self._order, self._report, now=self._now)
+            remember_pipeline(self._pipeline, self._order, self._report, now=self._now)
             if self._report.is_complete and self._report.overlap is not None:
                 remember_overlap(self._ledger, self._pipeline.name, self._report.overlap)
 
@@ -191,7 +194,7 @@ class _Pass:
         if surveyor.survey.flaws:
             return Intake()
         left = leave_queued(surveyor.survey, queued, is_load=is_load)
-        verdict = self._guard(surveyor, self._guard_terms(policy), approval_of(holds, self._now), holds, [])
+        verdict = self._guard(surveyor, self._guard_terms(), approval_of(holds, self._now), holds, [])
         self._report.actions, self._report.parked = surveyor.survey.actions, verdict.parked
         ready = record_plan(self._pipeline, policy, surveyor.survey, verdict, before=holds, now=self._now)
         return Intake(actions=ready, decided=(self._order.ids | surveyor.survey.seen) - left)
@@ -277,14 +280,11 @@ class _Pass:
 
     # --- guard ---
 
-    def _guard_terms(self, policy: Policy) -> GuardTerms:
-        """Return what the guards measure by; counted when first asked for, and nothing is written before they have asked.
-
-        Where the config chooses bookings otherwise than before, no new one goes by itself: nobody at the source may have caused it.
-        """
-        name, since, limits = self._pipeline.name, self._now - DAY, self._pipeline.limits
+    def _guard_terms(self) -> GuardTerms:
+        """Return what the guards measure by; counted when first asked for, and nothing is written before they have asked."""
+        name, since = self._pipeline.name, self._now - DAY
         return GuardTerms(
-            limits=dataclasses.replace(limits, creates=Limit(count=0)) if is_rescoped(self._pipeline, policy) else limits,
+            limits=self._pipeline.limits,
             live=functools.cache(lambda: self._ledger.count_live(name)),
             recent_deletes=functools.cache(lambda: self._ledger.deletes_since(name, since)),
         )

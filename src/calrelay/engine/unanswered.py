@@ -4,7 +4,7 @@ import dataclasses
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import Approval
-from calrelay.domain.link import REJECTED, REJECTED_FOR_NOW, ExternalId, Field, Imprint, Link, State
+from calrelay.domain.link import DELETED_THERE, REJECTED, REJECTED_FOR_NOW, ExternalId, Field, Imprint, Link, State
 from calrelay.domain.plan import Cause, Delete
 from calrelay.engine.asking import ask_for, check_that_it_answers
 from calrelay.engine.decisions import REJECTED_IN_FLIGHT
@@ -16,7 +16,6 @@ from calrelay.errors import VendorError, VendorUnavailable
 from calrelay.ports import DELETED, DELETED_AS_APPROVED, Happening, Holding
 
 DELETED_REMEDY = "`calrelay quarantine retry ID` creates it again, which can message its guest; `calrelay quarantine drop ID` leaves it"
-DELETED_THERE = "somebody deleted it at the target while a change to it was being sent"
 
 
 async def resolve_unanswered(pipeline: Pipeline) -> dict[SourceId, Problem]:

@@ -50,6 +50,7 @@ def values_of_link(link: Link) -> Values:
         "hold": link.hold,
         "until_changed": link.until_changed,
         "until_shown": link.until_shown,
+        "let_in": link.let_in,
         "attempts": link.attempts,
         "since": link.since,
     }
@@ -221,6 +222,7 @@ def _link_of(row: Row[Any]) -> Link:
         since,
         _row_hash,
         until_shown,
+        let_in,
     ) = tuple(row)
     wanted = _imprint_of(wanted_calendar, wanted_start, wanted_end, wanted_hashes)
     is_same = (accepted_calendar, accepted_start, accepted_end, accepted_hashes) == (
@@ -250,6 +252,7 @@ def _link_of(row: Row[Any]) -> Link:
         hold=hold,
         until_changed=until_changed,
         until_shown=until_shown,
+        let_in=let_in,
         attempts=attempts,
         since=since,
     )

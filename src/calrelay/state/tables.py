@@ -71,6 +71,7 @@ class LinkRow(Table, table=True):
     since: datetime | None
     row_hash: str | None = None  # emptied by whoever stores the link: only as long as nobody has touched it does it say anything
     until_shown: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    let_in: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
 
 
 class ClaimRow(Table, table=True):

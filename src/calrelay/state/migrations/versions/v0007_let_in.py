@@ -1,4 +1,4 @@
-"""How many people a parked action touches, so that a hold that shrinks tells fewer."""
+"""That the config has let an event in, and nobody has decided over it; and how many people a parked action touches."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,6 +11,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Go to this revision."""
+    op.add_column("link", sa.Column("let_in", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("hold_item", sa.Column("people", sa.Integer(), nullable=True))
 
 
