@@ -93,3 +93,17 @@ async def test_what_was_dropped_is_left_alone_though_an_extra_field_changes_befo
     await some_passes(bench)
     assert bench.target.held("ms-1").start == an_event(1).start
     assert bench.ledger.links("venue", [SourceId("1")])[SourceId("1")].state is State.IGNORED
+
+
+async def test_what_a_person_deleted_is_not_created_again_because_the_config_chooses_otherwise() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(moved(an_event(1), HOUR))
+    bench.target.fail_next(NO_ANSWER, call=Call.UPSERT, times=30)
+    await bench.sync()
+    bench.target.stop_failing()
+    bench.target.change("ms-1", is_deleted=True)
+    assert (await bench.sync()).quarantined == 1
+    bench.scope = "wider"
+    bench.edit("wider texts")
+    assert (await bench.sync()).held == 1
+    assert len(bench.target.live) == 29

@@ -253,6 +253,21 @@ async def test_a_booking_that_was_not_to_be_created_is_when_its_row_changes(row:
     assert set(bench.target.live) == {*(f"ms-{i}" for i in range(1, 31)), "ms-31"}
 
 
+async def test_a_release_that_reads_rows_otherwise_creates_nothing_that_was_rejected() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(*(an_event(i) for i in range(31, 91)))
+    await bench.sync()
+    bench.reject()
+    await some_passes(bench)
+    bench.basis = dataclasses.replace(bench.basis, mapping="2")
+    bench.source.put(*(an_event(i, facets={"rooms": frozenset({"main hall"}), "sites": frozenset({"1"})}) for i in range(31, 34)))
+    await some_passes(bench)
+    assert len(bench.target.live) == 30
+    bench.source.put(moved(an_event(31), HOUR))
+    await some_passes(bench)
+    assert "ms-31" in bench.target.live
+
+
 async def test_more_custom_data_ends_the_rejection_of_a_shift() -> None:
     bench = await a_rejected_shift()
     row = moved(an_event(1, custom={"guest_count": "41"}), HOUR)
