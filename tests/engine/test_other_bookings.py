@@ -1,5 +1,6 @@
 """What the config lets in, and nobody at the source has caused, waits for a decision however little it is (rule 13)."""
 
+import dataclasses
 from contextlib import nullcontext
 from datetime import timedelta
 from typing import cast
@@ -9,18 +10,19 @@ import pytest
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import HoldKind, Limits
 from calrelay.domain.link import ExternalId, MessageMode
+from calrelay.domain.policy import Match, Route
 from calrelay.domain.window import Span
 from calrelay.engine import decisions
 from calrelay.engine.backfill import backfill
 from calrelay.engine.order import Reach
-from calrelay.engine.record import MEMO_SCOPE
 from calrelay.engine.report import Outcome
 from calrelay.engine.retire import WholeLedger, release, rename
+from calrelay.engine.scope import MEMO_SCOPE
 from calrelay.errors import VendorUnavailable
 from calrelay.ports import Flaw
 from tests.engine.conftest import FailingOver
 from tests.fakes.memory_source import an_event, moved, with_status
-from tests.fakes.memory_target import Call, Poison
+from tests.fakes.memory_target import TERRACE, Call, Poison
 from tests.fakes.pipelines import WINDOW, Bench, a_bench, a_loaded_bench
 
 HOUR, MINUTES = timedelta(hours=1), timedelta(minutes=5)
@@ -39,6 +41,11 @@ async def a_wider_bench(*, is_typo: bool = False) -> Bench:
     bench.scope = "wider"
     bench.edit("wider texts")
     return bench
+
+
+def edit(bench: Bench, scope: str, statuses: frozenset[str]) -> None:
+    bench.scope, bench.statuses = scope, statuses
+    bench.edit(f"{scope.replace(' ', '-')} texts")
 
 
 def held(bench: Bench) -> dict[HoldKind, int]:
@@ -206,6 +213,76 @@ async def test_an_event_over_which_the_target_fails_keeps_nobody_else_waiting(fa
     assert ("ms-40" in bench.target.live, held(bench)) == (True, {HoldKind.CREATES: 3})
 
 
+async def test_what_settles_is_not_asked_for_again() -> None:
+    bench = await a_loaded_bench()
+    bench.settle = HOUR
+    bench.source.put(an_event(31))
+    await bench.sync()
+    edit(bench, "wider", bench.statuses)
+    for _ in range(2):
+        bench.now += HOUR
+        await bench.sync()
+    assert ("ms-31" in bench.target.live, held(bench)) == (True, {})
+
+
+async def test_a_move_that_is_half_done_goes_on_though_its_row_is_unreadable_at_the_edit() -> None:
+    bench = await a_loaded_bench()
+    row = an_event(1, facets={"rooms": frozenset({"terrace"})})
+    bench.routes = (Route(match=Match(facets=row.facets), calendar=TERRACE),)
+    bench.edit("terrace texts")
+    await bench.sync()
+    bench.source.put(row)
+    bench.target.fail_next(VendorUnavailable("503", account="reminders", status=503), call=Call.UPSERT, times=9)
+    await bench.sync()
+    bench.target.stop_failing()
+    bench.source.spoil(1)
+    edit(bench, "wider", bench.statuses)
+    await bench.sync()
+    bench.source.put(row)
+    await bench.sync()
+    assert ("ms-1.2" in bench.target.live, held(bench)) == (True, {})
+
+
+async def test_a_booking_that_is_confirmed_after_the_edit_was_put_back_is_new() -> None:
+    bench = await is_let_in_undecided()
+    edit(bench, "all", bench.statuses - {"TENTATIVE"})
+    for _ in range(2):
+        bench.now += HOUR
+        await bench.sync()
+    bench.source.put(an_event(31))
+    await bench.sync()
+    assert ("ms-31" in bench.target.live, held(bench)) == (True, {})
+
+
+async def test_what_is_adopted_after_the_edit_is_marked_no_more() -> None:
+    bench = await a_loaded_bench()
+    edit(bench, "wider", bench.statuses)
+    await bench.sync(adopts_only=True)
+    await bench.sync()
+    assert [link.let_in for link in bench.ledger.live_links("venue", ending_after=bench.now)] == [False] * 30
+
+
+@pytest.mark.parametrize("how", ["it was retired", "its filter was narrowed"])
+async def test_what_another_pipeline_had_at_the_edit_waits_when_that_lets_it_go(how: str) -> None:
+    bench = await is_let_in_undecided()
+    other = dataclasses.replace(bench, name="other", rooms=frozenset({"none"}), scope="none")
+    await other.sync()
+    other.rooms = frozenset()
+    edit(other, "all of them", other.statuses)
+    await other.sync()
+    if how == "it was retired":
+        release(cast("WholeLedger", bench.ledger), "venue", clock=lambda: bench.now)
+    else:
+        bench.rooms = frozenset({"none"})
+        edit(bench, "none", bench.statuses)
+        await bench.sync()
+        decisions.approve(bench.ledger, "venue", clock=lambda: bench.now)
+        await bench.sync()
+    await other.sync()
+    number = 30 if how == "it was retired" else 0
+    assert (len(other.target.live), held(other)) == (number, {HoldKind.CREATES: 33 - number})
+
+
 # --- loads ---
 
 
@@ -227,16 +304,27 @@ async def test_parts_that_were_loaded_before_the_edit_are_not_loaded_by_it() -> 
     assert (report.outcome, len(bench.target.live)) == (Outcome.REFUSED, 30)  # still its first load
 
 
-async def test_a_load_that_was_stopped_begins_anew_after_the_edit() -> None:
-    bench = await a_wider_bench()
-    wider, bench.statuses, bench.scope = bench.statuses, frozenset({"DEFINITE"}), "narrower"
-    span = WINDOW.at(bench.now)
+async def stop_half_way(bench: Bench, span: Span) -> None:
     async for step in backfill(bench.pipeline, span, MessageMode.NO_BOOKING, lock=nullcontext):
         if step.done > 60:
             break
-    bench.statuses, bench.scope = wider, "wider"
+
+
+@pytest.mark.parametrize("edits", [1, 2])
+async def test_a_load_that_was_stopped_begins_anew_after_an_edit(edits: int) -> None:
+    bench = await a_wider_bench()
+    wider, span = bench.statuses, WINDOW.at(bench.now)
+    if edits == 1:
+        edit(bench, "narrower", frozenset({"DEFINITE"}))
+        await stop_half_way(bench, span)
+    else:
+        await stop_half_way(bench, span)
+        edit(bench, "all", wider - {"TENTATIVE"})
+        bench.source.put(with_status(an_event(34), "TENTATIVE"))
+        await bench.sync()
+    edit(bench, "wider", wider)
     await load(bench, span)
-    assert "#nobooking" in (bench.target.held("ms-31").content or "")
+    assert "#nobooking" in (bench.target.held("ms-31" if edits == 1 else "ms-34").content or "")
 
 
 # --- what is not concerned ---

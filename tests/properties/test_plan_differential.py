@@ -207,8 +207,9 @@ class History:
         memory.standing = outcome
         if outcome == "parked":
             base = before or dataclasses.replace(action.link, source_hash="", basis=Basis(zone_data="", mapping="", config=""))
-            source_hash = action.link.source_hash if isinstance(action, Create) else base.source_hash
-            self.link = dataclasses.replace(base, state=State.HELD, until_changed=False, wanted=action.link.wanted, source_hash=source_hash)
+            source = action.link if isinstance(action, Create) else base
+            self.link = dataclasses.replace(base, state=State.HELD, until_changed=False, wanted=action.link.wanted)
+            self.link = dataclasses.replace(self.link, source_hash=source.source_hash, basis=source.basis)
             memory.left_alone, memory.refused = "", None
             return
         memory.seen = None if self.is_gone else self.event

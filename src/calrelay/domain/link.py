@@ -192,9 +192,10 @@ class Link:
 
     @property
     def was_let_through(self) -> bool:
-        """Whether the guards have let it through already, and it did not arrive: it waits for the target, or was refused there."""
+        """Whether the guards have let it through already, and it did not arrive: it waits, or was refused at the target."""
         was_refused = self.state is State.QUARANTINED and self.attempts > 0 and self.reason != DELETED_THERE
-        return self.state in OWING or was_refused
+        waits = self.state is State.WAITING and self.reason in tuple(Wait)
+        return self.state in OWING or waits or was_refused
 
     @property
     def is_hands_off(self) -> bool:

@@ -160,6 +160,8 @@ def _plan_absent(event: Event, link: Link | None, source_hash: str, policy: Poli
         reason = "has ended"
     elif standing is Standing.WANTED:
         return _create(event, link, source_hash, policy, hasher)
+    if link is not None and not policy.is_rescoped:  # if it is wanted again, the source has done it, or another edit, which shows
+        link = dataclasses.replace(link, let_in=False)
     return Skipped(event=event, reason=reason, link=link and _seen(link, source_hash, policy, reason))
 
 
@@ -247,6 +249,7 @@ def _is_as_we_left_it(link: Link, source_hash: str, policy: Policy) -> bool:
         and link.source_hash == source_hash
         and link.basis == policy.basis
         and link.owed is Owed.NOTHING
+        and not link.let_in
     )  # fmt: skip
 
 

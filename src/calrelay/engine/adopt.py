@@ -117,7 +117,14 @@ def adopt(link: Link, generation: int, holding: Holding, entry: Entry, imprint: 
         hashes={field: imprint.hashes[field] for field in same},
     )
     return dataclasses.replace(
-        link, generation=generation, target_id=holding.target_id, accepted=accepted, state=State.SETTLED, hold=None, reason="adopted"
+        link,
+        generation=generation,
+        target_id=holding.target_id,
+        accepted=accepted,
+        state=State.SETTLED,
+        let_in=False,
+        hold=None,
+        reason="adopted",
     )
 
 

@@ -11,8 +11,8 @@ from calrelay.domain.window import INSTANT, Span
 from calrelay.engine.adopt import Holdings, look_at_target
 from calrelay.engine.order import Order
 from calrelay.engine.pipeline import Pipeline
-from calrelay.engine.record import is_rescoped, remember_scope
 from calrelay.engine.report import Outcome, PassReport
+from calrelay.engine.scope import MEMO_DONE, MEMO_LOADED, is_of, is_rescoped, remember_scope, scoped, unscoped
 from calrelay.engine.sync import Progress, run_pass
 from calrelay.errors import ExitCode
 from calrelay.ports import LOAD
@@ -22,8 +22,6 @@ SHORTEST, LONGEST = timedelta(days=7), timedelta(days=14)  # of a chunk
 LASTS = timedelta(days=7)  # that a part counts as loaded: meanwhile there are new bookings in it
 FILLED = 200  # events sent, at which a chunk is long enough: a live pass waits for it, some minutes at 0.75 s an event (Apptoto: 7)
 _STOPPING = frozenset({ExitCode.VENDOR, ExitCode.CONFIG, ExitCode.BUSY})
-MEMO_DONE = "backfill:{pipeline}:{begin}:{end}"
-MEMO_LOADED = "loaded:{pipeline}"  # the parts of the window that were loaded, until all of it is
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +64,7 @@ async def backfill(
             if report.left_from is not None:
                 chunk, rest = Span(begin=chunk.begin, end=span.end).split_at(report.left_from)
             if is_sound(report):
-                pipeline.ledger.save_memo(key, f"{chunk.end.isoformat()} {pipeline.scope}", pipeline.clock())
+                pipeline.ledger.save_memo(key, scoped(chunk.end.isoformat(), pipeline.scope), pipeline.clock())
         earlier = earlier.with_passed(report.passed)
         yield _step(span, chunk, report)
         if not is_sound(report):
@@ -79,9 +77,9 @@ async def backfill(
 
 def _rest_of(span: Span, done: tuple[str, datetime] | None, scope: str) -> Span | None:
     """Return what is left of a span behind the chunks that were done; all of it where the config chose bookings otherwise then."""
-    if done is None or not _is_of(done[0].partition(" ")[2], scope):
+    if done is None or not is_of(done[0], scope):
         return span
-    begin = datetime.fromisoformat(done[0].partition(" ")[0]) + INSTANT
+    begin = datetime.fromisoformat(unscoped(done[0])) + INSTANT
     return Span(begin=begin, end=span.end) if begin < span.end else None
 
 
@@ -112,11 +110,6 @@ def is_sound(report: PassReport) -> bool:
     return not any(problem.exit_code in _STOPPING for problem in report.problems)
 
 
-def _is_of(known: str, scope: str) -> bool:
-    """Whether a note is of this scope; older versions noted none."""
-    return known in ("", scope)
-
-
 def _end_first_load(pipeline: Pipeline, span: Span) -> None:
     """Loads that cover the window, in one or in several parts, were a first complete pass, or the first by a new choice of bookings.
 
@@ -124,28 +117,26 @@ def _end_first_load(pipeline: Pipeline, span: Span) -> None:
     """
     key, now = MEMO_LOADED.format(pipeline=pipeline.name), pipeline.clock()
     memo = pipeline.ledger.memo(key)
-    parts = {part: at for part, at in _to_parts(memo[0] if memo else "", pipeline.scope).items() if now - at <= LASTS} | {span: now}
+    known = unscoped(memo[0]) if memo and is_of(memo[0], pipeline.scope) else ""
+    parts = {part: at for part, at in _to_parts(known).items() if now - at <= LASTS} | {span: now}
     reached = now
     for part in sorted(parts, key=lambda part: part.begin):
         if part.begin <= reached + INSTANT:
             reached = max(reached, part.end)
     is_loaded = reached >= pipeline.window.at(now).end - DAY
-    pipeline.ledger.save_memo(key, None if is_loaded else _to_text(parts, pipeline.scope), now)
+    pipeline.ledger.save_memo(key, None if is_loaded else scoped(_to_text(parts), pipeline.scope), now)
     if is_loaded:
         pipeline.ledger.note_pipeline(pipeline.name, first_complete_at=now)
         remember_scope(pipeline, now=now)
 
 
-def _to_text(parts: Mapping[Span, datetime], scope: str) -> str:
-    """Return parts, and when each was loaded, as a memo keeps them, behind the scope they were loaded by."""
-    return " ".join([f"{scope}:", *("/".join(one.isoformat() for one in (part.begin, part.end, at)) for part, at in parts.items())])
+def _to_text(parts: Mapping[Span, datetime]) -> str:
+    """Return parts, and when each was loaded, as a memo keeps them."""
+    return " ".join("/".join(one.isoformat() for one in (part.begin, part.end, at)) for part, at in parts.items())
 
 
-def _to_parts(text: str, scope: str) -> dict[Span, datetime]:
-    known, is_scoped, noted = text.partition(": ")
-    if is_scoped and not _is_of(known, scope):
-        return {}
-    kept = ([datetime.fromisoformat(one) for one in part.split("/")] for part in (noted if is_scoped else text).split())
+def _to_parts(text: str) -> dict[Span, datetime]:
+    kept = ([datetime.fromisoformat(one) for one in part.split("/")] for part in text.split())
     return {Span(begin=begin, end=end): at for begin, end, at in kept}
 
 

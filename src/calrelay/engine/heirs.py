@@ -56,6 +56,7 @@ def inherit(ledger: Ledger, owner: str, heir: Link) -> Legacy | None:
         wanted=left.wanted if is_rejected else left.accepted,
         reason=left.reason if is_rejected else f"taken over from pipeline {owner}",
         remedy="",
+        let_in=False,
         hold=None,
     )
     return Legacy(given_up=given_up, taken=taken)

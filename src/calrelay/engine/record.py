@@ -17,8 +17,6 @@ from calrelay.engine.survey import Survey
 from calrelay.errors import ExitCode
 from calrelay.ports import Happening, Hold
 
-MEMO_SCOPE = "scope:{pipeline}"
-
 
 def record_plan(
     pipeline: Pipeline,
@@ -77,20 +75,6 @@ def _carried_out(pipeline: Pipeline, holds: Sequence[Hold]) -> set[SourceId]:
     return {source_id for source_id, link in links.items() if link.state is State.SETTLED and link.owed is Owed.NOTHING}
 
 
-def is_rescoped(pipeline: Pipeline) -> bool:
-    """Whether the config has come to choose bookings otherwise since all of them were looked at."""
-    known = pipeline.ledger.memo(MEMO_SCOPE.format(pipeline=pipeline.name))
-    return known is not None and known[0] != pipeline.scope
-
-
-def remember_scope(pipeline: Pipeline, *, now: datetime) -> None:
-    """Note by which choice all bookings have been looked at; what that let in is marked, and held."""
-    key = MEMO_SCOPE.format(pipeline=pipeline.name)
-    known = pipeline.ledger.memo(key)
-    if known is None or known[0] != pipeline.scope:
-        pipeline.ledger.save_memo(key, pipeline.scope, now)
-
-
 def remember_pipeline(pipeline: Pipeline, order: Order, report: PassReport, *, now: datetime) -> None:
     """Note how far the pipeline has come; a first load ends with its first complete pass.
 
@@ -141,6 +125,7 @@ def _parked(action: Action, group: Parked, survey: Survey, hold_ids: dict[Source
         let_in=action.link.let_in,
         wanted=before.wanted if stays_rejected else action.link.wanted,
         source_hash=action.link.source_hash if isinstance(action, Create) else before.source_hash,
+        basis=action.link.basis if isinstance(action, Create) else before.basis,
         reason=group.kind.value,
         remedy=holding.how_to_decide(hold_id) if hold_id else "calrelay holds",
         hold=hold_id,

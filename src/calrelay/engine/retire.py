@@ -10,11 +10,11 @@ from calrelay.domain.link import Imprint, Link, State, TargetId
 from calrelay.domain.plan import Cause, Delete, failures_of
 from calrelay.domain.window import Span
 from calrelay.engine.apply import Applier
-from calrelay.engine.backfill import MEMO_LOADED
 from calrelay.engine.heirs import MEMO_RETIRED, RETIRED
 from calrelay.engine.latecomers import look_for_latecomers, open_until
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import Outcome, PassReport, requests_since
+from calrelay.engine.scope import MEMO_LOADED
 from calrelay.engine.unanswered import resolve_unanswered
 from calrelay.errors import UNCLEAR, CalrelayError, ConfigError, ExitCode, GuardRefused
 from calrelay.ports import Clock, Flaw, Happening, Ledger

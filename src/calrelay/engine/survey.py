@@ -40,6 +40,7 @@ class Survey:
     shown: set[SourceId] = dataclasses.field(default_factory=set)  # of these, the ones whose rows came
     unwanted: list[tuple[Event, Link | None]] = dataclasses.field(default_factory=list)  # where the target does not tell what it holds
     flaws: list[Flaw] = dataclasses.field(default_factory=list)
+    is_barred: bool = False  # another pipeline has what the config has let in: it is not decided over yet
 
 
 class Surveyor:
@@ -346,6 +347,7 @@ class Surveyor:
         if claim is None or not claim.bars(self._policy.pipeline):
             seen = self.holdings.next_generation(create.link.base_id) if self.holdings else 1
             return self._with_generation(create, max(create.link.generation, seen, claim.generation if claim else 1))
+        self.survey.is_barred |= create.link.let_in
         self._report.skipped[f"claimed by pipeline {claim.pipeline}"] += 1
         self._report.problems.append(
             Problem(
@@ -370,14 +372,16 @@ class Surveyor:
             return
         if self._order.adopts_only and link is not None:
             link = self._disowned(link)
+        known = link
         link = self._held_unwanted(source_id, link, claims) or link or self._fresh(source_id)
         since = link.since if link.state is State.QUARANTINED else None
+        was_let_through = link.is_live or (known is not None and known.was_let_through)
         quarantined = dataclasses.replace(
             link.shown_again(),
             state=State.QUARANTINED,
             reason=error.message,
             remedy=error.remedy,
-            let_in=link.let_in or (self._policy.is_rescoped and not link.is_live),
+            let_in=link.let_in or (self._policy.is_rescoped and not was_let_through),
             attempts=0,
             since=since or self._now,
         )

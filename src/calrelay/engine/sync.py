@@ -23,8 +23,9 @@ from calrelay.engine.order import Order, Reach
 from calrelay.engine.orphans import adopt_orphans, adopt_unlisted, forget_lost
 from calrelay.engine.overlapping import remember_overlap
 from calrelay.engine.pipeline import Pipeline
-from calrelay.engine.record import close_done, count_dry_run, is_rescoped, record_plan, remember_pipeline, remember_scope
+from calrelay.engine.record import close_done, count_dry_run, record_plan, remember_pipeline
 from calrelay.engine.report import Outcome, PassReport, Problem, problems_of_flaws, requests_since
+from calrelay.engine.scope import is_rescoped, remember_scope
 from calrelay.engine.shelf import Shelf
 from calrelay.engine.survey import Surveyor
 from calrelay.engine.unanswered import resolve_unanswered
@@ -139,7 +140,7 @@ class _Pass:
         ready = record_plan(
             self._pipeline, policy, surveyor.survey, verdict, before=holds, now=self._now, adopts_only=self._order.adopts_only
         )
-        if self._report.is_complete and not self._order.adopts_only:
+        if self._report.is_complete and not (self._order.adopts_only or surveyor.survey.is_barred):
             remember_scope(self._pipeline, now=self._now)
         if self._order.fills_batches:
             ready = self._fill_batches(ready, surveyor)
