@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from calrelay.domain.event import Event, SourceId
-from calrelay.domain.link import ExternalId, State
+from calrelay.domain.link import ExternalId, MessageMode, State
 from calrelay.domain.policy import Match, Route
-from calrelay.engine.decisions import drop
+from calrelay.engine.decisions import drop, retag
 from calrelay.errors import RequestRejected, VendorUnavailable
 from tests.fakes.memory_source import an_event, moved, with_status
 from tests.fakes.memory_target import TERRACE, Call, Poison
@@ -107,3 +107,18 @@ async def test_what_a_person_deleted_is_not_created_again_because_the_config_cho
     bench.edit("wider texts")
     assert (await bench.sync()).held == 1
     assert len(bench.target.live) == 29
+
+
+async def test_what_a_person_deleted_while_it_was_marked_anew_is_not_created_again_unasked() -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(moved(an_event(1), HOUR))
+    bench.target.fail_next(NO_ANSWER, call=Call.UPSERT, times=30)
+    await bench.sync()
+    bench.target.stop_failing()
+    bench.target.change("ms-1", is_deleted=True)
+    retag(bench.ledger, bench.ledger.links("venue", [SourceId("1")]).values(), MessageMode.SKIP, clock=lambda: bench.now)
+    for _ in range(3):
+        assert (await bench.sync()).quarantined == 1
+    bench.source.put(moved(an_event(1), 2 * HOUR))
+    await bench.sync()
+    assert "ms-1.2" in bench.target.live

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from calrelay.domain.entry import Entry, Hasher
 from calrelay.domain.event import Event
-from calrelay.domain.link import REJECTED, Field, Imprint, Link, Owed, State, Wait, has_extras, quieter
+from calrelay.domain.link import DELETED_THERE, REJECTED, Field, Imprint, Link, Owed, State, Wait, has_extras, quieter
 from calrelay.domain.policy import Policy, Standing
 
 GONE = "gone from the source"
@@ -89,7 +89,7 @@ def plan(event: Event, link: Link | None, *, policy: Policy, hasher: Hasher, now
     if link is not None and _is_as_we_left_it(link, source_hash, policy):
         return Unchanged(link=link) if link.accepted else Skipped(event=event, reason=link.reason or "as before", link=link)
     if link is not None and event.end > now and _is_refused_as_it_is(link, source_hash, policy):
-        return Unchanged(link=link, reason="quarantined")
+        return Unchanged(link=link if link.source_hash else dataclasses.replace(link, source_hash=source_hash), reason="quarantined")
     if link is not None and link.state is State.IGNORED and link.until_changed:
         if _stays_rejected(event, link, source_hash, policy, hasher, now, was_missing=was_missing):
             noted = dataclasses.replace(link, source_hash=source_hash, basis=link.basis if link.is_live else policy.basis)
@@ -255,7 +255,9 @@ def _is_as_we_left_it(link: Link, source_hash: str, policy: Policy) -> bool:
 
 def _is_refused_as_it_is(link: Link, source_hash: str, policy: Policy) -> bool:
     """The target refused exactly this, or lost it; it is tried again when the row, the mapping or the config changes, or on request."""
-    return bool(link.state is State.QUARANTINED and link.attempts and link.is_of_row(source_hash) and link.basis == policy.basis)
+    is_unknown = not link.source_hash and link.reason == DELETED_THERE  # marked otherwise while it was being sent: its next row is noted
+    is_of_this_row = link.is_of_row(source_hash) or is_unknown
+    return bool(link.state is State.QUARANTINED and link.attempts and is_of_this_row and link.basis == policy.basis)
 
 
 def _ended(link: Link, now: datetime) -> bool:
