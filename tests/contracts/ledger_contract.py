@@ -82,6 +82,7 @@ class LedgerContract:
             hold="venue-deletes-1",
             until_changed=True,
             until_shown=True,
+            let_in=True,
             attempts=4,
             since=NOON + timedelta(microseconds=1),
         )
@@ -342,7 +343,7 @@ class LedgerContract:
     # --- holds ---
 
     def test_holds_come_back_oldest_first_with_their_items_in_order(self, ledger: OperatorsLedger) -> None:
-        older = a_hold("b", an_item(3, source_hash="c0ffee"), an_item(1, source_hash=""), an_item(2))
+        older = a_hold("b", an_item(3, source_hash="c0ffee", people=7), an_item(1, source_hash=""), an_item(2))
         newer = a_hold("a", created_at=NOON + HOUR, earliest=None)
         other = a_hold("c", pipeline="terrace", created_at=NOON - HOUR)
         ledger.save_holds("venue", [newer, older])
