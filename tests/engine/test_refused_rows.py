@@ -40,6 +40,15 @@ async def is_refused(bench: Bench, row: Event) -> None:
     bench.target.stop_failing()
 
 
+async def a_person_deletes_it(bench: Bench) -> None:
+    """Have the first booking's entry be deleted by hand while a request for it has no answer."""
+    bench.source.put(moved(an_event(1), HOUR))
+    bench.target.fail_next(NO_ANSWER, call=Call.UPSERT, times=30)
+    await bench.sync()
+    bench.target.stop_failing()
+    bench.target.change("ms-1", is_deleted=True)
+
+
 @pytest.mark.parametrize("after", ["a cancellation", "a move to another calendar"])
 async def test_a_refused_successor_is_tried_again_when_its_row_is_corrected(after: str) -> None:
     bench = await a_loaded_bench()
@@ -61,11 +70,7 @@ async def test_a_refused_successor_is_tried_again_when_its_row_is_corrected(afte
 @pytest.mark.parametrize("status", ["LOST", "TENTATIVE"])
 async def test_what_a_person_deleted_and_nobody_wants_any_more_leaves_quarantine(status: str) -> None:
     bench = await a_loaded_bench()
-    bench.source.put(moved(an_event(1), HOUR))
-    bench.target.fail_next(NO_ANSWER, call=Call.UPSERT, times=30)
-    await bench.sync()
-    bench.target.stop_failing()
-    bench.target.change("ms-1", is_deleted=True)
+    await a_person_deletes_it(bench)
     assert (await bench.sync()).quarantined == 1
     bench.source.put(with_status(moved(an_event(1), HOUR), status))
     assert (await bench.sync()).quarantined == 0
@@ -97,11 +102,7 @@ async def test_what_was_dropped_is_left_alone_though_an_extra_field_changes_befo
 
 async def test_what_a_person_deleted_is_not_created_again_because_the_config_chooses_otherwise() -> None:
     bench = await a_loaded_bench()
-    bench.source.put(moved(an_event(1), HOUR))
-    bench.target.fail_next(NO_ANSWER, call=Call.UPSERT, times=30)
-    await bench.sync()
-    bench.target.stop_failing()
-    bench.target.change("ms-1", is_deleted=True)
+    await a_person_deletes_it(bench)
     assert (await bench.sync()).quarantined == 1
     bench.scope = "wider"
     bench.edit("wider texts")
@@ -111,11 +112,7 @@ async def test_what_a_person_deleted_is_not_created_again_because_the_config_cho
 
 async def test_what_a_person_deleted_while_it_was_marked_anew_is_not_created_again_unasked() -> None:
     bench = await a_loaded_bench()
-    bench.source.put(moved(an_event(1), HOUR))
-    bench.target.fail_next(NO_ANSWER, call=Call.UPSERT, times=30)
-    await bench.sync()
-    bench.target.stop_failing()
-    bench.target.change("ms-1", is_deleted=True)
+    await a_person_deletes_it(bench)
     retag(bench.ledger, bench.ledger.links("venue", [SourceId("1")]).values(), MessageMode.SKIP, clock=lambda: bench.now)
     for _ in range(3):
         assert (await bench.sync()).quarantined == 1

@@ -197,6 +197,11 @@ class Link:
         waits = self.state is State.WAITING and self.reason in tuple(Wait)
         return self.state in OWING or waits or was_refused
 
+    def as_let_in(self, *, is_rescoped: bool) -> "Link":
+        """Return it with the mark that the config let it in where that may be, unless it is there, or the guards have let it through."""
+        is_known = self.is_live or self.was_let_through
+        return dataclasses.replace(self, let_in=True) if is_rescoped and not (is_known or self.let_in) else self
+
     @property
     def is_hands_off(self) -> bool:
         """Whether the operator said to leave it alone, for good or until its row changes."""

@@ -291,7 +291,7 @@ def _create(event: Event, link: Link | None, source_hash: str, policy: Policy, h
     if not (ends_move or link.backfilled):  # what was parked under another mode follows a config that was made quieter since
         mode = quieter(link.mode, policy.mode)
         link = link if link.mode is mode else dataclasses.replace(link, mode=mode)
-    link = dataclasses.replace(link, let_in=link.let_in or (policy.is_rescoped and not link.was_let_through))
+    link = link.as_let_in(is_rescoped=policy.is_rescoped)
     entry = policy.entry_of(event, link.mode, backfilled=link.backfilled)
     return Create(link=_wanting(link, hasher.of_entry(entry), source_hash, policy), event=event, entry=entry, is_decided=is_decided)
 

@@ -372,18 +372,12 @@ class Surveyor:
             return
         if self._order.adopts_only and link is not None:
             link = self._disowned(link)
-        known = link
-        link = self._held_unwanted(source_id, link, claims) or link or self._fresh(source_id)
+        is_rescoped = self._policy.is_rescoped
+        link = self._held_unwanted(source_id, link, claims) or link or dataclasses.replace(self._fresh(source_id), let_in=is_rescoped)
         since = link.since if link.state is State.QUARANTINED else None
-        was_let_through = link.is_live or (known is not None and known.was_let_through)
+        shown = link.shown_again().as_let_in(is_rescoped=is_rescoped)
         quarantined = dataclasses.replace(
-            link.shown_again(),
-            state=State.QUARANTINED,
-            reason=error.message,
-            remedy=error.remedy,
-            let_in=link.let_in or (self._policy.is_rescoped and not was_let_through),
-            attempts=0,
-            since=since or self._now,
+            shown, state=State.QUARANTINED, reason=error.message, remedy=error.remedy, attempts=0, since=since or self._now
         )
         if since is None or link.reason != quarantined.reason:
             self.survey.unmappable.append(quarantined)
