@@ -94,11 +94,13 @@ def _machine() -> str:
 
 
 def _revision() -> str:
-    """Name the commit that was measured; a tree without git has none."""
-    asked = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    return f"Commit {asked.stdout.strip()}." if asked.returncode == 0 else ""
+    """Name the commit that was measured; a tree or a machine without git tells none."""
+    command = ["git", "describe", "--always", "--dirty"]
+    try:
+        asked = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return f"Commit {asked.stdout.strip()}."
 
 
 def _versions(results: Results) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from calrelay.domain.event import SourceId
+from calrelay.domain.event import Event, SourceId
 from calrelay.domain.guard import HoldKind, Limits
 from calrelay.domain.link import ExternalId, MessageMode
 from calrelay.domain.policy import Match, Route
@@ -168,6 +168,75 @@ async def test_a_row_that_cannot_be_read_for_a_while_decides_nothing() -> None:
     await stays_undecided(bench)
 
 
+@pytest.mark.parametrize("missing", ["all", "most"])
+async def test_a_read_that_the_guards_distrust_has_not_looked_at_all_bookings(missing: str) -> None:
+    bench = await a_wider_bench()
+    bench.source.hidden |= set(bench.source.rows) if missing == "all" else {SourceId(str(i)) for i in range(10, 34)}
+    await bench.sync()
+    assert held(bench).keys() == {HoldKind.EMPTY_READ if missing == "all" else HoldKind.ABSENCES}
+    bench.source.hidden.clear()
+    await stays_undecided(bench)
+
+
+@pytest.mark.parametrize("instead", [with_status(an_event(31), "LOST"), dataclasses.replace(an_event(31), participants=())])
+async def test_a_booking_that_shows_once_as_lost_or_with_nobody_to_reach_is_not_decided_by_that(instead: Event) -> None:
+    bench = await is_let_in_undecided()
+    bench.source.put(instead)
+    await bench.sync()
+    bench.source.put(with_status(an_event(31), "TENTATIVE"))
+    await stays_undecided(bench)
+
+
+async def test_what_was_dropped_unreadable_before_the_edit_waits_when_it_can_be_read() -> None:
+    bench = a_bench(*(an_event(i) for i in range(1, 31)), with_status(an_event(31), "TENTATIVE"))
+    bench.source.spoil(31)
+    await bench.sync()
+    decisions.drop(bench.ledger, ["venue"], "ms-31", clock=lambda: bench.now)
+    edit(bench, "wider", bench.statuses | {"TENTATIVE"})
+    await bench.sync()
+    bench.source.put(with_status(an_event(31), "TENTATIVE"))
+    await bench.sync()
+    assert ("ms-31" in bench.target.live, held(bench)) == (False, {HoldKind.CREATES: 1})
+
+
+async def test_an_approval_ends_it_so_that_a_rebooking_is_a_booking_like_any_other() -> None:
+    bench = await is_let_in_undecided()
+    decisions.approve(bench.ledger, "venue", clock=lambda: bench.now)
+    await bench.sync()
+    bench.source.put(with_status(an_event(31), "LOST"))
+    await bench.sync()
+    bench.source.put(an_event(31))
+    await bench.sync()
+    assert ("ms-31.2" in bench.target.live, held(bench)) == (True, {})
+
+
+async def test_what_was_approved_and_settles_first_is_not_asked_for_again() -> None:
+    bench = await is_let_in_undecided()
+    bench.settle = HOUR
+    decisions.approve(bench.ledger, "venue", clock=lambda: bench.now)
+    await bench.sync()
+    assert len(bench.target.live) == 30
+    bench.now += 2 * HOUR
+    await bench.sync()
+    assert (held(bench), len(bench.target.live)) == ({}, 33)
+
+
+async def test_an_edit_within_a_first_load_marks_nothing() -> None:
+    bench = a_bench(*(an_event(i) for i in range(1, 1_601)))
+    bench.target.fail_next(VendorUnavailable("503", account="reminders", status=503), call=Call.UPSERT, times=99)
+    await bench.sync()
+    bench.target.stop_failing()
+    edit(bench, "wider", bench.statuses)
+    for _ in range(2):
+        await bench.sync()
+    assert [link for link in bench.ledger.live_links("venue", ending_after=bench.now) if link.let_in] == []
+    bench.source.put(with_status(an_event(1), "LOST"))
+    await bench.sync()
+    bench.source.put(an_event(1))
+    await bench.sync()
+    assert (len(bench.target.live), held(bench)) == (1_600, {})
+
+
 async def test_to_retire_and_take_up_a_pipeline_decides_nothing() -> None:
     bench = await is_let_in_undecided()
     release(cast("WholeLedger", bench.ledger), "venue", clock=lambda: bench.now)
@@ -262,27 +331,6 @@ async def test_what_is_adopted_after_the_edit_is_marked_no_more() -> None:
     assert [link.let_in for link in bench.ledger.live_links("venue", ending_after=bench.now)] == [False] * 30
 
 
-@pytest.mark.parametrize("how", ["it was retired", "its filter was narrowed"])
-async def test_what_another_pipeline_had_at_the_edit_waits_when_that_lets_it_go(how: str) -> None:
-    bench = await is_let_in_undecided()
-    other = dataclasses.replace(bench, name="other", rooms=frozenset({"none"}), scope="none")
-    await other.sync()
-    other.rooms = frozenset()
-    edit(other, "all of them", other.statuses)
-    await other.sync()
-    if how == "it was retired":
-        release(cast("WholeLedger", bench.ledger), "venue", clock=lambda: bench.now)
-    else:
-        bench.rooms = frozenset({"none"})
-        edit(bench, "none", bench.statuses)
-        await bench.sync()
-        decisions.approve(bench.ledger, "venue", clock=lambda: bench.now)
-        await bench.sync()
-    await other.sync()
-    number = 30 if how == "it was retired" else 0
-    assert (len(other.target.live), held(other)) == (number, {HoldKind.CREATES: 33 - number})
-
-
 # --- loads ---
 
 
@@ -353,3 +401,31 @@ async def test_a_renamed_pipeline_remembers_which_bookings_it_has_looked_at() ->
     rename(cast("WholeLedger", bench.ledger), "venue", "hall", clock=lambda: bench.now)
     bench.name = "hall"
     assert ((await bench.sync()).sent, held(bench)) == (0, {HoldKind.CREATES: 3})
+
+
+# --- the bookings of somebody else ---
+
+
+async def test_another_account_under_the_same_name_changes_nothing_unasked() -> None:
+    bench = await a_loaded_bench()
+    far = moved(an_event(1), timedelta(days=400))
+    bench.source.put(far)
+    await bench.sync(reach=Reach.IDS, ids=frozenset({far.source_id}))
+    bench.source.put(moved(an_event(2), HOUR))
+    bench.target.fail_next(VendorUnavailable("503", account="reminders", status=503), call=Call.UPSERT, times=9)
+    await bench.sync()
+    bench.target.stop_failing()
+    ours = dict(bench.source.rows)
+    bench.source.rows.clear()
+    bench.source.put(*(an_event(i) for i in range(101, 111)))
+    bench.now += MINUTES
+    for _ in range(2):
+        report = await bench.sync()
+        assert (report.sent, held(bench)) == (0, {HoldKind.EMPTY_READ: 29, HoldKind.CREATES: 10})
+    bench.source.rows.clear()
+    bench.source.rows.update(ours)
+    await bench.sync()
+    assert (held(bench), len(bench.target.live)) == ({}, 30)
+    bench.source.put(an_event(31))
+    await bench.sync()
+    assert "ms-31" in bench.target.live

@@ -8,7 +8,7 @@ import pytest
 from calrelay.domain.event import Event, SourceId
 from calrelay.domain.link import ExternalId, MessageMode, State
 from calrelay.domain.policy import Match, Route
-from calrelay.engine.decisions import drop, retag
+from calrelay.engine.decisions import drop, retag, retry
 from calrelay.errors import RequestRejected, VendorUnavailable
 from tests.fakes.memory_source import an_event, moved, with_status
 from tests.fakes.memory_target import TERRACE, Call, Poison
@@ -100,14 +100,43 @@ async def test_what_was_dropped_is_left_alone_though_an_extra_field_changes_befo
     assert bench.ledger.links("venue", [SourceId("1")])[SourceId("1")].state is State.IGNORED
 
 
-async def test_what_a_person_deleted_is_not_created_again_because_the_config_chooses_otherwise() -> None:
+def edited(bench: Bench, what: str) -> None:
+    """Change what rows are planned by, or the row of the first booking."""
+    match what:
+        case "template":
+            bench.title = "Visit: {{ event.title }}"
+            bench.edit("choice others")
+        case "filter":
+            bench.scope = "wider"
+            bench.edit("wider texts")
+        case "route":
+            bench.routes = (Route(match=Match(facets={"rooms": frozenset({"attic"})}), calendar=TERRACE),)
+            bench.edit("terrace texts")
+        case "release":
+            bench.basis = dataclasses.replace(bench.basis, mapping="2")
+        case "zones":
+            bench.basis = dataclasses.replace(bench.basis, zone_data="2027a")
+        case "room":
+            bench.source.put(moved(an_event(1, facets={"rooms": frozenset({"cellar"})}), HOUR))
+        case "hour":
+            bench.source.put(moved(an_event(1), 3 * HOUR))
+        case _:
+            bench.source.spoil(1)
+
+
+@pytest.mark.parametrize("what", ["template", "filter", "route", "release", "zones", "room", "hour", "unreadable"])
+async def test_what_a_person_deleted_is_created_again_only_when_asked_for(what: str) -> None:
     bench = await a_loaded_bench()
     await a_person_deletes_it(bench)
     assert (await bench.sync()).quarantined == 1
-    bench.scope = "wider"
-    bench.edit("wider texts")
-    assert (await bench.sync()).held == 1
-    assert len(bench.target.live) == 29
+    edited(bench, what)
+    await some_passes(bench)
+    bench.source.put(moved(an_event(1), HOUR if what != "hour" else 3 * HOUR))
+    report = await bench.sync()
+    assert (report.quarantined, len(bench.target.live)) == (1, 29)
+    retry(bench.ledger, ["venue"], ["ms-1"], clock=lambda: bench.now)
+    await bench.sync()
+    assert "ms-1.2" in bench.target.live
 
 
 async def test_what_a_person_deleted_while_it_was_marked_anew_is_not_created_again_unasked() -> None:
@@ -117,5 +146,5 @@ async def test_what_a_person_deleted_while_it_was_marked_anew_is_not_created_aga
     for _ in range(3):
         assert (await bench.sync()).quarantined == 1
     bench.source.put(moved(an_event(1), 2 * HOUR))
-    await bench.sync()
-    assert "ms-1.2" in bench.target.live
+    await some_passes(bench)
+    assert len(bench.target.live) == 29

@@ -492,3 +492,22 @@ async def test_what_a_person_deleted_is_not_created_again_because_an_extra_field
         bench.now += timedelta(hours=3)
         await studio.sync()
     assert not [key for key in bench.target.live if key.startswith("ms-9")]
+
+
+async def test_a_rejected_move_stays_rejected_though_its_row_and_an_extra_field_change_and_the_entry_shows_neither() -> None:
+    bench = await a_loaded_bench()
+    terrace = frozenset({"terrace"})
+    bench.routes = (Route(match=Match(facets={"rooms": terrace}), calendar=TERRACE),)
+    bench.edit("terrace texts")
+    await bench.sync()
+
+    def row(number: int, message: str, **facets: frozenset[str]) -> Event:
+        return dataclasses.replace(an_event(number, facets={"rooms": terrace, **facets}), custom={"next_message": message})
+
+    bench.source.put(*(row(i, "on Monday") for i in TEN))
+    await bench.sync()
+    bench.reject()
+    await some_passes(bench)
+    bench.source.put(row(1, "on Tuesday", services=frozenset({"bar"})))
+    await some_passes(bench)
+    assert ("ms-1" in bench.target.live, "ms-1.2" in bench.target.live) == (True, False)

@@ -193,9 +193,14 @@ class Link:
     @property
     def was_let_through(self) -> bool:
         """Whether the guards have let it through already, and it did not arrive: it waits, or was refused at the target."""
-        was_refused = self.state is State.QUARANTINED and self.attempts > 0 and self.reason != DELETED_THERE
+        was_refused = self.state is State.QUARANTINED and self.attempts > 0
         waits = self.state is State.WAITING and self.reason in tuple(Wait)
         return self.state in OWING or waits or was_refused
+
+    @property
+    def was_deleted_there(self) -> bool:
+        """Whether it is in quarantine because a person deleted its entry at the target."""
+        return self.state is State.QUARANTINED and self.reason == DELETED_THERE
 
     def as_let_in(self, *, is_rescoped: bool) -> "Link":
         """Return it with the mark that the config let it in where that may be, unless it is there, or the guards have let it through."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from calrelay.domain.entry import Entry, Hasher
 from calrelay.domain.event import Event
-from calrelay.domain.link import DELETED_THERE, REJECTED, Field, Imprint, Link, Owed, State, Wait, has_extras, quieter
+from calrelay.domain.link import REJECTED, Field, Imprint, Link, Owed, State, Wait, has_extras, quieter
 from calrelay.domain.policy import Policy, Standing
 
 GONE = "gone from the source"
@@ -89,7 +89,7 @@ def plan(event: Event, link: Link | None, *, policy: Policy, hasher: Hasher, now
     if link is not None and _is_as_we_left_it(link, source_hash, policy):
         return Unchanged(link=link) if link.accepted else Skipped(event=event, reason=link.reason or "as before", link=link)
     if link is not None and event.end > now and _is_refused_as_it_is(link, source_hash, policy):
-        return Unchanged(link=link if link.source_hash else dataclasses.replace(link, source_hash=source_hash), reason="quarantined")
+        return Unchanged(link=link, reason="quarantined")
     if link is not None and link.state is State.IGNORED and link.until_changed:
         if _stays_rejected(event, link, source_hash, policy, hasher, now, was_missing=was_missing):
             noted = dataclasses.replace(link, source_hash=source_hash, basis=link.basis if link.is_live else policy.basis)
@@ -141,7 +141,8 @@ def _is_the_same_wish(wanted: Imprint | None, link: Link, source_hash: str) -> b
     if wanted is None or link.wanted is None or wanted.calendar != link.wanted.calendar:
         return False
     other = wanted.differs_from(link.wanted)
-    has_more = link.accepted is None or bool(link.wanted.differs_from(link.accepted) - other)
+    held = link.accepted
+    has_more = held is None or held.calendar != wanted.calendar or bool(link.wanted.differs_from(held) - other)
     return not other or (other == {Field.CUSTOM_DATA} and has_more and has_extras(source_hash))
 
 
@@ -158,10 +159,12 @@ def _plan_absent(event: Event, link: Link | None, source_hash: str, policy: Poli
     standing, reason = policy.judge(event)
     if standing is Standing.WANTED and event.end <= now:  # a follow-up for something that has ended would go to people at once
         reason = "has ended"
+    elif standing is Standing.WANTED and link is not None and link.was_deleted_there:  # by a person, who alone may want it back (rule 19)
+        return Unchanged(link=link, reason="quarantined")
     elif standing is Standing.WANTED:
         return _create(event, link, source_hash, policy, hasher)
-    if link is not None and not policy.is_rescoped:  # if it is wanted again, the source has done it, or another edit, which shows
-        link = dataclasses.replace(link, let_in=False)
+    if link is not None and policy.filter.judge(event)[0] is Standing.OUTSIDE and not policy.is_rescoped:
+        link = dataclasses.replace(link, let_in=False)  # if it is in again, its source has done it, or another edit, which shows
     return Skipped(event=event, reason=reason, link=link and _seen(link, source_hash, policy, reason))
 
 
@@ -255,9 +258,7 @@ def _is_as_we_left_it(link: Link, source_hash: str, policy: Policy) -> bool:
 
 def _is_refused_as_it_is(link: Link, source_hash: str, policy: Policy) -> bool:
     """The target refused exactly this, or lost it; it is tried again when the row, the mapping or the config changes, or on request."""
-    is_unknown = not link.source_hash and link.reason == DELETED_THERE  # marked otherwise while it was being sent: its next row is noted
-    is_of_this_row = link.is_of_row(source_hash) or is_unknown
-    return bool(link.state is State.QUARANTINED and link.attempts and is_of_this_row and link.basis == policy.basis)
+    return bool(link.state is State.QUARANTINED and link.attempts and link.is_of_row(source_hash) and link.basis == policy.basis)
 
 
 def _ended(link: Link, now: datetime) -> bool:
@@ -284,8 +285,9 @@ def _seen(link: Link, source_hash: str, policy: Policy, reason: str) -> Link:
 def _create(event: Event, link: Link | None, source_hash: str, policy: Policy, hasher: Hasher) -> Create:
     if link is None:
         return _create_new(event, source_hash, policy, hasher)
-    if link.target != policy.target:  # nothing of it is anywhere, and generations are counted per target account
-        link = dataclasses.replace(link, target=policy.target, generation=1)
+    base = policy.base_id(event.source_id)
+    if link.target != policy.target or (link.state is State.SETTLED and link.base_id != base):  # nothing of it is anywhere
+        link = dataclasses.replace(link, target=policy.target, base_id=base, generation=1)  # generations count for one id at one account
     ends_move = link.state is State.READY and link.wanted is not None and link.generation > 1
     is_decided = ends_move or _is_decided(link, source_hash, policy) or (link.state is State.WAITING and link.reason in tuple(Wait))
     if not (ends_move or link.backfilled):  # what was parked under another mode follows a config that was made quieter since

@@ -92,7 +92,8 @@ async def settle_absences(surveyor: Surveyor, found: Absences, terms: GuardTerms
     undecided = [delete for delete in suspects if delete.link.source_id not in approved]
     kind = _too_much(found, len(undecided), terms)
     asked = [link for link in found.missing if kind is None or link.source_id in approved]
-    before = {link.source_id: link for link in (*asked, *found.far)}
+    far = found.far if kind is not HoldKind.EMPTY_READ else ()  # it may be another account, and what that does not know is not gone
+    before = {link.source_id: link for link in (*asked, *far)}
     for link in await surveyor.find(before.keys(), before, missing={link.source_id for link in asked}):
         surveyor.add(plan_gone(link, now=now), link)
     if kind is None:

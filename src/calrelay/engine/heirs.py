@@ -56,7 +56,6 @@ def inherit(ledger: Ledger, owner: str, heir: Link) -> Legacy | None:
         wanted=left.wanted if is_rejected else left.accepted,
         reason=left.reason if is_rejected else f"taken over from pipeline {owner}",
         remedy="",
-        let_in=False,
         hold=None,
     )
     return Legacy(given_up=given_up, taken=taken)
@@ -66,7 +65,8 @@ def how_to_part(own: str, other: str, *, is_known: bool) -> str:
     """Say what to do where another pipeline has an event, perhaps one that the config does not name; never what would double it."""
     if is_known:
         return (
-            f"narrow one of the two filters, or, if {other} is what {own} was called before, `calrelay rename {other} {own}`; an "
+            f"narrow one of the two filters; where a `reject` left it with {other}, `calrelay ignore ID --undo`, and approve that it goes; "
+            f"if {other} is what {own} was called before, `calrelay rename {other} {own}`; an "
             "`id_prefix` is for pipelines that read different accounts: of the same bookings it makes two entries, and their guests get "
             "every message twice"
         )

@@ -149,7 +149,10 @@ def _at_most(people: int, items: Sequence[HoldItem]) -> int:
 
 
 _WHY: Mapping[HoldKind, str] = {
-    HoldKind.CREATES: "more new events at once than the `creates` guard lets through, or let in by an edit of the config",
+    HoldKind.CREATES: (
+        "more new events at once than the `creates` guard lets through, or some that may have been there before: an edit of the config let "
+        "them in, another pipeline had them, or the source shows none of the others"
+    ),
     HoldKind.UPDATES: "more changed events at once than this pipeline's `updates` guard lets through",
     HoldKind.DELETES: "more events to delete (the last 24 hours counted too) than this pipeline's `deletes` guard lets through",
     HoldKind.ABSENCES: "more events missing from the source than the `deletes` guard lets through; they were not asked for one by one yet",

@@ -107,8 +107,10 @@ _MAY_PASS = (Cause.ABSENCE, Cause.FILTER, Cause.ROUTE)
 
 
 def _before(action: Action, survey: Survey) -> Link:
-    """Return the link as it was before the plan; a new one's has no hash and no basis yet."""
+    """Return the link as it was before the plan; a new one's has no hash and no basis yet, and what is created has its id of now."""
     known = survey.links.get(action.link.source_id)
+    if known is not None and isinstance(action, Create):
+        known = dataclasses.replace(known, target=action.link.target, base_id=action.link.base_id, generation=action.link.generation)
     return known or dataclasses.replace(action.link, source_hash="", basis=Basis(zone_data="", mapping="", config=""))
 
 

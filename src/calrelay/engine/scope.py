@@ -12,9 +12,10 @@ _OF = "scope="
 
 
 def is_rescoped(pipeline: Pipeline) -> bool:
-    """Whether the config has come to choose bookings otherwise since all of them were looked at."""
+    """Whether the config has come to choose bookings otherwise since all of them were looked at, and the first load is over."""
     known = pipeline.ledger.memo(MEMO_SCOPE.format(pipeline=pipeline.name))
-    return known is not None and known[0] != pipeline.scope
+    has_changed = known is not None and known[0] != pipeline.scope
+    return has_changed and pipeline.ledger.pipeline(pipeline.name).first_complete_at is not None
 
 
 def remember_scope(pipeline: Pipeline, *, now: datetime) -> None:

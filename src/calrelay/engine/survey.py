@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -40,7 +41,6 @@ class Survey:
     shown: set[SourceId] = dataclasses.field(default_factory=set)  # of these, the ones whose rows came
     unwanted: list[tuple[Event, Link | None]] = dataclasses.field(default_factory=list)  # where the target does not tell what it holds
     flaws: list[Flaw] = dataclasses.field(default_factory=list)
-    is_barred: bool = False  # another pipeline has what the config has let in: it is not decided over yet
 
 
 class Surveyor:
@@ -214,11 +214,11 @@ class Surveyor:
         try:
             if self._order.adopts_only and link is not None and not link.shown_again().is_hands_off:
                 link = self._disowned(link)
-            if link is None and (heir := self._inherited(event, claims)):
+            if (link is None or not (link.is_live or link.is_hands_off)) and (heir := self._inherited(event, claims)):
                 link = heir
             decision: Decision | None = self._plan(event, link)
             if isinstance(decision, Create) and (link is None or not link.is_live):
-                decision = self._claim(decision, claims)
+                decision = self._claim(decision, link, claims)
             if isinstance(decision, Create) and (adopted := self._adopted(decision)):
                 link, decision = adopted, self._plan(event, adopted)
             elif isinstance(decision, Skipped) and (kept := self._held_unwanted(event.source_id, link, claims)):
@@ -260,6 +260,15 @@ class Surveyor:
 
     def _marked(self, link: Link) -> Link:
         return dataclasses.replace(link, backfilled=True, mode=self._order.mode or link.mode)
+
+    def hold_newcomers(self) -> None:
+        """Let nothing new in unasked: a read that showed none of what was expected may be one of another account (rule 2)."""
+        self.survey.actions = [
+            dataclasses.replace(action, link=dataclasses.replace(action.link, let_in=True))
+            if isinstance(action, Create) and not action.is_decided
+            else action
+            for action in self.survey.actions
+        ]
 
     def adopt(self, create: Create, generation: int, holding: Holding) -> None:
         """Replace a planned create by what is left to do for an entry that the target turned out to hold."""
@@ -308,9 +317,11 @@ class Surveyor:
         held = self.holdings.find(base) if self.holdings else None
         if held is None or (held[1].end is not None and held[1].end <= self._now):
             return None
-        claim = claims.get(base)
-        is_theirs = claim is not None and claim.bars(self._policy.pipeline)
-        if is_theirs or (link is None and not self._pipeline.owns_prefix) or (link is not None and (link.is_live or link.is_hands_off)):
+        if (
+            self._is_theirs(source_id, claims)
+            or (link is None and not self._pipeline.owns_prefix)
+            or (link is not None and (link.is_live or link.is_hands_off))
+        ):
             return None
         kept = orphan(link or self._fresh(source_id), *held, self._policy.calendar)
         return self._remembered(kept) if kept else None
@@ -337,17 +348,22 @@ class Surveyor:
         self.survey.changed.append(link)
         return link
 
+    def _is_theirs(self, source_id: SourceId, claims: Mapping[ExternalId, Claim]) -> bool:
+        claim = claims.get(self._policy.base_id(source_id))
+        return claim is not None and claim.bars(self._policy.pipeline)
+
     def _claims(self, source_ids: Iterable[SourceId]) -> dict[ExternalId, Claim]:
         bases = [self._policy.base_id(source_id) for source_id in source_ids]
         return self._pipeline.ledger.claims(self._policy.target, bases) if bases else {}
 
-    def _claim(self, create: Create, claims: dict[ExternalId, Claim]) -> Create | None:
+    def _claim(self, create: Create, link: Link | None, claims: dict[ExternalId, Claim]) -> Create | None:
         """Take the event's external id, in the generation that is due; None when another pipeline has it (design: one claim at a time)."""
         claim = claims.get(create.link.base_id)
         if claim is None or not claim.bars(self._policy.pipeline):
             seen = self.holdings.next_generation(create.link.base_id) if self.holdings else 1
             return self._with_generation(create, max(create.link.generation, seen, claim.generation if claim else 1))
-        self.survey.is_barred |= create.link.let_in
+        if create.link.let_in or self._is_first_look:
+            self._remember(self._as_barred(create, link, claim), link)
         self._report.skipped[f"claimed by pipeline {claim.pipeline}"] += 1
         self._report.problems.append(
             Problem(
@@ -359,6 +375,18 @@ class Surveyor:
         )
         return None
 
+    @functools.cached_property
+    def _is_first_look(self) -> bool:
+        """Whether the pipeline has never looked at all its bookings."""
+        return self._pipeline.ledger.pipeline(self._policy.pipeline).first_complete_at is None
+
+    def _as_barred(self, create: Create, link: Link | None, claim: Claim) -> Link:
+        """Keep in mind that the config lets an event in which another pipeline has: when that gives it up, somebody is to decide first."""
+        if link is not None and link.state is not State.SETTLED:
+            return dataclasses.replace(link, let_in=True)
+        known = link or dataclasses.replace(create.link, wanted=None, source_hash="", state=State.SETTLED)
+        return dataclasses.replace(known, let_in=True, reason=f"claimed by pipeline {claim.pipeline}")
+
     def _with_generation(self, create: Create, generation: int) -> Create:
         if create.link.generation == generation:
             return create
@@ -366,16 +394,19 @@ class Surveyor:
 
     def _quarantine(self, source_id: SourceId, link: Link | None, error: MappingError, claims: Mapping[ExternalId, Claim]) -> None:
         """Keep an event that cannot be mapped, and what the target holds of it, until its row, the mapping or the config changes."""
+        is_let_in = self._policy.is_rescoped or (self._is_first_look and self._is_theirs(source_id, claims))
+        if link is not None and link.was_deleted_there:  # that its row cannot be read either makes nothing of it
+            self._report.problems.append(Problem.of(error, link.external_id))
+            return
         if link is not None and (shown := link.shown_again()).is_hands_off and not link.is_only_missing:
             self._report.skipped[shown.reason or shown.state.value] += 1
-            self._remember(shown, link)
+            self._remember(shown.as_let_in(is_rescoped=is_let_in and shown.until_changed), link)
             return
         if self._order.adopts_only and link is not None:
             link = self._disowned(link)
-        is_rescoped = self._policy.is_rescoped
-        link = self._held_unwanted(source_id, link, claims) or link or dataclasses.replace(self._fresh(source_id), let_in=is_rescoped)
+        link = self._held_unwanted(source_id, link, claims) or link or dataclasses.replace(self._fresh(source_id), let_in=is_let_in)
         since = link.since if link.state is State.QUARANTINED else None
-        shown = link.shown_again().as_let_in(is_rescoped=is_rescoped)
+        shown = link.shown_again().as_let_in(is_rescoped=is_let_in)
         quarantined = dataclasses.replace(
             shown, state=State.QUARANTINED, reason=error.message, remedy=error.remedy, attempts=0, since=since or self._now
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from calrelay.domain.event import SourceId
-from calrelay.domain.guard import Approval, Parked, Verdict, guard, joined, start_of
+from calrelay.domain.guard import Approval, HoldKind, Parked, Verdict, guard, joined, start_of
 from calrelay.domain.link import State
 from calrelay.domain.plan import Action, Create, Delete, plan_gone
 from calrelay.domain.policy import Policy
@@ -140,7 +140,7 @@ class _Pass:
         ready = record_plan(
             self._pipeline, policy, surveyor.survey, verdict, before=holds, now=self._now, adopts_only=self._order.adopts_only
         )
-        if self._report.is_complete and not (self._order.adopts_only or surveyor.survey.is_barred):
+        if self._report.is_complete and not self._order.adopts_only and not parked:  # else it did not show all there is
             remember_scope(self._pipeline, now=self._now)
         if self._order.fills_batches:
             ready = self._fill_batches(ready, surveyor)
@@ -258,7 +258,9 @@ class _Pass:
             found = absences(self._pipeline, surveyor, self._span, self._now, remember=not self._order.is_dry_run)
             group = await settle_absences(surveyor, found, terms, approval, now=self._now)
             parked = [group] if group else []
-        if self._order.reach is not Reach.IDS and not self._order.is_load:
+        if any(group.kind is HoldKind.EMPTY_READ for group in parked):
+            surveyor.hold_newcomers()
+        elif self._order.reach is not Reach.IDS and not self._order.is_load:
             await self._survey_owing(surveyor, approval)
         return parked
 

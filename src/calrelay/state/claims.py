@@ -29,7 +29,7 @@ def claim_after(claim: Claim | None, link: Link) -> Claim | None:
         if not claim.is_free:
             raise Busy(
                 f"{link.base_id} at account {link.target} was claimed by pipeline {claim.pipeline} while {link.pipeline} was at work on it",
-                remedy="the next pass says which of the two is refused; narrow one of their filters, or give one an `id_prefix`",
+                remedy="the next pass says which of the two is refused, and how to part them",
             )
     after = dataclasses.replace(claim, pipeline=link.pipeline, generation=max(claim.generation, link.generation), is_free=is_free)
     return None if after == claim else after

@@ -35,6 +35,26 @@ def test_a_pipeline_that_the_config_does_not_name_any_more_is_told_of(house: Hou
     assert house.ask("status", "hall")["deserted"] == []
 
 
+def test_what_was_retired_on_purpose_is_not_told_of(house: House) -> None:
+    house.load("venue")
+    assert house.type("retire", "venue").code == 0
+    edit(house, 'name = "venue"', 'name = "hall"')
+    assert house.ask("status")["deserted"] == []
+
+
+def test_what_waits_for_a_new_name_is_created_only_when_somebody_says_so(house: House) -> None:
+    """The old one is ended with all its entries, after the new one has had its first pass and found them claimed."""
+    number = rename_in_config(house)
+    assert house.type("sync", "hall").code == ExitCode.ATTENTION
+    assert house.type("retire", "venue", "--delete", "--yes").code == 0
+    assert live(house) == 0
+    assert house.type("sync", "hall").code == ExitCode.GUARD
+    assert (live(house), house.world.apptoto.messages.sent) == (0, [])
+    assert house.type("approve", "hall").code == 0
+    assert house.type("sync", "hall").code == 0
+    assert live(house) == number
+
+
 def test_what_another_name_has_is_claimed_and_the_way_out_doubles_nothing(house: House) -> None:
     number = rename_in_config(house)
     said = house.type("sync", "hall")
@@ -61,7 +81,7 @@ def test_a_filter_that_was_mistyped_ends_no_first_load_for_what_it_left_out(hous
     planned = house.type("plan", "venue")
     assert house.type("sync", "venue").code == planned.code == ExitCode.GUARD
     assert (live(house), house.world.apptoto.messages.sent) == (0, [])
-    assert "let in by an edit of the config" in planned.out
+    assert "an edit of the config let them in" in planned.out
     house.load("venue")
     assert live(house) > 0
     assert house.type("sync", "venue").code == 0
