@@ -531,3 +531,19 @@ async def test_a_move_to_another_calendar_counts_among_those_who_could_be_messag
     plan = await bench.sync(is_dry_run=True)
     report = await bench.sync()
     assert (plan.created, plan.deleted, plan.people) == (report.created, report.deleted, report.people) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(("mode", "tag"), [(MessageMode.SEND, "#nobooking"), (MessageMode.AUTO, "#auto"), (MessageMode.SKIP, "#skip")])
+async def test_a_guest_is_not_told_of_a_booking_again_because_it_moves_to_another_calendar(mode: MessageMode, tag: str) -> None:
+    bench = a_bench(*(an_event(i) for i in range(1, 11)))
+    bench.mode = mode
+    bench.routes = (Route(match=Match(facets={"rooms": frozenset({"terrace"})}), calendar=TERRACE),)
+    await bench.sync()
+    row = dataclasses.replace(an_event(1), facets={"rooms": frozenset({"terrace"})})
+    bench.source.put(row)
+    await bench.sync()
+    bench.source.put(moved(row, HOUR))
+    await bench.sync()
+    there = bench.target.held("ms-1.2")
+    assert (there.calendar, there.start, (there.content or "").splitlines()[-1]) == (TERRACE, moved(row, HOUR).start, tag)
+    assert (await bench.sync()).sent == 0

@@ -69,6 +69,14 @@ def quieter(one: MessageMode, other: MessageMode) -> MessageMode:
     return min(one, other, key=_BY_LOUDNESS.index)
 
 
+def once_more(mode: MessageMode) -> MessageMode:
+    """Return the mode for another entry of a booking of which its guest has heard: no booking message, where reminders do not hang on it.
+
+    Apptoto, in-event commands: `#auto` may be what has reminders sent at all.
+    """
+    return MessageMode.NO_BOOKING if mode is MessageMode.SEND else mode
+
+
 class Field(StrEnum):
     """What a target entry is made of; an update sends those that changed."""
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from calrelay.domain.entry import Entry, Hasher
 from calrelay.domain.event import Event
-from calrelay.domain.link import REJECTED, Field, Imprint, Link, Owed, State, Wait, has_extras, quieter
+from calrelay.domain.link import REJECTED, Field, Imprint, Link, Owed, State, Wait, has_extras, once_more, quieter
 from calrelay.domain.policy import Policy, Standing
 
 GONE = "gone from the source"
@@ -318,6 +318,9 @@ def _update(event: Event, link: Link, source_hash: str, policy: Policy, hasher: 
     entry = policy.entry_of(event, link.mode, backfilled=link.backfilled)
     if link.accepted is not None and not may_move:
         entry = dataclasses.replace(entry, calendar=link.accepted.calendar)
+    elif link.accepted is not None and entry.calendar != link.accepted.calendar:  # its guest has heard of the booking (rule 18)
+        link = dataclasses.replace(link, mode=once_more(link.mode))
+        entry = policy.entry_of(event, link.mode, backfilled=link.backfilled)
     wanting = _wanting(link, hasher.of_entry(entry), source_hash, policy)
     match wanting.owed:
         case Owed.CREATE:  # a create whose answer was never seen, and that turned out not to have happened

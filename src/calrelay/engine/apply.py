@@ -9,7 +9,7 @@ from datetime import datetime
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import Approval
-from calrelay.domain.link import Field, Link, MessageMode, State, TargetId, quieter
+from calrelay.domain.link import Field, Link, State, TargetId
 from calrelay.domain.plan import Action, Create, Delete, Update, was_ignored_since
 from calrelay.engine.answers import Answered, match_answers
 from calrelay.engine.asking import may_be_the_event
@@ -296,8 +296,7 @@ class Applier:
                 continue
             link = answer.action.link
             if answer.is_elsewhere:
-                quiet = quieter(link.mode, MessageMode.NO_BOOKING)  # its guest has heard of the booking
-                unsettled.append(dataclasses.replace(resolve(link, answer.holding), mode=quiet))  # the next plan moves it where it belongs
+                unsettled.append(resolve(link, answer.holding))  # the next plan moves it where it belongs
             elif answer.is_anew:
                 unsettled.append(_bare(link, answer.holding.target_id))  # the next plan sends all the rest of it
             else:

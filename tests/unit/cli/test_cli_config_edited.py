@@ -46,7 +46,9 @@ def test_what_waits_for_a_new_name_is_created_only_when_somebody_says_so(house: 
     """The old one is ended with all its entries, after the new one has had its first pass and found them claimed."""
     number = rename_in_config(house)
     assert house.type("sync", "hall").code == ExitCode.ATTENTION
+    edit(house, 'name = "hall"', 'name = "venue"')
     assert house.type("retire", "venue", "--delete", "--yes").code == 0
+    edit(house, 'name = "venue"', 'name = "hall"')
     assert live(house) == 0
     assert house.type("sync", "hall").code == ExitCode.GUARD
     assert (live(house), house.world.apptoto.messages.sent) == (0, [])
