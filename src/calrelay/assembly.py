@@ -220,7 +220,8 @@ class _Builder:
             every=table.every,
             full_every=table.full_every,
             owns_prefix=self._owns_prefix(table),
-            scope=to_domain.scope_fingerprint(table, self._config.account(table.source)),
+            scope=to_domain.scope_fingerprint(table, self._config.account(table.source), self._identity_of(table.source)),
+            target_identity=self._identity_of(table.target),
             listener=listener,
             extras=to_domain.to_extras(table),
         )
@@ -254,6 +255,9 @@ class _Builder:
             settle=table.settle,
             create_hours=table.create_hours,
         )
+
+    def _identity_of(self, account: str) -> str:
+        return to_domain.account_fingerprint(self._config.account(account), self._config.resolve)
 
     def _owns_prefix(self, table: model.Pipeline) -> bool:
         return self._prefixes[self._prefix_of(table)] == 1

@@ -41,6 +41,7 @@ class Actor(StrEnum):
     DEVELOPER = "developer"
 
 
+CLAIMED = "Claimed"  # the kind of a problem that is no error: another pipeline has the event
 UNCLEAR = "Unclear"  # the kind of a problem that is no error: nobody can tell whose doing it is
 
 

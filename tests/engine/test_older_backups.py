@@ -9,7 +9,7 @@ from calrelay.engine import decisions
 from calrelay.engine.order import Order
 from calrelay.engine.sync import run_pass
 from calrelay.engine.verify import verify
-from calrelay.errors import ExitCode
+from calrelay.errors import CLAIMED, ExitCode
 from tests.fakes.backups import a_backup
 from tests.fakes.memory_source import an_event, moved, with_status
 from tests.fakes.pipelines import MAIN_HALL, TERRACE, Bench, a_bench
@@ -205,7 +205,7 @@ async def test_another_pipeline_s_entries_are_not_adopted() -> None:
     )
     bench.source.remove(1)
     report = await run_pass(other, Order(command="adopt", adopts_only=True))
-    assert all(problem.kind == "MappingError" for problem in report.problems)
+    assert all(problem.kind == CLAIMED for problem in report.problems)
     assert bench.ledger.count_live("other") == 0
 
 

@@ -41,6 +41,7 @@ class Bench:
     routes: tuple[Route, ...] = ()
     title: str = TITLE
     basis: Basis = Basis(zone_data="2026f", mapping="1", config="1")
+    target_identity: str = "ops"
     scope: str = "all"
     limits: Limits = Limits(first_load=10_000)
     mode: MessageMode = MessageMode.SEND
@@ -66,6 +67,7 @@ class Bench:
             every=timedelta(minutes=5),
             full_every=timedelta(hours=1),
             scope=self.scope,
+            target_identity=self.target_identity,
         )
 
     def _policy(self, calendar: CalendarId, routes: tuple[Route, ...]) -> Policy:

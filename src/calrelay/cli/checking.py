@@ -9,6 +9,7 @@ from typing import Final, cast
 
 from calrelay.assembly import assemble
 from calrelay.cli.check_around import examine_listeners, examine_notify, try_notify, zones_without_name
+from calrelay.cli.check_entries import examine_entries
 from calrelay.cli.check_filters import unknown_names
 from calrelay.cli.check_machine import examine_secrets, examine_state, examine_templates, examine_zone_data, findings_of
 from calrelay.cli.check_overlap import examine_overlap
@@ -69,6 +70,7 @@ def _examine(session: Session, output: Output, config: Config, found: Examinatio
         return
     output.message(f"Asking {_listed(names)} …")
     session.run(_ask_all(config, names, access, found))
+    session.run(examine_entries(config, access, found))
     session.run(examine_overlap(config, access, found))
 
 

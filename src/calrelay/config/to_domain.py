@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from calrelay.config.model import Pipeline, RouteSection, WithoutContact
+from calrelay.config.secrets import SecretRef
 from calrelay.config.sections import GuardLimit, GuardsSection, ShiftLimit, WindowSection
 from calrelay.config.vendor import AccountModel, FilterModel, MatchModel
 from calrelay.domain.event import Extra
@@ -107,8 +108,17 @@ def config_fingerprint(pipeline: Pipeline) -> str:
     return f"{_hash(choice)} {_hash({'event': pipeline.event.model_dump(mode='json')})}"
 
 
-def scope_fingerprint(pipeline: Pipeline, source: AccountModel) -> str:
-    """Return a hash over what says which bookings a pipeline relays at all, and under which ids; the `scope` of a pipeline (rule 13)."""
+def account_fingerprint(account: AccountModel, resolve: Callable[[SecretRef], str]) -> str:
+    """Return a hash over what says whose account it is; how it is asked, and with which secret, does not count."""
+    values = {key: getattr(account, key) for key in account.identity_keys}
+    return _hash({key: resolve(value) if isinstance(value, SecretRef) else str(value) for key, value in values.items()})
+
+
+def scope_fingerprint(pipeline: Pipeline, source: AccountModel, whose: str) -> str:
+    """Return a hash over what says which bookings a pipeline relays at all, and under which ids; the `scope` of a pipeline (rule 13).
+
+    `whose` is the fingerprint of the source's account.
+    """
     scope = {
         "source": pipeline.source,
         "filter": _filter_words(to_filter(pipeline.filter)),
@@ -117,7 +127,7 @@ def scope_fingerprint(pipeline: Pipeline, source: AccountModel) -> str:
         "window": [str(pipeline.window.past), str(pipeline.window.future)],
         "id_prefix": pipeline.id_prefix,
     }
-    return _hash(scope)
+    return f"{_hash(scope)}@{whose}"
 
 
 def _hash(meaning: Mapping[str, object]) -> str:

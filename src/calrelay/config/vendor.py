@@ -27,6 +27,7 @@ class AccountModel(Section):
     """The keys of an account; a vendor's own model adds its own and narrows `vendor` to its name."""
 
     vendor: str = Field(description="Whose account it is.")
+    identity_keys: ClassVar[tuple[str, ...]] = ()  # those that say whose account it is, rather than how it is asked
 
     @property
     def rate(self) -> float:

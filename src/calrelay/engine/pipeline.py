@@ -13,6 +13,7 @@ from calrelay.domain.link import CalendarId
 from calrelay.domain.policy import CalendarRef, NamedRoute, Policy, Route
 from calrelay.domain.window import Window
 from calrelay.domain.words import counted
+from calrelay.engine.whereabouts import refuse_another_account, refuse_another_name, remember_account, remembered_account
 from calrelay.errors import CalrelayError, ConfigError
 from calrelay.ports import Clock, Ledger, Source, Target
 
@@ -29,7 +30,7 @@ class Pipeline:
     `make_policy` completes the config's rules with the calendars' ids. `owns_prefix` says that no other pipeline of the config writes
     external ids with this prefix to this target, so that an entry nobody knows can only be ours. `listener` is there where the source
     account messages people by itself; the source adds the `extras` to its events out of what it knows. `scope` is a hash of what the config
-    says of which bookings are relayed at all.
+    says of which bookings are relayed at all, `target_identity` one of whose account the target is.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Pipeline:
     stopwatch: Callable[[], float] = time.monotonic
     owns_prefix: bool = True
     scope: str = ""
+    target_identity: str = ""
     listener: "Listener | None" = None
     extras: frozenset[Extra] = frozenset()
 
@@ -82,14 +84,20 @@ class Pipeline:
         named = [(policy.calendar, self.calendar.name), *((route.calendar, named_route.calendar.name) for route, named_route in routes)]
         return {calendar: name for calendar, name in named if name}
 
-    def check_target(self) -> None:
-        """Raise ConfigError where coming events are at another account than the config names: their ids mean something else at this one."""
-        others = self.ledger.live_targets(self.name, ending_after=self.clock()) - {self.target.account}
-        if others:
-            raise ConfigError(
-                f"pipeline {self.name} has events at account {min(others)}, and its config names {self.target.account} as the target",
-                remedy=f"set `target` back, or `calrelay retire {self.name}` without --delete ends the one at {min(others)}",
-            )
+    async def check_target(self, *, is_looked_at_anew: bool = False, remember: bool = False) -> None:
+        """Raise ConfigError where coming events are at another account than the config's; VendorErrors of asking come as they are.
+
+        Where the target is looked at anew, what it holds is found out, and only its name has to be the same.
+        """
+        now = self.clock()
+        refuse_another_name(self.ledger, self.name, self.target.account, now=now)
+        known = remembered_account(self.ledger, self.name)
+        if known == self.target_identity:
+            return
+        if known is not None and not is_looked_at_anew:
+            await refuse_another_account(self.ledger, self.name, self.target, now=now)
+        if remember:
+            remember_account(self.ledger, self.name, self.target_identity, now=now)
 
     def forget_calendars(self) -> None:
         """Look calendar names up again next time: one of them does not answer any more."""

@@ -63,7 +63,7 @@ async def doomed(pipeline: Pipeline) -> Doomed:
 
     Raises ConfigError where the events are at another account.
     """
-    pipeline.check_target()
+    await pipeline.check_target()
     now = pipeline.clock()
     live = list(pipeline.ledger.live_links(pipeline.name, ending_after=now))
     here = [link for link in live if link.target == pipeline.target.account]
@@ -136,7 +136,7 @@ def rename(ledger: WholeLedger, old: str, new: str, *, clock: Clock) -> int:
     if not ledger.count_live(new):
         ledger.forget_pipeline(new)
     ledger.rename_pipeline(old, new)
-    for prefix in ("backfill:{}:", "loaded:{}", "far:{}", "late:{}", "overlap:{}", "retired:{}", "scope:{}"):
+    for prefix in ("backfill:{}:", "loaded:{}", "far:{}", "late:{}", "overlap:{}", "retired:{}", "scope:{}", "target:{}"):
         _rename_memos(ledger, prefix.format(old), prefix.format(new), clock)
     return ledger.count_live(new)
 

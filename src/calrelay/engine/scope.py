@@ -14,7 +14,7 @@ _OF = "scope="
 def is_rescoped(pipeline: Pipeline) -> bool:
     """Whether the config has come to choose bookings otherwise since all of them were looked at, and the first load is over."""
     known = pipeline.ledger.memo(MEMO_SCOPE.format(pipeline=pipeline.name))
-    has_changed = known is not None and known[0] != pipeline.scope
+    has_changed = known is not None and not _is_same(known[0], pipeline.scope)
     return has_changed and pipeline.ledger.pipeline(pipeline.name).first_complete_at is not None
 
 
@@ -42,4 +42,10 @@ def unscoped(note: str) -> str:
 
 def is_of(note: str, scope: str) -> bool:
     """Whether a note is of this scope; older versions noted none."""
-    return note.partition(f" {_OF}")[2] in ("", scope)
+    noted = note.partition(f" {_OF}")[2]
+    return not noted or _is_same(noted, scope)
+
+
+def _is_same(known: str, scope: str) -> bool:
+    """Whether two scopes are one; older versions did not note whose account the source is, behind an `@`."""
+    return known in (scope, scope.partition("@")[0])

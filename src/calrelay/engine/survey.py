@@ -18,9 +18,9 @@ from calrelay.engine.heirs import how_to_part, inherit
 from calrelay.engine.order import Order
 from calrelay.engine.overlap import OverlapCount
 from calrelay.engine.pipeline import Pipeline
-from calrelay.engine.report import PassReport, Problem
+from calrelay.engine.report import Outcome, PassReport, Problem
 from calrelay.engine.shelf import Shelf
-from calrelay.errors import MappingError, VendorError
+from calrelay.errors import CLAIMED, MappingError, VendorError
 from calrelay.ports import Claim, Flaw, Holding, Page, Recall
 
 FINDS_AT_ONCE = 5
@@ -365,9 +365,10 @@ class Surveyor:
         if create.link.let_in or self._is_first_look:
             self._remember(self._as_barred(create, link, claim), link)
         self._report.skipped[f"claimed by pipeline {claim.pipeline}"] += 1
+        self._report.worsen(Outcome.PARTIAL)
         self._report.problems.append(
             Problem(
-                kind="MappingError",
+                kind=CLAIMED,
                 external_id=create.link.base_id,
                 message=f"pipelines {claim.pipeline} and {self._policy.pipeline} both claim this event for account {self._policy.target}",
                 remedy=how_to_part(self._policy.pipeline, claim.pipeline, is_known=not self._pipeline.owns_prefix),

@@ -30,7 +30,7 @@ from calrelay.engine.shelf import Shelf
 from calrelay.engine.survey import Surveyor
 from calrelay.engine.unanswered import resolve_unanswered
 from calrelay.engine.vigil import Vigil
-from calrelay.errors import CalrelayError, ConfigError, ExitCode, GuardRefused, VendorError
+from calrelay.errors import CalrelayError, ExitCode, GuardRefused, VendorError
 from calrelay.ports import Flaw, Hold, Scope
 
 _STANDING = (State.QUARANTINED, State.HELD, State.WAITING)
@@ -106,7 +106,7 @@ class _Pass:
         self._refuse_paused()
         self._report.is_of_paused = self._record.is_paused
         self._refuse_retired()
-        self._refuse_another_target()
+        await self._pipeline.check_target(is_looked_at_anew=self._order.adopts_only, remember=not self._order.is_dry_run)
         if self._order.reach is not Reach.IDS:
             await self._pipeline.listen()
         policy = await self._pipeline.policy(remember=not self._order.is_dry_run)
@@ -322,15 +322,6 @@ class _Pass:
             raise GuardRefused(
                 f"pipeline {name} was retired; nothing was read or sent",
                 remedy=f"remove it from the config, set `enabled = false`, or take it up again with `calrelay adopt {name}`",
-            )
-
-    def _refuse_another_target(self) -> None:
-        """Refuse to go on where the ledger's entries are at another account: their ids mean nothing, or something else, at this one."""
-        name, target = self._pipeline.name, self._pipeline.target.account
-        if others := sorted(self._ledger.live_targets(name, ending_after=self._now) - {target}):
-            raise ConfigError(
-                f"pipeline {name} has events at account {others[0]}, and its config names {target} as the target; nothing was read or sent",
-                remedy=f"set `target` back; or name the pipeline for {target} anew, and end this one with `calrelay retire {name}`",
             )
 
     def _refuse_first_load(self, verdict: Verdict) -> None:

@@ -17,6 +17,7 @@ from calrelay.engine.report import PassReport
 from calrelay.errors import CalrelayError, ConfigError
 from calrelay.log import get_logger
 from calrelay.ports import Clock
+from calrelay.service.deserted import deserted
 from calrelay.service.freshness import Freshness, freshness
 from calrelay.service.lending import Answer, Lending, Work
 from calrelay.service.loaded import note_loaded
@@ -121,6 +122,11 @@ class Daemon:
     def refusals(self) -> Mapping[str, Refusal]:
         """What the config in use keeps from running, by tenant (`acme/`) or pipeline."""
         return self._refusals
+
+    @property
+    def deserted(self) -> Mapping[str, int]:
+        """How many events are to come of pipelines that the config does not name any more. Reads the ledger; raises StateError."""
+        return deserted(self.relay.config, self.relay.ledger, self.clock())
 
     def freshness(self) -> dict[str, Freshness]:
         """Judge how old what each enabled pipeline knows is, by name. Reads the ledger; raises StateError."""

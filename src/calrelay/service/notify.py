@@ -7,6 +7,7 @@ nothing piles up behind it.
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,6 +21,7 @@ from calrelay.engine.report import PassReport
 from calrelay.errors import CalrelayError
 from calrelay.log import get_logger
 from calrelay.service.daemon import Daemon
+from calrelay.service.deserted import deserted_words
 from calrelay.service.notices import Change, Notice, announce
 from calrelay.service.refusals import Refusal
 from calrelay.service.rhythm import Health
@@ -109,12 +111,13 @@ class Watch:
         here = {trouble.key: trouble for sight in sights.values() for trouble in troubles_of(sight)}
         refusals = self._daemon.refusals
         here |= {trouble.key: trouble for trouble in map(_of_config, refusals.values())}
+        here |= {trouble.key: trouble for trouble in itertools.starmap(_of_deserted, self._daemon.deserted.items())}
         for key, trouble in here.items():
             yield from _beginning(trouble, told.get(key), now)
         for key in sorted(told.keys() - here.keys()):
             pipeline, kind, _ = key.split(":", 2)
-            if kind == Kind.CONFIG:
-                yield key, _ending(pipeline, Kind.CONFIG, told[key], now), None
+            if kind in (Kind.CONFIG, Kind.DESERTED):
+                yield key, _ending(pipeline, Kind(kind), told[key], now), None
             elif pipeline not in sights and not refusals.keys().isdisjoint((pipeline, f"{tenant_of(pipeline)}{SCOPE}")):
                 continue  # nobody looks after it, so nothing is known to be over
             elif pipeline not in sights:
@@ -181,6 +184,11 @@ def _unresolved_again(found: frozenset[str], before: frozenset[str] | None) -> f
 
 def _of_config(refusal: Refusal) -> Trouble:
     return Trouble(pipeline=refusal.name, kind=Kind.CONFIG, summary=refusal.summary, remedy=refusal.error.remedy)
+
+
+def _of_deserted(name: str, number: int) -> Trouble:
+    summary, remedy = deserted_words(name, number)
+    return Trouble(pipeline=name, kind=Kind.DESERTED, summary=summary, remedy=remedy, count=number)
 
 
 def _beginning(trouble: Trouble, told: Told | None, now: datetime) -> Iterator[News]:

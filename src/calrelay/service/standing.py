@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from calrelay.config.load import Config
 from calrelay.config.model import Pipeline
 from calrelay.domain.link import State
+from calrelay.domain.words import counted
 from calrelay.engine.heirs import retired_ones
 from calrelay.engine.holds import is_approved
 from calrelay.engine.overlapping import Overlapping, remembered_overlaps
-from calrelay.errors import UNCLEAR, VendorUnavailable
+from calrelay.errors import CLAIMED, UNCLEAR, VendorUnavailable
 from calrelay.ports import LOAD, Hold, Ledger, PassRecord, PipelineRecord
 from calrelay.service.freshness import INTERVALS
 from calrelay.service.left_alone import HANDS_OFF, Cause, counted_by_cause, left_alone
@@ -52,7 +53,10 @@ class Standing:
     def problems(self) -> Sequence[Mapping[str, str]]:
         """What was wrong with the last pass as a whole, or with single events that are not in quarantine: nothing else tells of them."""
         found = self.passes[0].problems if self.passes else ()
-        return [problem for problem in found if not problem.get("external_id") or problem.get("kind") in _OF_ONE_EVENT]
+        claimed = Counter(problem["message"] for problem in found if problem.get("kind") == CLAIMED)
+        told = [problem for problem in found if not problem.get("external_id") or problem.get("kind") in _OF_ONE_EVENT]
+        first = {problem["message"]: problem for problem in reversed(found) if problem.get("kind") == CLAIMED}
+        return [*told, *({**first[message], "message": f"{message} ({counted(n, 'event')})"} for message, n in claimed.items())]
 
     @property
     def word(self) -> str:

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     STALE = "stale"
     REFUSED = "waits for a decision"  # a first load, mostly
     CONFIG = "config refused"  # a tenant's file, or a secret of it
+    DESERTED = "deserted"  # it has events to come, and the config names it no more
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,7 @@ def is_known(kind: Kind, sight: Sight) -> bool:
     refused us does not answer at all.
     """
     match kind:
-        case Kind.HELD | Kind.QUARANTINED | Kind.CONFIG:
+        case Kind.HELD | Kind.QUARANTINED | Kind.CONFIG | Kind.DESERTED:
             return True
         case Kind.STUCK:
             return sight.last is not None and sight.last.is_sound and sight.last.stuck is not None and not sight.record.is_paused

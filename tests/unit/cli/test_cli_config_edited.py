@@ -1,7 +1,11 @@
 """A config that was edited between two passes: a name, a prefix, a filter. Nothing is created, and nobody messaged, by that alone."""
 
+import re
+from datetime import UTC, datetime
+
 from calrelay.errors import ExitCode
-from tests.unit.cli.house import House
+from calrelay.simulators.worlds import a_world
+from tests.unit.cli.house import House, serving
 from tests.unit.cli.schemas import assert_fits
 
 
@@ -57,11 +61,35 @@ def test_what_waits_for_a_new_name_is_created_only_when_somebody_says_so(house: 
     assert live(house) == number
 
 
+def test_another_target_account_under_the_same_name_is_refused_until_it_is_put_back(house: House) -> None:
+    """A cancellation would be answered by "not there" at another account, and counted as done."""
+    house.load("venue")
+    before = house.config.read_text()
+    with serving(a_world(2, datetime.now(UTC), tripleseat_events=1, timetap_appointments=1)) as elsewhere:
+        head, mark, tail = before.partition('vendor = "apptoto"')
+        house.config.write_text(head + mark + re.sub(r'base_url = "[^"]*"', f'base_url = "{elsewhere["apptoto"]}/v1"', tail, count=1))
+        checked, said = house.ask("check"), house.type("sync", "venue")
+    found = [problem for problem in checked["problems"] if "another user name or address" in problem["message"]]
+    assert [problem["account"] for problem in found] == ["reminders"]
+    assert (said.code, "nothing was read or sent" in said.out) == (ExitCode.CONFIG, True)
+    house.config.write_text(before)
+    assert house.type("sync", "venue").code == 0
+
+
+def test_a_retired_pipeline_that_is_still_in_the_config_is_told_of(house: House) -> None:
+    house.load("venue")
+    assert house.type("retire", "venue").code == 0
+    assert [warning for warning in house.ask("check")["warnings"] if "pipeline venue was retired" in warning]
+
+
 def test_what_another_name_has_is_claimed_and_the_way_out_doubles_nothing(house: House) -> None:
     number = rename_in_config(house)
     said = house.type("sync", "hall")
     assert said.code == ExitCode.ATTENTION
     assert "`calrelay rename venue hall`" in said.out
+    [standing] = house.ask("status", "hall")["pipelines"]
+    assert standing["standing"] == "partial"
+    assert f"for account reminders ({number} events)" in house.type("status", "hall").out
     assert "id_prefix" not in said.out
     assert house.type("rename", "venue", "hall").code == 0
     assert house.ask("sync", "hall")["passes"][0]["created"] == 0

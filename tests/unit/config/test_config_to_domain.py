@@ -6,6 +6,7 @@ import pytest
 
 from calrelay.config.load import Config
 from calrelay.config.to_domain import (
+    account_fingerprint,
     config_fingerprint,
     reading_fingerprint,
     scope_fingerprint,
@@ -206,6 +207,8 @@ LETS_IN_OTHERS = {
     "accounts/venue/zones": CHANGES_THE_MAPPING["accounts/venue/zones"],
     "accounts/venue/location_ids": [2601],
     f"{P}/window": {"future": "90d"},
+    "accounts/venue/base_url": "https://api.example.org/v1",
+    "accounts/venue/client_id": "another-application",
     f"{P}/source": "studio",
     f"{P}/id_prefix": "hall-",
 }
@@ -213,7 +216,11 @@ LETS_IN_OTHERS = {
 
 def scope(config: Config) -> str:
     pipeline = config.pipelines[0]
-    return scope_fingerprint(pipeline, config.accounts[pipeline.source])
+    return scope_fingerprint(pipeline, config.accounts[pipeline.source], account(config, pipeline.source))
+
+
+def account(config: Config, name: str) -> str:
+    return account_fingerprint(config.account(name), config.resolve)
 
 
 @pytest.mark.parametrize("path", LETS_IN_OTHERS)
@@ -228,4 +235,4 @@ def test_what_lets_in_no_other_bookings_leaves_the_scope(load: Load, path: str) 
 
 def test_the_scope_outlives_a_release(load: Load) -> None:
     """When it changes for a config that did not, whatever is booked while a release is installed waits for a decision."""
-    assert scope(load({})) == "7bbbe84f2819f0ef28a63e56"
+    assert scope(load({})) == "7bbbe84f2819f0ef28a63e56@1f5a18e13ed2eb0a8b4d6ec2"

@@ -41,6 +41,7 @@ class Desk:
         self.told: list[Notice] = []
         self.fails = False
         self.refusals: dict[str, Refusal] = {}
+        self.deserted: dict[str, int] = {}
         self.start()
 
     def start(self) -> None:
@@ -303,6 +304,18 @@ async def test_a_refused_tenant_is_told_once_and_its_end_once(desk: Desk) -> Non
     desk.refusals = {}
     assert await desk.look(HOUR) == [("ends", "config refused")]
     assert await desk.look() == []
+
+
+async def test_a_pipeline_that_the_config_does_not_name_any_more_is_told_once_and_its_end_once(desk: Desk) -> None:
+    desk.deserted = {"hall": 46}
+    assert await desk.look() == [("begins", "deserted")]
+    assert (desk.told[0].pipeline, desk.told[0].count) == ("hall", 46)
+    assert "calrelay rename hall NEW" in desk.told[0].remedy
+    desk.start()
+    desk.deserted = {"hall": 45}
+    assert await desk.look(HOUR) == []
+    desk.deserted = {}
+    assert await desk.look(HOUR) == [("ends", "deserted")]
 
 
 async def test_what_was_wrong_with_a_pipeline_that_cannot_run_is_not_over(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from calrelay.domain.words import ago, counted
 from calrelay.domain.zones import ZONE_DATA_VERSION, zone_data_is_old
 from calrelay.ports import DELETED, DELETED_AS_APPROVED, Happening, Hold
 from calrelay.service.daemon import Daemon
+from calrelay.service.deserted import deserted_words
 from calrelay.service.freshness import Freshness
 from calrelay.service.refusals import Refusal
 from calrelay.service.standing import Budget, Standing, requests_by_account, standings_of
@@ -127,6 +128,7 @@ class Overview:
     holds: Sequence[Hold]
     quarantine: Sequence[Link]
     refusals: Sequence[Refusal]
+    deserted: Sequence[tuple[str, str]]  # what is wrong, and what to do
     today: Today
     budgets: Sequence[Budget]
     zone_data: str
@@ -150,7 +152,7 @@ class Overview:
     def mood(self) -> Mood:
         """The worst that stands."""
         moods = {one.mood for one in self.pipelines}
-        if Mood.BAD in moods or self.refusals:
+        if Mood.BAD in moods or self.refusals or self.deserted:
             return Mood.BAD
         return Mood.WAITING if Mood.WAITING in moods or self.undecided or self.quarantine else Mood.WELL
 
@@ -158,7 +160,7 @@ class Overview:
     def headline(self) -> str:
         """Say in one sentence how things stand."""
         refused = [f"{one.name} is refused by the config" for one in self.refusals]
-        bad = _some([*refused, *(one.trouble for one in self.pipelines if one.mood is Mood.BAD)])
+        bad = _some([*refused, *(what for what, _ in self.deserted), *(one.trouble for one in self.pipelines if one.mood is Mood.BAD)])
         waits = [f"{counted(len(self.undecided), 'decision')}" if self.undecided else ""]
         waits.append(f"{counted(len(self.quarantine), 'event')} in quarantine" if self.quarantine else "")
         waiting = " and ".join(word for word in waits if word)
@@ -214,6 +216,7 @@ def overview(daemon: Daemon) -> Overview:
         holds=[hold for one in standings for hold in one.holds],
         quarantine=[link for one in standings if one.quarantined for link in relay.ledger.links_in(one.table.name, {State.QUARANTINED})],
         refusals=list(daemon.refusals.values()),
+        deserted=[deserted_words(*one) for one in daemon.deserted.items()],
         today=_today(daemon, names, now),
         budgets=requests_by_account(relay.config, relay.ledger, now),
         zone_data=ZONE_DATA_VERSION,

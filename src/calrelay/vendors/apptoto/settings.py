@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,7 @@ class ApptotoAccount(AccountModel):
     """The keys of an Apptoto account."""
 
     vendor: Literal["apptoto"] = Field(description="Whose account it is.")
+    identity_keys: ClassVar[tuple[str, ...]] = ("base_url", "username")
     username: Identifier = Field(description="User name, an e-mail address.", examples=["ops@example.com"])
     api_key: Secret = Field(description="API key, as Apptoto's Developer Tools show it.", examples=[{"credential": "apptoto"}])
     schedule: Annotated[tuple[PositiveDuration, ...], Field(strict=False)] = Field(

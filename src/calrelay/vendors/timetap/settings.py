@@ -25,6 +25,7 @@ class TimeTapAccount(AccountModel):
     """The keys of a TimeTap account."""
 
     vendor: Literal["timetap"] = Field(description="Whose account it is.")
+    identity_keys: ClassVar[tuple[str, ...]] = ("base_url", "api_key")
     api_key: Identifier = Field(description="API key, a number; it is the business id as a rule.", examples=["340000"])
     private_key: Secret = Field(description="Private key beside it; it is never sent.", examples=[{"file": "/etc/calrelay/timetap.key"}])
     webhook_secret: Secret | None = Field(

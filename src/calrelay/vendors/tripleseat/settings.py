@@ -43,6 +43,7 @@ class TripleseatAccount(AccountModel):
     """The keys of a Tripleseat account."""
 
     vendor: Literal["tripleseat"] = Field(description="Whose account it is.")
+    identity_keys: ClassVar[tuple[str, ...]] = ("base_url", "client_id")
     client_id: Identifier = Field(description="UID of the OAuth 2.0 client application in Tripleseat.", examples=["your-application-uid"])
     client_secret: Secret = Field(description="Its secret.", examples=[{"env": "TRIPLESEAT_CLIENT_SECRET"}])
     redirect_uri: Url = Field(default=REDIRECT_URI, description="The application's redirect URL, exactly as registered.")

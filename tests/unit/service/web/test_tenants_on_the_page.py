@@ -2,7 +2,10 @@
 
 import re
 
+import pytest
+
 from calrelay.errors import ConfigError
+from calrelay.service.daemon import Daemon
 from calrelay.service.refusals import Refusal
 from calrelay.service.web import views
 from tests.unit.service.web.conftest import Browser
@@ -26,6 +29,15 @@ async def test_readyz_is_red_for_a_tenant_that_does_not_run_and_green_for_one_th
     refused = await browser.http.get("/readyz")
     assert (kept.status_code, refused.status_code) == (200, 503)
     assert refused.json()["refused"] == [{"name": "acme/", "runs_as_before": False}]
+
+
+async def test_a_pipeline_that_the_config_does_not_name_any_more_is_told_first(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Daemon, "deserted", {"hall": 46})
+    html = await browser.read()
+    assert "46 coming events of pipeline hall, which the config does not name: nobody looks after them." in html
+    assert "calrelay rename hall NEW" in html
+    assert "Everything is in step" not in html
+    assert html.index("Looked after by nobody") < html.index('id="pipelines"')
 
 
 async def test_without_tenants_nothing_is_grouped(browser: Browser) -> None:

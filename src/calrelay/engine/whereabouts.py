@@ -1,0 +1,59 @@
+"""Whether a pipeline's entries are at the account that the config names: it may name another one, or another one by the same name."""
+
+import heapq
+from datetime import UTC, datetime
+
+from calrelay.domain.link import Link
+from calrelay.domain.words import counted
+from calrelay.errors import ConfigError
+from calrelay.ports import Ledger, Target
+
+MEMO_TARGET = "target:{pipeline}"  # a hash of whose account it was at the last pass
+FAR_OFF = datetime.max.replace(tzinfo=UTC)
+ASKED = 5  # of its entries, soonest first: one that is there is proof enough
+
+
+def refuse_another_name(ledger: Ledger, pipeline: str, target: str, *, now: datetime) -> None:
+    """Raise ConfigError where coming events are at another account than the config names: their ids mean something else at this one."""
+    if others := ledger.live_targets(pipeline, ending_after=now) - {target}:
+        raise ConfigError(
+            f"pipeline {pipeline} has events at account {min(others)}, and its config names {target} as the target; nothing was read or "
+            "sent",
+            remedy=f"set `target` back; or name the pipeline for {target} anew, and end this one with `calrelay retire {pipeline}`",
+        )
+
+
+def remembered_account(ledger: Ledger, pipeline: str) -> str | None:
+    """Return whose account it was at the last pass, as a hash; None before the first, and for older versions."""
+    known = ledger.memo(MEMO_TARGET.format(pipeline=pipeline))
+    return known[0] if known else None
+
+
+async def refuse_another_account(ledger: Ledger, pipeline: str, target: Target, *, now: datetime) -> None:
+    """Raise ConfigError where none of our entries is at the account that the config names; VendorErrors come as they are.
+
+    At another account a change is answered as at the right one, and a deletion by "not there", which counts as done: the old account
+    would go on reminding.
+    """
+    held = [link for link in ledger.live_links(pipeline, ending_after=now) if link.accepted is not None and link.target_id is not None]
+    asked = heapq.nsmallest(ASKED, held, key=_start)
+    for link in asked:
+        found = await target.find(link.external_id)
+        if found is not None and found.target_id == link.target_id:
+            return
+    if asked:
+        raise ConfigError(
+            f"account {target.account} has another user name or address than before, and of the {counted(len(held), 'coming event')} of "
+            f"pipeline {pipeline} none is there ({len(asked)} asked for); nothing was read or sent",
+            remedy=f"set it back; or, if that is the account from now on, `calrelay adopt {pipeline}` looks at what it holds",
+        )
+
+
+def remember_account(ledger: Ledger, pipeline: str, identity: str, *, now: datetime) -> None:
+    """Note whose account a pipeline's entries are at."""
+    ledger.save_memo(MEMO_TARGET.format(pipeline=pipeline), identity, now)
+
+
+def _start(link: Link) -> datetime:
+    held = link.accepted or link.wanted
+    return held.start if held else FAR_OFF
