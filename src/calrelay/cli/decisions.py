@@ -9,11 +9,11 @@ from calrelay.cli.holds import holds_document, no_hold
 from calrelay.cli.output import Block, Output, Table
 from calrelay.cli.session import Session
 from calrelay.config.load import Config
-from calrelay.domain.guard import HoldKind
+from calrelay.domain.guard import FOR_GOOD
 from calrelay.domain.link import Link, MessageMode, State, external_id_parts
 from calrelay.domain.words import ago, counted, iso
 from calrelay.engine import decisions as engine
-from calrelay.engine.holds import MOVE, as_shown, is_approved
+from calrelay.engine.holds import MOVE, as_shown, if_approved, is_approved
 from calrelay.errors import ConfigError
 from calrelay.ports import Hold, HoldItem, Ledger
 from calrelay.service.left_alone import cause_of, left_alone, why
@@ -212,6 +212,7 @@ def _approved(hold: Hold, at: datetime) -> Iterator[Block]:
     open_ones = [item for item in hold.items if not is_approved(item, at)]
     if not open_ones:
         yield f"{word} {hold.id}: {hold.words}; {counted(hold.people, 'person', 'people')} touched"
+        yield from (f"  {words}" for words in if_approved(hold))
         return
     yield f"{word} {hold.id}: {len(hold.items) - len(open_ones)} of its {counted(len(hold.items), 'event')}, those that were listed"
     yield _came_since(hold, len(open_ones))
@@ -226,7 +227,7 @@ def _rejected(hold: Hold) -> Iterator[Block]:
     yield f"rejected {hold.id}: the target keeps what it has of {counted(len(hold.items), 'event')}"
     if not hold.items:
         return
-    if hold.kind in (HoldKind.FILTER, HoldKind.ROUTE):
+    if hold.kind in FOR_GOOD:
         yield "  let go for good: calrelay does not touch them any more, whatever becomes of the bookings or of the config"
     else:
         yield "  each is left alone until its row changes at the source"

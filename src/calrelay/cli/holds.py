@@ -15,7 +15,7 @@ from calrelay.cli.session import Session
 from calrelay.config.load import Config
 from calrelay.domain.event import Event, SourceId
 from calrelay.domain.words import ago, in_place, iso, shift_in_words
-from calrelay.engine.holds import is_approved, soonest
+from calrelay.engine.holds import if_approved, if_rejected, is_approved, soonest
 from calrelay.engine.titles import Looked, look_up
 from calrelay.errors import CalrelayError, ConfigError
 from calrelay.ports import Hold, HoldItem
@@ -68,6 +68,8 @@ def describe_hold(hold: Hold, now: datetime, looked: Looked = NOTHING_ASKED, *, 
         ("earliest", in_place(hold.earliest, hold.zone) if hold.earliest else "not known"),
         ("meanwhile", "the target keeps what it has"),
         ("decide", _how_to_decide(hold, now)),
+        *(("if approved", words) for words in if_approved(hold)),
+        *(("if rejected", words) for words in if_rejected(hold)),
         *([] if is_whole else [("look", f"`calrelay holds {hold.id}` asks the source for the titles")]),
     ]
     return [f"{hold.id}: {hold.words}", Table(rows=facts, indent=2), _items(hold, now, looked, is_whole=is_whole), ""]

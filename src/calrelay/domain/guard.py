@@ -27,6 +27,7 @@ class HoldKind(StrEnum):
     ZONE_DATA = "zone data"
 
 
+FOR_GOOD = frozenset({HoldKind.FILTER, HoldKind.ROUTE})  # what is rejected of these is let go for good (rule 13)
 _CONFIG_HOLDS: Mapping[Cause, HoldKind] = {
     Cause.MAPPING: HoldKind.MAPPING,
     Cause.FILTER: HoldKind.FILTER,

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from calrelay.domain.event import SourceId
-from calrelay.domain.guard import HoldKind
+from calrelay.domain.guard import FOR_GOOD, HoldKind
 from calrelay.domain.link import REJECTED, REJECTED_FOR_NOW, ExternalId, Link, MessageMode, State, external_id_parts
 from calrelay.engine.holds import DELETE, MOVE, as_shown, is_approved, without
 from calrelay.errors import ConfigError, GuardRefused
@@ -15,7 +15,6 @@ IGNORED = "ignored by the operator"
 IGNORED_IN_FLIGHT = "ignored by the operator; what was being sent before may have arrived"
 REJECTED_IN_FLIGHT = f"{REJECTED}; what was being sent before may have arrived"
 _IN_FLIGHT = (IGNORED_IN_FLIGHT, REJECTED_IN_FLIGHT)
-_FOR_GOOD = (HoldKind.FILTER, HoldKind.ROUTE)
 
 
 def approve(ledger: Ledger, name: str, *, clock: Clock) -> list[Hold]:
@@ -75,14 +74,14 @@ def _is_half_moved(link: Link, action: str) -> bool:
 
 def rejected_link(link: Link, kind: HoldKind, item: HoldItem) -> Link:
     """Return a link that is held as it is when that is rejected."""
-    if kind in _FOR_GOOD:
+    if kind in FOR_GOOD:
         is_released = link.state is not State.SENDING  # else as soon as it is known what became of the request
         state, until_changed = State.RELEASED if is_released else State.IGNORED, False
         left = dataclasses.replace(link, wanted=link.accepted) if is_released else link
     else:
         state, until_changed = State.IGNORED, True
         left = _until_its_row_changes(link, item)
-    reason = _why_rejected(link, is_for_good=kind in _FOR_GOOD)
+    reason = _why_rejected(link, is_for_good=kind in FOR_GOOD)
     return dataclasses.replace(left, state=state, until_changed=until_changed, reason=reason, remedy="", hold=None)
 
 

@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from calrelay.domain.event import SourceId
-from calrelay.domain.guard import Approval, HoldKind, Parked, digest_of, shift_of, start_of, touched_by
+from calrelay.domain.guard import FOR_GOOD, Approval, HoldKind, Parked, digest_of, shift_of, start_of, touched_by
 from calrelay.domain.plan import Action, Create, Delete, Update
 from calrelay.domain.words import counted, signed_shift
 from calrelay.ports import Hold, HoldItem
 
 APPROVAL_LASTS = timedelta(hours=24)
+CREATE = "create"
 DELETE = "delete"
 MOVE = "move to another calendar"
 
@@ -84,7 +85,7 @@ def action_word(action: Action) -> str:
     """Name an action as people read it."""
     match action:
         case Create():
-            return "create"
+            return CREATE
         case Update():
             return "update"
         case Delete(successor=None):
@@ -170,6 +171,27 @@ def words_of(kind: HoldKind, items: Sequence[HoldItem], live: int | None = None)
     what = ", ".join(f"{number} to {word}" for word, number in Counter(item.action for item in items).items())
     moved = f"{_moved(items, live)}, " if kind is HoldKind.SAME_SHIFT else ""
     return f"{what}: {moved}{_WHY[kind]}"
+
+
+def if_approved(hold: Hold) -> list[str]:
+    """Say whom an approval may message."""
+    actions = {item.action for item in hold.items}
+    told = []
+    if CREATE in actions:
+        told.append(
+            "what is created can message its guests at once, as `messages` of the pipeline says; "
+            f"`calrelay backfill {hold.pipeline}` over their days, with `--messages no-booking`, creates it without"
+        )
+    if MOVE in actions:
+        told.append("each is deleted and created anew, and told of again only where `messages` is `auto`")
+    return told
+
+
+def if_rejected(hold: Hold) -> list[str]:
+    """Say what a rejection lets go of."""
+    if hold.kind not in FOR_GOOD:
+        return []
+    return ["these events are let go for good; where the config was edited by mistake, put it back instead: then nothing waits any more"]
 
 
 def words_of_parked(group: Parked) -> str:

@@ -115,3 +115,19 @@ def test_a_filter_that_was_mistyped_ends_no_first_load_for_what_it_left_out(hous
     house.load("venue")
     assert live(house) > 0
     assert house.type("sync", "venue").code == 0
+
+
+def test_a_hold_says_what_a_decision_does_before_it_is_taken(house: House) -> None:
+    """Whom it messages and how to load it without; what `reject` gives up where the config was mistyped."""
+    house.load("venue")
+    edit(house, 'name = "venue"\n', 'name = "venue"\nfilter = { rooms = ["Mian Hall"] }\n')
+    assert house.type("sync", "venue").code == ExitCode.GUARD
+    told = house.type("holds").out
+    assert "if rejected  these events are let go for good; where the config was edited by mistake, put it back" in told
+    assert "if approved" not in told
+    edit(house, "Mian Hall", "Main Hall")
+    edit(house, "rooms = [", 'statuses = ["DEFINITE", "TENTATIVE"], rooms = [')
+    house.type("sync", "venue")
+    words = "can message its guests at once, as `messages` of the pipeline says; `calrelay backfill venue`"
+    assert words in house.type("holds").out
+    assert words in house.type("approve", "venue").out

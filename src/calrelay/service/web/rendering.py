@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from calrelay.domain.words import ago, counted, in_place, iso, on_this_machine, shift_in_words, span_in_words
-from calrelay.engine.holds import soonest
+from calrelay.engine.holds import if_approved, if_rejected, soonest
 from calrelay.service.web.access import FORM_TOKEN
 from calrelay.service.web.views import actions_of, is_approved, seen
 
@@ -72,6 +72,8 @@ def _environment() -> Environment:
         "codes": _codes,
         "seen": seen,
         "is_approved": is_approved,
+        "if_approved": if_approved,
+        "if_rejected": if_rejected,
         "actions": actions_of,
     }
     environment.globals |= {"style": Markup(_STYLE), "script": Markup(_SCRIPT), "FORM_TOKEN": FORM_TOKEN}  # noqa: S704 - our own files
