@@ -319,6 +319,15 @@ async def test_an_application_that_may_not_use_them_is_told_the_other_way(offer:
         assert LOGIN in caught.value.remedy
 
 
+async def test_a_login_page_for_an_application_without_a_login_is_no_matter_of_consent() -> None:
+    async with open_account(logged_in=False, app=OPT_IN, client_credentials=ClientCredentials.ON) as account:
+        account.faults.add(Fault(kind=Kind.HTML, path="/sites", times=None))
+        with pytest.raises(AuthFailed) as caught:
+            await account.client.sites()
+        assert "consent" not in caught.value.message
+        assert caught.value.remedy.startswith("Check the application in Tripleseat, and client_id and client_secret")
+
+
 async def test_the_bearer_token_goes_to_requests_and_never_into_addresses() -> None:
     async with open_account() as account:
         assert account.tokens.pair is not None

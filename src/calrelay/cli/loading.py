@@ -58,9 +58,8 @@ def backfill(session: Session, output: Output, name: str, first: date, last: dat
     return exit_code_of(done)
 
 
-async def span_of(pipeline: Pipeline, first: date, last: date) -> Span:
-    """Return whole days on the clock of the source's site, or in UTC where it has none."""
-    zone = await pipeline.source.site_zone()
+def span_of(zone: str | None, first: date, last: date) -> Span:
+    """Return whole days on the clock of a site, or in UTC where there is not one of all."""
 
     def midnight(day: date) -> datetime:
         wall = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - a wall clock, made an instant on the next line
@@ -119,7 +118,8 @@ async def _load(
         pipeline, started = relay.pipelines[name], relay.clock()
         watch = load.watch = Watch(pipeline, Order(command=LOAD))
         try:
-            span = await span_of(pipeline, *days)
+            zone = await pipeline.source.site_zone()
+            span = span_of(zone, *days)
             with output.progress(f"days of backfill {name}") as bar:
                 await _take_steps(run_steps(relay, name, span, mode, bar=bar, watch=watch), bar, load.steps)
         except CalrelayError as error:
@@ -127,7 +127,7 @@ async def _load(
             done = [step.report for step in load.steps]
             return cut, _stopped([cut] if cut.sent else done)  # nothing is read to tell more: the database may be gone
         report = merge_reports(name, started, [*watch.lost, *(step.report for step in load.steps)])
-        return report, _hints(pipeline, report, load.steps)
+        return report, [*_clock_of_days(zone), *_hints(pipeline, report, load.steps)]
 
 
 async def _take_steps(coming: AsyncIterator[Step], bar: Progress, steps: list[Step]) -> None:
@@ -155,6 +155,11 @@ def _stopped(reports: Iterable[PassReport]) -> list[Block]:
     """Say how a load goes on; one that was refused before it began has nothing to say besides its problem."""
     has_begun = any(report.outcome is not Outcome.REFUSED or report.sent for report in reports)
     return [*_STOPPED] if has_begun else []
+
+
+def _clock_of_days(zone: str | None) -> list[Block]:
+    """Say by which clock the days were counted, where that is not the one of every booking."""
+    return [] if zone else ["", "The days were those of UTC, because the source's places do not share a zone."]
 
 
 def _hints(pipeline: Pipeline, report: PassReport, steps: Sequence[Step]) -> list[Block]:

@@ -252,19 +252,15 @@ async def test_calendars_are_named_where_the_config_names_them() -> None:
 
 
 async def test_days_are_whole_and_both_included_on_the_clock_of_the_site() -> None:
-    span = await span_of(a_bench().pipeline, date(2026, 10, 31), date(2026, 11, 1))
+    span = span_of(await a_bench().pipeline.source.site_zone(), date(2026, 10, 31), date(2026, 11, 1))
     assert span.begin == datetime(2026, 10, 31, 4, 0, tzinfo=UTC)
     assert span.end == datetime(2026, 11, 2, 5, 0, tzinfo=UTC) - timedelta(microseconds=1)  # the clocks went back in between
 
 
-async def test_days_are_utc_where_the_site_has_no_zone(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = a_bench()
-
-    async def nowhere() -> None:
-        return None
-
-    monkeypatch.setattr(bench.source, "site_zone", nowhere)
-    span = await span_of(bench.pipeline, date(2026, 12, 1), date(2026, 12, 1))
+def test_days_are_utc_where_the_site_has_no_zone_and_the_load_says_so() -> None:
+    span = span_of(None, date(2026, 12, 1), date(2026, 12, 1))
+    assert "UTC" in str(loading._clock_of_days(None))
+    assert loading._clock_of_days("America/New_York") == []
     assert (span.begin, span.end) == (
         datetime(2026, 12, 1, tzinfo=UTC),
         datetime(2026, 12, 1, 23, 59, 59, 999999, tzinfo=UTC),
@@ -273,7 +269,7 @@ async def test_days_are_utc_where_the_site_has_no_zone(monkeypatch: pytest.Monke
 
 async def steps_of(relay: Benches, *, patience: timedelta, watch: Watch | None = None) -> list[Step]:
     pipeline = relay.pipelines["venue"]
-    span = await span_of(pipeline, date(2026, 11, 21), date(2026, 12, 10))
+    span = span_of(await pipeline.source.site_zone(), date(2026, 11, 21), date(2026, 12, 10))
     watch = watch or Watch(pipeline, Order(command="backfill"))
     return [step async for step in run_steps(relay, "venue", span, MessageMode.NO_BOOKING, bar=Silent(), watch=watch, patience=patience)]
 

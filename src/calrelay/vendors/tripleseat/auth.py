@@ -263,6 +263,14 @@ class TripleseatAuth(Auth):
                 status=response.status_code,
             )
         what = "the token was refused" if response.status_code == HTTPStatus.UNAUTHORIZED else "a login page came instead of an answer"
+        if not self._uses_store:  # there is no consent that could be given
+            return AuthFailed(
+                f"{VENDOR} (account {self._account}) does not take the tokens that it gives this application: {what}, though it is new.",
+                remedy=f'Check the application in {VENDOR}, and client_id and client_secret; or set auth = "authorization_code" for this '
+                f"account, then run `calrelay login {self._account}`.",
+                account=self._account,
+                status=response.status_code,
+            )
         return consent_missing(self._account, f"{what}, though it is new", response.status_code)
 
 
