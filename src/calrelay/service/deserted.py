@@ -22,5 +22,5 @@ def deserted_words(name: str, number: int) -> tuple[str, str]:
     """Say what is wrong with one of them, and what to do."""
     return (
         f"{counted(number, 'coming event')} of pipeline {name}, which the config does not name: nobody looks after them",
-        f"calrelay rename {name} NEW if it has another name now; else calrelay retire {name}",
+        f"`calrelay rename {name} NEW` if it has another name now; else `calrelay retire {name}`",
     )

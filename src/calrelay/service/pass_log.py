@@ -4,7 +4,7 @@ from calrelay.engine.holds import how_to_decide
 from calrelay.engine.order import Reach
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport, Problem
-from calrelay.errors import ExitCode
+from calrelay.errors import CLAIMED, ExitCode
 from calrelay.log import get_logger
 from calrelay.service.rhythm import Health
 
@@ -75,7 +75,7 @@ class PassLog:
                 _log.warning("held", pipeline=pipeline.name, hold=hold.id, held=number, why=hold.words, remedy=how_to_decide(hold.id))
 
     def _tell_once(self, pipeline: str, problem: Problem) -> None:
-        key = (pipeline, problem.external_id, problem.message)
+        key = (pipeline, "" if problem.kind == CLAIMED else problem.external_id, problem.message)  # two filters may share thousands
         if key in self._said:
             return
         self._said[key] = None

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from calrelay.config.load import Config
 from calrelay.config.model import Pipeline
 from calrelay.domain.link import State
-from calrelay.domain.words import counted
 from calrelay.engine.heirs import retired_ones
 from calrelay.engine.holds import is_approved
 from calrelay.engine.overlapping import Overlapping, remembered_overlaps
@@ -56,7 +55,7 @@ class Standing:
         claimed = Counter(problem["message"] for problem in found if problem.get("kind") == CLAIMED)
         told = [problem for problem in found if not problem.get("external_id") or problem.get("kind") in _OF_ONE_EVENT]
         first = {problem["message"]: problem for problem in reversed(found) if problem.get("kind") == CLAIMED}
-        return [*told, *({**first[message], "message": f"{message} ({counted(n, 'event')})"} for message, n in claimed.items())]
+        return [*told, *({**first[message], "message": f"{message}{', and others' * (n > 1)}"} for message, n in claimed.items())]
 
     @property
     def word(self) -> str:

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from calrelay.engine.order import Reach
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport, Problem
+from calrelay.errors import CLAIMED
 from calrelay.service.pass_log import PassLog
 from calrelay.service.rhythm import Health, health_of
 from tests.fakes.links import a_hold, an_item
@@ -86,6 +87,12 @@ def test_a_quarantined_event_is_told_once_by_its_id(pipeline: Pipeline) -> None:
     report.problems.append(Problem(kind="MappingError", message="no time zone", remedy="set `zones`", external_id="ts-55120"))
     told = [line for line in lines_of(pipeline, report, report) if line["event"] == "problem"]
     assert [(line["external_id"], line["why"]) for line in told] == [("ts-55120", "no time zone")]
+
+
+def test_what_another_pipeline_has_is_one_line_however_many_they_are(pipeline: Pipeline) -> None:
+    report = a_report()
+    report.problems += [Problem(kind=CLAIMED, message="both claim this event", external_id=f"ts-{n}") for n in range(1_500)]
+    assert [line["external_id"] for line in lines_of(pipeline, report, report) if line["event"] == "problem"] == ["ts-0"]
 
 
 def test_what_was_said_of_a_pipeline_is_said_again_after_its_config_changed(pipeline: Pipeline) -> None:
