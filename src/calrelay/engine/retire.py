@@ -79,13 +79,14 @@ async def delete_all(pipeline: Pipeline) -> PassReport:
     """
     before = pipeline.request_counts()
     report = PassReport(pipeline=pipeline.name, command="retire", started_at=pipeline.clock())
+    started = pipeline.stopwatch()
     try:
         late = await look_for_latecomers(pipeline)
         untold = await resolve_unanswered(pipeline)
         report.problems += untold.values()
         _refuse_while_open(pipeline, [problem.external_id for problem in untold.values()])
-        _note_retired(pipeline.ledger, pipeline.name, pipeline.clock)
         deletes = [_delete(link) for link in (await doomed(pipeline)).links]
+        _note_retired(pipeline.ledger, pipeline.name, pipeline.clock)
         going = {delete.link.external_id for delete in deletes}
         report.problems += [problem for problem in late if problem.kind != UNCLEAR or problem.external_id not in going]
         report.actions = list(deletes)
@@ -96,6 +97,7 @@ async def delete_all(pipeline: Pipeline) -> PassReport:
             raise
         report.fail(error, Outcome.REFUSED if isinstance(error, GuardRefused) else Outcome.FAILED)
     report.requests = requests_since(before, pipeline.request_counts())
+    report.seconds = pipeline.stopwatch() - started
     if report.problems:
         report.worsen(Outcome.PARTIAL)
     pipeline.ledger.record_pass(report.to_record())

@@ -12,6 +12,7 @@ from calrelay.domain.link import State
 from calrelay.domain.plan import Action, Create, Delete, plan_gone
 from calrelay.domain.policy import Policy
 from calrelay.domain.window import Span
+from calrelay.domain.words import counted
 from calrelay.engine.absence import GuardTerms, absences, forget_unsent, settle_absences
 from calrelay.engine.adopt import Holdings, ask_for_unlisted, look_at_target
 from calrelay.engine.apply import Applier
@@ -333,8 +334,9 @@ class _Pass:
             return
         name, (begin, end) = self._pipeline.name, (self._span.begin.date(), self._span.end.date())
         refusal = GuardRefused(
-            f"the first load of pipeline {name} would create {creates} events and could message {self._report.people} people at once; "
-            f"`first_load` allows {self._pipeline.limits.first_load}, so nothing was sent",
+            f"the first load of pipeline {name} would create {counted(creates, 'event')} and could message "
+            f"{counted(self._report.people, 'person', 'people')} at once; `first_load` allows {self._pipeline.limits.first_load}, so "
+            "nothing was sent",
             remedy=f"see them with `calrelay plan {name}`, then load them with `calrelay backfill {name} --from {begin} --to {end} "
             "--messages no-booking` (or send, auto, skip)",
         )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from calrelay.domain.words import counted, on_this_machine
-from calrelay.ports import PassRecord
+from calrelay.ports import LOAD, PassRecord
 
 SHOWN: Final = 20
 STEP: Final = 12  # units of the drawing from bar to bar
@@ -52,6 +52,6 @@ def _bar(record: PassRecord, x: int, longest: float) -> Bar:
     share = math.sqrt(record.seconds / longest) if longest > 0 else 0.0  # one long pass would flatten all others
     height = round(_LEAST + share * (HEIGHT - _LEAST))
     done = [f"{record.counts.get(word, 0)} {word}" for word in _DONE if record.counts.get(word, 0)]
-    reach = "complete" if record.is_complete else "quick"
+    reach = "load" if record.command == LOAD else "complete" if record.is_complete else "quick"
     words = f"{on_this_machine(record.started_at)}: {reach}, {record.outcome}, {', '.join(done) or 'no changes'}, {record.seconds:.1f} s"
     return Bar(x=x, y=HEIGHT - height, height=height, kind=f"{record.outcome} {'changed' if done else 'calm'}", words=words)
