@@ -257,7 +257,9 @@ class _Builder:
         )
 
     def _identity_of(self, account: str) -> str:
-        return to_domain.account_fingerprint(self._config.account(account), self._config.resolve)
+        """Return a keyed hash of whose account it is: a user name may be a person's address, which the ledger never holds (rule 23)."""
+        whose = to_domain.account_fingerprint(self._config.account(account), self._config.resolve)
+        return Hasher(self._state.ledger.hash_key()).of(whose)
 
     def _owns_prefix(self, table: model.Pipeline) -> bool:
         return self._prefixes[self._prefix_of(table)] == 1

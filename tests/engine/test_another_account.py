@@ -5,11 +5,11 @@ from typing import cast
 
 import pytest
 
-from calrelay.domain.event import SourceId
 from calrelay.engine.report import Outcome
 from calrelay.engine.retire import WholeLedger, doomed, rename
 from calrelay.engine.verify import verify
 from calrelay.errors import ConfigError, ExitCode, VendorUnavailable
+from calrelay.ports import Flaw
 from tests.fakes.memory_source import an_event, with_status
 from tests.fakes.memory_target import Call, MemoryTarget
 from tests.fakes.pipelines import Bench, a_loaded_bench
@@ -39,9 +39,34 @@ async def test_nothing_is_read_or_sent_while_none_of_our_entries_is_there(*, is_
 
 async def test_the_right_account_put_back_goes_on_where_it_was() -> None:
     bench = await exchanged()
+    before = await a_loaded_bench()
     await bench.sync()
-    (link,) = bench.ledger.links("venue", [SourceId("1")]).values()
-    assert link.accepted is not None
+    bench = dataclasses.replace(bench, target=before.target, target_identity="ops")
+    report = await bench.sync()
+    assert (report.created, report.deleted) == (1, 1)
+
+
+@pytest.mark.parametrize("end", ["the target's list", "the source's pages"])
+async def test_an_adopt_that_fails_makes_no_account_the_right_one(end: str) -> None:
+    bench = await exchanged()
+    if end == "the source's pages":
+        bench.source.flaw = Flaw(what="a page is missing")
+    else:
+        bench.target.fail_next(VendorUnavailable("no answer"), call=Call.LISTING, times=9)
+    await bench.sync(adopts_only=True)
+    bench.source.flaw = None
+    bench.target.stop_failing()
+    report = await bench.sync()
+    assert (report.exit_code in (ExitCode.CONFIG, ExitCode.GUARD), report.sent) == (True, 0)
+
+
+async def test_an_entry_that_cannot_be_asked_for_and_a_day_that_somebody_emptied_stop_nobody() -> None:
+    bench = await a_loaded_bench()
+    bench.target_identity = "a new address"
+    for number in range(2, 7):
+        bench.target.purge(f"ms-{number}")
+    bench.target.fail_next(VendorUnavailable("502"), call=Call.FIND, times=1)
+    assert (await bench.sync()).outcome is Outcome.OK
 
 
 async def test_another_name_of_the_same_account_is_recognised_by_one_entry_and_asked_about_once() -> None:

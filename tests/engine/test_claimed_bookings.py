@@ -3,7 +3,8 @@
 import dataclasses
 from contextlib import nullcontext
 from datetime import timedelta
-from typing import cast
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -12,9 +13,17 @@ from calrelay.domain.guard import HoldKind, Limits
 from calrelay.domain.link import MessageMode, State
 from calrelay.engine import decisions
 from calrelay.engine.backfill import backfill
+from calrelay.engine.locate import locate
+from calrelay.engine.report import Outcome
 from calrelay.engine.retire import WholeLedger, release
+from calrelay.errors import VendorUnavailable
+from calrelay.ports import Flaw
+from calrelay.service.standing import Standing
 from tests.fakes.memory_source import an_event, moved, with_status
 from tests.fakes.pipelines import WINDOW, Bench, a_bench
+
+if TYPE_CHECKING:
+    from calrelay.config.model import Pipeline
 
 NONE = frozenset({"none"})
 
@@ -137,3 +146,73 @@ async def test_what_waits_for_another_pipeline_and_is_lost_meanwhile_still_waits
     await narrow(bench)
     await other.sync()
     assert (len(other.target.live), held(other)) == (0, {HoldKind.CREATES: 10})
+
+
+async def test_a_load_over_what_another_pipeline_has_says_how_its_guests_are_treated() -> None:
+    bench, other = await two_pipelines()
+    edit(other, "all of them", frozenset())
+    await look(other, "a sync")
+    await look(other, "a load")
+    await narrow(bench)
+    await other.sync()
+    decisions.approve(bench.ledger, "other", clock=lambda: bench.now)
+    await other.sync()
+    assert [(entry.content or "").splitlines()[-1] for entry in other.target.live.values()] == ["#nobooking"] * 10
+
+
+async def an_unsound_first_look() -> tuple[Bench, Bench]:
+    bench = a_bench(*(an_event(i) for i in range(1, 11)))
+    await bench.sync()
+    other = dataclasses.replace(bench, name="other", limits=Limits(first_load=25))
+    bench.source.flaw = Flaw(what="a page is missing", error=VendorUnavailable("503"))
+    await other.sync()
+    bench.source.flaw = None
+    return bench, other
+
+
+async def test_what_becomes_free_within_a_first_load_waits_too() -> None:
+    bench, other = await an_unsound_first_look()
+    await narrow(bench)
+    assert ((await other.sync()).created, held(other)) == (0, {HoldKind.CREATES: 10})
+
+
+async def test_an_entry_of_a_retired_pipeline_whose_booking_is_gone_is_taken_out_by_its_heir() -> None:
+    bench, other = await an_unsound_first_look()
+    release(cast("WholeLedger", bench.ledger), "venue", clock=lambda: bench.now)
+    bench.source.remove(1)
+    for _ in range(3):
+        await other.sync()
+    assert len(bench.target.live) == 9
+
+
+async def test_to_adopt_makes_nothing_of_what_another_pipeline_has() -> None:
+    bench, other = await two_pipelines()
+    edit(other, "all of them", frozenset())
+    await other.sync()
+    await other.sync(adopts_only=True)
+    assert (await other.sync()).waiting == 0
+    bench.source.found.clear()
+    bench.source.changed.clear()
+    await other.quick()
+    assert bench.source.found == []
+
+
+async def test_whose_entry_it_is_comes_before_who_waits_for_it() -> None:
+    bench, other = await two_pipelines()
+    edit(other, "all of them", frozenset())
+    await other.sync()
+    found = await locate([other.pipeline, bench.pipeline], "ms-1")
+    assert [one.link.pipeline for one in found] == ["venue", "other"]
+
+
+async def test_a_pass_that_finds_bookings_of_another_pipeline_is_partial_and_a_quick_one_after_it_ends_that_for_nobody() -> None:
+    bench, other = await two_pipelines()
+    edit(other, "all of them", frozenset())
+    assert (await other.sync()).outcome is Outcome.PARTIAL
+    bench.source.changed.clear()
+    await other.quick()
+    passes = bench.ledger.passes("other", 2)
+    assert [one.outcome for one in passes] == ["ok", "partial"]
+    table = cast("Pipeline", SimpleNamespace(enabled=True, full_every=timedelta(hours=1)))
+    now = Standing(table=table, record=bench.ledger.pipeline("other"), live=0, counts={}, holds=(), passes=passes, now=other.now)
+    assert (now.word, now.problems[0]["message"].endswith("for account reminders, and others")) == ("partial", True)

@@ -429,3 +429,42 @@ async def test_another_account_under_the_same_name_changes_nothing_unasked() -> 
     bench.source.put(an_event(31))
     await bench.sync()
     assert "ms-31" in bench.target.live
+
+
+@pytest.mark.parametrize("how", ["named", "quick"])
+async def test_no_pass_lets_in_what_is_new_while_an_empty_read_waits_for_a_decision(how: str) -> None:
+    bench = await a_loaded_bench()
+    bench.source.rows.clear()
+    await bench.sync()
+    bench.source.changed.clear()
+    bench.source.put(an_event(101))
+    report = await (bench.quick() if how == "quick" else bench.sync(reach=Reach.IDS, ids=frozenset({SourceId("101")})))
+    assert (report.created, held(bench)) == (0, {HoldKind.EMPTY_READ: 30, HoldKind.CREATES: 1})
+
+
+async def test_an_empty_read_within_a_first_load_lets_nothing_in() -> None:
+    bench = a_bench(*(an_event(i) for i in range(1, 31)), first_load=25)
+    part, _ = WINDOW.at(bench.now).split_at(an_event(15).start)
+    await load(bench, part)
+    number = len(bench.target.live)
+    bench.source.rows.clear()
+    bench.source.put(*(an_event(i) for i in range(101, 111)))
+    await bench.sync()
+    assert (number > 2, len(bench.target.live), held(bench)) == (True, number, {HoldKind.EMPTY_READ: number, HoldKind.CREATES: 10})
+
+
+async def test_what_waited_under_another_prefix_is_created_under_the_one_of_now() -> None:
+    bench = await a_loaded_bench(3)
+    bench.source.put(with_status(an_event(1), "LOST"))
+    await bench.sync()
+    bench.source.id_prefix = "xx-"
+    edit(bench, "prefix", bench.statuses)
+    bench.source.put(an_event(1))
+    await bench.sync()
+    assert held(bench) == {HoldKind.CREATES: 1}
+    bench.source.id_prefix = "ms-"
+    edit(bench, "all", bench.statuses)
+    await bench.sync()
+    decisions.approve(bench.ledger, "venue", clock=lambda: bench.now)
+    await bench.sync()
+    assert [external_id for external_id in bench.target.live if external_id.startswith("ms-1")] == ["ms-1.2"]

@@ -547,3 +547,17 @@ async def test_a_guest_is_not_told_of_a_booking_again_because_it_moves_to_anothe
     there = bench.target.held("ms-1.2")
     assert (there.calendar, there.start, (there.content or "").splitlines()[-1]) == (TERRACE, moved(row, HOUR).start, tag)
     assert (await bench.sync()).sent == 0
+
+
+async def test_a_move_that_is_called_off_before_it_went_out_leaves_the_entry_as_it_is() -> None:
+    bench = a_bench(*(an_event(i) for i in range(1, 11)))
+    bench.routes = (Route(match=Match(facets={"rooms": frozenset({"terrace"})}), calendar=TERRACE),)
+    await bench.sync()
+    bench.settle = 2 * HOUR
+    bench.source.put(dataclasses.replace(an_event(1), facets={"rooms": frozenset({"terrace"})}))
+    await bench.sync()
+    bench.source.put(an_event(1))
+    for _ in range(2):
+        bench.now += 2 * HOUR
+        assert (await bench.sync()).sent == 0
+    assert "#" not in (bench.target.held("ms-1").content or "")

@@ -148,3 +148,34 @@ async def test_what_a_person_deleted_while_it_was_marked_anew_is_not_created_aga
     bench.source.put(moved(an_event(1), 2 * HOUR))
     await some_passes(bench)
     assert len(bench.target.live) == 29
+
+
+@pytest.mark.parametrize("how", ["an empty read", "adopt"])
+async def test_what_a_person_deleted_is_not_forgotten_by_a_look_at_either_end(how: str) -> None:
+    bench = await a_loaded_bench()
+    await a_person_deletes_it(bench)
+    assert (await bench.sync()).quarantined == 1
+    if how == "adopt":
+        await bench.sync(adopts_only=True)
+    else:
+        rows, bench.source.rows = bench.source.rows, {}
+        await bench.sync()
+        bench.source.rows = rows
+    for _ in range(3):
+        report = await bench.sync()
+        assert (report.created, report.quarantined) == (0, 1)
+
+
+@pytest.mark.parametrize("passes", [0, 2])
+async def test_what_a_person_deleted_while_it_was_marked_anew_can_be_dropped(passes: int) -> None:
+    bench = await a_loaded_bench()
+    bench.source.put(moved(an_event(1), HOUR))
+    bench.target.fail_next(NO_ANSWER, call=Call.UPSERT, times=30)
+    await bench.sync()
+    bench.target.stop_failing()
+    retag(bench.ledger, bench.ledger.links("venue", [SourceId("1")]).values(), MessageMode.SKIP, clock=lambda: bench.now)
+    bench.target.change("ms-1", is_deleted=True)
+    await some_passes(bench, 1 + passes)
+    drop(bench.ledger, ["venue"], "ms-1", clock=lambda: bench.now)
+    for _ in range(2):
+        assert (await bench.sync()).created == 0

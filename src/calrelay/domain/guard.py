@@ -159,7 +159,7 @@ def guard(
     parked: dict[HoldKind, list[Action]] = defaultdict(list)
     rest: list[Action] = []
     for action in open_actions:
-        kind = HoldKind.CREATES if guard_creates and isinstance(action, Create) and action.link.let_in else _CONFIG_HOLDS.get(action.cause)
+        kind = HoldKind.CREATES if isinstance(action, Create) and action.link.let_in else _CONFIG_HOLDS.get(action.cause)
         (rest if kind is None else parked[kind]).append(action)
     over = _over_limit(rest, limits=limits, live=live, recent_deletes=recent_deletes, guard_creates=guard_creates, earlier=earlier)
     for kind, group in over.items():
@@ -170,7 +170,7 @@ def guard(
             parked[kind].append(action)
     stopped = {id(action) for group in parked.values() for action in group}
     return Verdict(
-        passed=tuple(_as_decided(action) for action in actions if id(action) not in stopped),
+        passed=tuple(as_decided(action) for action in actions if id(action) not in stopped),
         parked=tuple(
             Parked(kind=kind, actions=tuple(group), live=live() if kind is HoldKind.SAME_SHIFT else None)
             for kind, group in parked.items()
@@ -179,7 +179,7 @@ def guard(
     )
 
 
-def _as_decided(action: Action) -> Action:
+def as_decided(action: Action) -> Action:
     """Return an action as it goes on: that the config let an event in is settled with that."""
     if isinstance(action, Create) and action.link.let_in:
         return dataclasses.replace(action, link=dataclasses.replace(action.link, let_in=False))

@@ -160,7 +160,7 @@ def _plan_absent(event: Event, link: Link | None, source_hash: str, policy: Poli
     if standing is Standing.WANTED and event.end <= now:  # a follow-up for something that has ended would go to people at once
         reason = "has ended"
     elif standing is Standing.WANTED and link is not None and link.was_deleted_there:  # by a person, who alone may want it back (rule 19)
-        return Unchanged(link=link, reason="quarantined")
+        return Unchanged(link=link if link.source_hash else dataclasses.replace(link, source_hash=source_hash), reason="quarantined")
     elif standing is Standing.WANTED:
         return _create(event, link, source_hash, policy, hasher)
     if link is not None and policy.filter.judge(event)[0] is Standing.OUTSIDE and not policy.is_rescoped:
@@ -286,7 +286,7 @@ def _create(event: Event, link: Link | None, source_hash: str, policy: Policy, h
     if link is None:
         return _create_new(event, source_hash, policy, hasher)
     base = policy.base_id(event.source_id)
-    if link.target != policy.target or (link.state is State.SETTLED and link.base_id != base):  # nothing of it is anywhere
+    if link.target != policy.target or (link.state is not State.READY and link.base_id != base):  # nothing of it is anywhere
         link = dataclasses.replace(link, target=policy.target, base_id=base, generation=1)  # generations count for one id at one account
     ends_move = link.state is State.READY and link.wanted is not None and link.generation > 1
     is_decided = ends_move or _is_decided(link, source_hash, policy) or (link.state is State.WAITING and link.reason in tuple(Wait))

@@ -69,7 +69,7 @@ def forget_unsent(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datet
                 dataclasses.replace(link, state=State.SETTLED, wanted=link.accepted, reason="over", remedy="", hold=None)
             )
             continue
-        is_expected = link.wanted is None or link.wanted.start in span
+        is_expected = not link.was_deleted_there and (link.wanted is None or link.wanted.start in span)
         if link.accepted is None and is_expected and link.source_id not in surveyor.survey.seen:
             surveyor.survey.seen.add(link.source_id)
             gone = dataclasses.replace(link, state=State.SETTLED, wanted=None, source_hash="", reason=GONE, remedy="", hold=None)

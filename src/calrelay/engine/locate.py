@@ -23,6 +23,7 @@ async def locate(pipelines: Collection[Pipeline], external_id: str) -> list[Loca
     base, _ = external_id_parts(external_id)
     by_name = {pipeline.name: pipeline for pipeline in pipelines}
     links = [link for pipeline in list(pipelines)[:1] for link in pipeline.ledger.link_by_external_id(base)]
+    links.sort(key=lambda link: not link.is_live)  # whose entry it is comes before who only waits for it
     known = [Located(pipeline=by_name[link.pipeline], link=link, is_known=True) for link in links if link.pipeline in by_name]
     found = known or [one for pipeline in pipelines if (one := await _unknown(pipeline, base))]
     if not found:

@@ -60,7 +60,8 @@ async def adopt_orphans(pipeline: Pipeline, policy: Policy, surveyor: Surveyor, 
             continue
         known, claim = linked.get(source_id), claims.get(policy.base_id(source_id))
         if claim is not None and claim.bars(pipeline.name):
-            if known is None and (legacy := _legacy(pipeline, policy, source_id, claim)):
+            is_taken = known is not None and (known.is_live or known.is_hands_off)
+            if not is_taken and (legacy := _legacy(pipeline, policy, source_id, claim)):
                 links[source_id], legacies[source_id] = legacy.taken, legacy
         elif (known is None or not known.is_hands_off) and (link := _orphan(policy, source_id, held, known)):
             links[source_id] = link

@@ -87,14 +87,14 @@ class Pipeline:
     async def check_target(self, *, is_looked_at_anew: bool = False, remember: bool = False) -> None:
         """Raise ConfigError where coming events are at another account than the config's; VendorErrors of asking come as they are.
 
-        Where the target is looked at anew, what it holds is found out, and only its name has to be the same.
+        Where the target is looked at anew, what it holds is found out by that, and only its name has to be the same.
         """
         now = self.clock()
         refuse_another_name(self.ledger, self.name, self.target.account, now=now)
         known = remembered_account(self.ledger, self.name)
-        if known == self.target_identity:
+        if known == self.target_identity or is_looked_at_anew:
             return
-        if known is not None and not is_looked_at_anew:
+        if known is not None:
             await refuse_another_account(self.ledger, self.name, self.target, now=now)
         if remember:
             remember_account(self.ledger, self.name, self.target_identity, now=now)

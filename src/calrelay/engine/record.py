@@ -155,7 +155,9 @@ def _split_waiting(actions: Sequence[Action], policy: Policy, survey: Survey, no
             continue
         # A load may mark an event that waits already in another way: the marks are the action's, or its guests would be messaged after all.
         planned = action.link
-        marked = dataclasses.replace(_before(action, survey), mode=planned.mode, backfilled=planned.backfilled, attempts=planned.attempts)
+        before = _before(action, survey)
+        mode = planned.mode if isinstance(action, Create) else before.mode  # a move may be called off yet
+        marked = dataclasses.replace(before, mode=mode, backfilled=planned.backfilled, attempts=planned.attempts)
         marked = dataclasses.replace(marked, state=State.WAITING, let_in=planned.let_in, since=since or now, hold=None)
         waiting.append(dataclasses.replace(marked, wanted=planned.wanted, reason=wait))
     return ready, waiting

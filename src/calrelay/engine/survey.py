@@ -18,7 +18,7 @@ from calrelay.engine.heirs import how_to_part, inherit
 from calrelay.engine.order import Order
 from calrelay.engine.overlap import OverlapCount
 from calrelay.engine.pipeline import Pipeline
-from calrelay.engine.report import Outcome, PassReport, Problem
+from calrelay.engine.report import PassReport, Problem
 from calrelay.engine.shelf import Shelf
 from calrelay.errors import CLAIMED, MappingError, VendorError
 from calrelay.ports import Claim, Flaw, Holding, Page, Recall
@@ -263,6 +263,9 @@ class Surveyor:
 
     def hold_newcomers(self) -> None:
         """Let nothing new in unasked: a read that showed none of what was expected may be one of another account (rule 2)."""
+        if self._shelf is not None:
+            self.survey.actions.extend(self._shelf.take_all())
+            self._shelf = None
         self.survey.actions = [
             dataclasses.replace(action, link=dataclasses.replace(action.link, let_in=True))
             if isinstance(action, Create) and not action.is_decided
@@ -305,6 +308,9 @@ class Surveyor:
     def _disowned(self, link: Link) -> Link:
         """Forget what the ledger says of the target, which is looked at anew; what lies beyond the look stays as the ledger has it."""
         if self.holdings is None or (link.accepted is not None and not self.holdings.says(link)):
+            return link
+        is_settled = link.state is State.SETTLED or link.was_deleted_there
+        if is_settled and not link.is_live and self.holdings.find(link.base_id) is None:  # nothing was there, and nothing is
             return link
         return self.holdings.disown(link)
 
@@ -363,9 +369,9 @@ class Surveyor:
             seen = self.holdings.next_generation(create.link.base_id) if self.holdings else 1
             return self._with_generation(create, max(create.link.generation, seen, claim.generation if claim else 1))
         if create.link.let_in or self._is_first_look:
-            self._remember(self._as_barred(create, link, claim), link)
+            barred = self._as_barred(create, link, claim)
+            self._remember(self._marked(barred) if self._order.is_load else barred, link)
         self._report.skipped[f"claimed by pipeline {claim.pipeline}"] += 1
-        self._report.worsen(Outcome.PARTIAL)
         self._report.problems.append(
             Problem(
                 kind=CLAIMED,
@@ -383,10 +389,10 @@ class Surveyor:
 
     def _as_barred(self, create: Create, link: Link | None, claim: Claim) -> Link:
         """Keep in mind that the config lets an event in which another pipeline has: when that gives it up, somebody is to decide first."""
-        if link is not None and link.state is not State.SETTLED:
+        if link is not None and link.state not in (State.SETTLED, State.WAITING):
             return dataclasses.replace(link, let_in=True)
-        known = link or dataclasses.replace(create.link, wanted=None, source_hash="", state=State.SETTLED)
-        return dataclasses.replace(known, let_in=True, reason=f"claimed by pipeline {claim.pipeline}")
+        unsent = dataclasses.replace(link or create.link, wanted=None, source_hash="", state=State.SETTLED)
+        return dataclasses.replace(unsent, let_in=True, reason=f"claimed by pipeline {claim.pipeline}")
 
     def _with_generation(self, create: Create, generation: int) -> Create:
         if create.link.generation == generation:

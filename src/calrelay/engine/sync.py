@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from calrelay.domain.event import SourceId
-from calrelay.domain.guard import Approval, HoldKind, Parked, Verdict, guard, joined, start_of
+from calrelay.domain.guard import Approval, HoldKind, Parked, Verdict, as_decided, guard, joined, start_of
 from calrelay.domain.link import State
 from calrelay.domain.plan import Action, Create, Delete, plan_gone
 from calrelay.domain.policy import Policy
@@ -31,7 +31,8 @@ from calrelay.engine.shelf import Shelf
 from calrelay.engine.survey import Surveyor
 from calrelay.engine.unanswered import resolve_unanswered
 from calrelay.engine.vigil import Vigil
-from calrelay.errors import CalrelayError, ExitCode, GuardRefused, VendorError
+from calrelay.engine.whereabouts import remember_account
+from calrelay.errors import CLAIMED, CalrelayError, ExitCode, GuardRefused, VendorError
 from calrelay.ports import Flaw, Hold, Scope
 
 _STANDING = (State.QUARANTINED, State.HELD, State.WAITING)
@@ -68,7 +69,7 @@ async def run_pass(
     report.requests = requests_since(before, pipeline.request_counts())
     if not order.is_dry_run:
         count_standing(pipeline, report)
-    if report.held or report.quarantined:
+    if report.held or report.quarantined or any(problem.kind == CLAIMED for problem in report.problems):
         report.worsen(Outcome.PARTIAL)
     if not order.is_dry_run and not work.is_paused:  # what a pause kept from running says nothing of how the pipeline stands
         pipeline.ledger.record_pass(report.to_record())
@@ -141,8 +142,7 @@ class _Pass:
         ready = record_plan(
             self._pipeline, policy, surveyor.survey, verdict, before=holds, now=self._now, adopts_only=self._order.adopts_only
         )
-        if self._report.is_complete and not self._order.adopts_only and not parked:  # else it did not show all there is
-            remember_scope(self._pipeline, now=self._now)
+        self._remember_whole_look(parked)
         if self._order.fills_batches:
             ready = self._fill_batches(ready, surveyor)
         if not self._order.adopts_only:
@@ -157,6 +157,15 @@ class _Pass:
             remember_pipeline(self._pipeline, self._order, self._report, now=self._now)
             if self._report.is_complete and self._report.overlap is not None:
                 remember_overlap(self._ledger, self._pipeline.name, self._report.overlap)
+
+    def _remember_whole_look(self, parked: Sequence[Parked]) -> None:
+        """Note what a complete read makes known: whose account the target is, adopted anew; else that all bookings were looked at."""
+        if not self._report.is_complete:
+            return
+        if self._order.adopts_only:
+            remember_account(self._ledger, self._pipeline.name, self._pipeline.target_identity, now=self._now)
+        elif not parked:  # else it did not show all there is
+            remember_scope(self._pipeline, now=self._now)
 
     def _is_plain_first_load(self, policy: Policy, holds: Sequence[Hold]) -> bool:
         """Say whether creates go out as they are planned: no guard holds them (rule 16), nothing is parked, and nothing has to wait."""
@@ -255,13 +264,13 @@ class _Pass:
         parked = []
         if self._order.reach is Reach.COMPLETE and not self._order.is_load and not surveyor.survey.flaws:
             self._report.is_complete = True
-            forget_unsent(self._pipeline, surveyor, self._span, self._now)
             found = absences(self._pipeline, surveyor, self._span, self._now, remember=not self._order.is_dry_run)
             group = await settle_absences(surveyor, found, terms, approval, now=self._now)
             parked = [group] if group else []
-        if any(group.kind is HoldKind.EMPTY_READ for group in parked):
-            surveyor.hold_newcomers()
-        elif self._order.reach is not Reach.IDS and not self._order.is_load:
+            if group is None:  # else there may be more that was not shown
+                forget_unsent(self._pipeline, surveyor, self._span, self._now)
+        is_believed = not any(group.kind is HoldKind.EMPTY_READ for group in parked)
+        if is_believed and self._order.reach is not Reach.IDS and not self._order.is_load:
             await self._survey_owing(surveyor, approval)
         return parked
 
@@ -294,10 +303,15 @@ class _Pass:
         )
 
     def _guard(self, surveyor: Surveyor, terms: GuardTerms, approval: Approval, holds: Sequence[Hold], parked: Sequence[Parked]) -> Verdict:
+        is_of_before = self._order.reach is not Reach.COMPLETE  # a complete read says itself whether it shows what is expected
+        seen_empty = {group.kind for group in parked} | {hold.kind for hold in holds if is_of_before}
+        if HoldKind.EMPTY_READ in seen_empty:
+            surveyor.hold_newcomers()
         is_loading = self._order.is_load or self._record.first_complete_at is None
         planned = {action.link.source_id for action in surveyor.survey.actions}
+        actions = surveyor.survey.actions
         verdict = guard(
-            surveyor.survey.actions,
+            [as_decided(action) for action in actions] if self._order.is_load else actions,  # a load says how guests are treated
             limits=terms.limits,
             live=terms.live,
             recent_deletes=terms.recent_deletes,

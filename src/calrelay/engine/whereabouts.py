@@ -1,16 +1,16 @@
 """Whether a pipeline's entries are at the account that the config names: it may name another one, or another one by the same name."""
 
-import heapq
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from calrelay.domain.link import Link
 from calrelay.domain.words import counted
-from calrelay.errors import ConfigError
+from calrelay.errors import ConfigError, VendorError
 from calrelay.ports import Ledger, Target
 
 MEMO_TARGET = "target:{pipeline}"  # a hash of whose account it was at the last pass
 FAR_OFF = datetime.max.replace(tzinfo=UTC)
-ASKED = 5  # of its entries, soonest first: one that is there is proof enough
+ASKED = 5  # of its entries: one that is there is proof enough
 
 
 def refuse_another_name(ledger: Ledger, pipeline: str, target: str, *, now: datetime) -> None:
@@ -36,11 +36,18 @@ async def refuse_another_account(ledger: Ledger, pipeline: str, target: Target, 
     would go on reminding.
     """
     held = [link for link in ledger.live_links(pipeline, ending_after=now) if link.accepted is not None and link.target_id is not None]
-    asked = heapq.nsmallest(ASKED, held, key=_start)
+    asked = _some_of(sorted(held, key=_start))
+    failure: VendorError | None = None
     for link in asked:
-        found = await target.find(link.external_id)
+        try:
+            found = await target.find(link.external_id)
+        except VendorError as error:
+            failure = error
+            continue
         if found is not None and found.target_id == link.target_id:
             return
+    if failure is not None:
+        raise failure
     if asked:
         raise ConfigError(
             f"account {target.account} has another user name or address than before, and of the {counted(len(held), 'coming event')} of "
@@ -52,6 +59,12 @@ async def refuse_another_account(ledger: Ledger, pipeline: str, target: Target, 
 def remember_account(ledger: Ledger, pipeline: str, identity: str, *, now: datetime) -> None:
     """Note whose account a pipeline's entries are at."""
     ledger.save_memo(MEMO_TARGET.format(pipeline=pipeline), identity, now)
+
+
+def _some_of(links: Sequence[Link]) -> Sequence[Link]:
+    """Return a few links, the first, the last and some between: somebody may have removed the entries of a day."""
+    last = len(links) - 1
+    return [links[at] for at in sorted({round(last * part / (ASKED - 1)) for part in range(ASKED)})] if links else []
 
 
 def _start(link: Link) -> datetime:

@@ -52,10 +52,17 @@ class Standing:
     def problems(self) -> Sequence[Mapping[str, str]]:
         """What was wrong with the last pass as a whole, or with single events that are not in quarantine: nothing else tells of them."""
         found = self.passes[0].problems if self.passes else ()
-        claimed = Counter(problem["message"] for problem in found if problem.get("kind") == CLAIMED)
         told = [problem for problem in found if not problem.get("external_id") or problem.get("kind") in _OF_ONE_EVENT]
-        first = {problem["message"]: problem for problem in reversed(found) if problem.get("kind") == CLAIMED}
-        return [*told, *({**first[message], "message": f"{message}{', and others' * (n > 1)}"} for message, n in claimed.items())]
+        return [*told, *self.claimed]
+
+    @property
+    def claimed(self) -> Sequence[Mapping[str, str]]:
+        """What another pipeline has, one problem for all of them, as the last complete pass found it: no other looks at each booking."""
+        complete = next((one for one in self.passes if one.is_complete), None)
+        found = [problem for problem in (complete.problems if complete else ()) if problem.get("kind") == CLAIMED]
+        many = Counter(problem["message"] for problem in found)
+        first = {problem["message"]: problem for problem in reversed(found)}
+        return [{**first[message], "message": f"{message}{', and others' * (number > 1)}"} for message, number in many.items()]
 
     @property
     def word(self) -> str:
@@ -76,7 +83,7 @@ class Standing:
             return "late"
         if not all(is_approved(item, self.now) for hold in self.holds for item in hold.items):
             return "waits for you"
-        if self.passes and self.passes[0].outcome == "partial" and self.problems:
+        if self.claimed or (self.passes and self.passes[0].outcome == "partial" and self.problems):
             return "partial"
         return "in step" if self.record.last_complete_at else "loaded"
 
