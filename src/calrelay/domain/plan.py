@@ -257,7 +257,7 @@ def _is_as_we_left_it(link: Link, source_hash: str, policy: Policy) -> bool:
 
 
 def _is_refused_as_it_is(link: Link, source_hash: str, policy: Policy) -> bool:
-    """The target refused exactly this, or lost it; it is tried again when the row, the mapping or the config changes, or on request."""
+    """The target refused exactly this; it is tried again when the row, the mapping or the config changes, or on request."""
     return bool(link.state is State.QUARANTINED and link.attempts and link.is_of_row(source_hash) and link.basis == policy.basis)
 
 

@@ -308,8 +308,8 @@ class _Pass:
         if HoldKind.EMPTY_READ in seen_empty:
             surveyor.hold_newcomers()
         is_loading = self._order.is_load or self._record.first_complete_at is None
-        planned = {action.link.source_id for action in surveyor.survey.actions}
         actions = surveyor.survey.actions
+        planned = {action.link.source_id for action in actions}
         verdict = guard(
             [as_decided(action) for action in actions] if self._order.is_load else actions,  # a load says how guests are treated
             limits=terms.limits,

@@ -1,16 +1,16 @@
 """Whether a pipeline's entries are at the account that the config names: it may name another one, or another one by the same name."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import TypeVar
 
-from calrelay.domain.link import Link
 from calrelay.domain.words import counted
 from calrelay.errors import ConfigError, VendorError
 from calrelay.ports import Ledger, Target
 
 MEMO_TARGET = "target:{pipeline}"  # a hash of whose account it was at the last pass
-FAR_OFF = datetime.max.replace(tzinfo=UTC)
 ASKED = 5  # of its entries: one that is there is proof enough
+_T = TypeVar("_T")
 
 
 def refuse_another_name(ledger: Ledger, pipeline: str, target: str, *, now: datetime) -> None:
@@ -35,16 +35,17 @@ async def refuse_another_account(ledger: Ledger, pipeline: str, target: Target, 
     At another account a change is answered as at the right one, and a deletion by "not there", which counts as done: the old account
     would go on reminding.
     """
-    held = [link for link in ledger.live_links(pipeline, ending_after=now) if link.accepted is not None and link.target_id is not None]
-    asked = _some_of(sorted(held, key=_start))
+    live = ledger.live_links(pipeline, ending_after=now)
+    held = sorted((link.accepted.start, link.external_id, link.target_id) for link in live if link.accepted and link.target_id)
+    asked = _some_of(held)
     failure: VendorError | None = None
-    for link in asked:
+    for _, external_id, target_id in asked:
         try:
-            found = await target.find(link.external_id)
+            found = await target.find(external_id)
         except VendorError as error:
             failure = error
             continue
-        if found is not None and found.target_id == link.target_id:
+        if found is not None and found.target_id == target_id:
             return
     if failure is not None:
         raise failure
@@ -61,12 +62,7 @@ def remember_account(ledger: Ledger, pipeline: str, identity: str, *, now: datet
     ledger.save_memo(MEMO_TARGET.format(pipeline=pipeline), identity, now)
 
 
-def _some_of(links: Sequence[Link]) -> Sequence[Link]:
-    """Return a few links, the first, the last and some between: somebody may have removed the entries of a day."""
+def _some_of(links: Sequence[_T]) -> Sequence[_T]:
+    """Return a few, the first, the last and some between: somebody may have removed the entries of a day."""
     last = len(links) - 1
     return [links[at] for at in sorted({round(last * part / (ASKED - 1)) for part in range(ASKED)})] if links else []
-
-
-def _start(link: Link) -> datetime:
-    held = link.accepted or link.wanted
-    return held.start if held else FAR_OFF
