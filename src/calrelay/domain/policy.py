@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from calrelay.domain.entry import Entry
 from calrelay.domain.event import Event, Lifecycle, SourceId
-from calrelay.domain.link import TAGS, Basis, CalendarId, ExternalId, MessageMode
+from calrelay.domain.link import TAGS, Basis, CalendarId, ExternalId, Link, MessageMode, State
 from calrelay.domain.window import Hours, Window
 from calrelay.domain.zones import resolve_zone, with_offset
 
@@ -127,6 +127,11 @@ class Policy:
     def base_id(self, source_id: SourceId) -> ExternalId:
         """Return the external id of an event's first generation."""
         return ExternalId(f"{self.id_prefix}{source_id}")
+
+    def fresh_link(self, source_id: SourceId) -> Link:
+        """Return the link of an event of which nothing is known and nothing wanted yet."""
+        base = self.base_id(source_id)
+        return Link(pipeline=self.pipeline, target=self.target, source_id=source_id, base_id=base, mode=self.mode, state=State.SETTLED)
 
     def judge(self, event: Event) -> tuple[Standing, str]:
         """Return the filter's verdict; an event with nobody to reach is outside unless the config sends those too (rule 10)."""

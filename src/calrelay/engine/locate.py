@@ -38,6 +38,5 @@ async def _unknown(pipeline: Pipeline, base: ExternalId) -> Located | None:
     policy = await pipeline.policy(remember=False)
     if not base.startswith(policy.id_prefix):
         return None
-    source_id = SourceId(base.removeprefix(policy.id_prefix))
-    link = Link(pipeline=pipeline.name, target=policy.target, source_id=source_id, base_id=base, mode=policy.mode)
+    link = policy.fresh_link(SourceId(base.removeprefix(policy.id_prefix)))
     return Located(pipeline=pipeline, link=link, is_known=False)

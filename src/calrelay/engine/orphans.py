@@ -3,14 +3,14 @@
 import dataclasses
 
 from calrelay.domain.event import SourceId
-from calrelay.domain.link import ExternalId, Link, State, external_id_of
+from calrelay.domain.link import ExternalId, State, external_id_of
 from calrelay.domain.plan import Create
 from calrelay.domain.policy import Policy
 from calrelay.engine.adopt import orphan
-from calrelay.engine.heirs import Legacy, inherit
+from calrelay.engine.claims import Claims
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.survey import Surveyor
-from calrelay.ports import Claim, Holding
+from calrelay.ports import Holding
 
 
 async def adopt_unlisted(pipeline: Pipeline, policy: Policy, surveyor: Surveyor) -> None:
@@ -53,18 +53,19 @@ async def adopt_orphans(pipeline: Pipeline, policy: Policy, surveyor: Surveyor, 
         if source_id not in surveyor.survey.seen:
             unseen[source_id] = held
     linked = pipeline.ledger.links(pipeline.name, unseen.keys())
-    claims = pipeline.ledger.claims(policy.target, [policy.base_id(source_id) for source_id in unseen])
+    claims = Claims(pipeline, policy, unseen)
     links, legacies = {}, {}
     for source_id, held in unseen.items():
         if not anew and source_id in linked and linked[source_id].is_live:
             continue
-        known, claim = linked.get(source_id), claims.get(policy.base_id(source_id))
-        if claim is not None and claim.bars(pipeline.name):
+        known = linked.get(source_id)
+        if claims.of_another(source_id):
             is_taken = known is not None and (known.is_live or known.is_hands_off)
-            if not is_taken and (legacy := _legacy(pipeline, policy, source_id, claim)):
+            if not is_taken and (legacy := claims.legacy(source_id)):
                 links[source_id], legacies[source_id] = legacy.taken, legacy
-        elif (known is None or not known.is_hands_off) and (link := _orphan(policy, source_id, held, known)):
-            links[source_id] = link
+        elif known is None or not known.is_hands_off:
+            link = orphan(known or policy.fresh_link(source_id), *held, policy.calendar)
+            links |= {source_id: link} if link else {}
     known_as_ours = {i: link for i, link in links.items() if i not in legacies and (pipeline.owns_prefix or i in linked)}
     surveyor.survey.changed += await surveyor.find(links.keys(), known_as_ours)
     for source_id, legacy in legacies.items():  # gone at the source, or it would have been taken over with its row
@@ -82,15 +83,3 @@ def forget_lost(pipeline: Pipeline, surveyor: Surveyor) -> None:
             continue
         gone = surveyor.holdings.disown(link)
         surveyor.survey.changed.append(dataclasses.replace(gone, state=State.SETTLED, wanted=None, source_hash="", hold=None))
-
-
-def _orphan(policy: Policy, source_id: SourceId, held: tuple[int, Holding], known: Link | None) -> Link | None:
-    base = policy.base_id(source_id)
-    fresh = Link(pipeline=policy.pipeline, target=policy.target, source_id=source_id, base_id=ExternalId(base), mode=policy.mode)
-    return orphan(known or fresh, *held, policy.calendar)
-
-
-def _legacy(pipeline: Pipeline, policy: Policy, source_id: SourceId, claim: Claim) -> Legacy | None:
-    base = policy.base_id(source_id)
-    heir = Link(pipeline=policy.pipeline, target=policy.target, source_id=source_id, base_id=base, mode=policy.mode)
-    return inherit(pipeline.ledger, claim.pipeline, heir)

@@ -134,10 +134,9 @@ def _adopted(policy: Policy, drift: Drift) -> Link | None:
     holding = drift.holding
     if holding is None:
         return None
-    source_id = source_id_of(drift, policy)
-    fresh = Link(pipeline=policy.pipeline, target=policy.target, source_id=source_id, base_id=policy.base_id(source_id), mode=policy.mode)
-    generation = generation_of(holding) if holding.external_id else (drift.link or fresh).generation
-    return orphan(drift.link or fresh, generation, holding, policy.calendar)
+    link = drift.link or policy.fresh_link(source_id_of(drift, policy))
+    generation = generation_of(holding) if holding.external_id else link.generation
+    return orphan(link, generation, holding, policy.calendar)
 
 
 def _told(pipeline: Pipeline, drift: Drift, link: Link) -> Happening:

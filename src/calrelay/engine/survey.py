@@ -14,14 +14,14 @@ from calrelay.domain.plan import Action, Cause, Create, Decision, Delete, Skippe
 from calrelay.domain.policy import Policy, Standing
 from calrelay.domain.window import Span
 from calrelay.engine.adopt import Holdings, adopt, as_marked, orphan
-from calrelay.engine.heirs import how_to_part, inherit
+from calrelay.engine.claims import Claims, as_barred
 from calrelay.engine.order import Order
 from calrelay.engine.overlap import OverlapCount
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import PassReport, Problem
 from calrelay.engine.shelf import Shelf
-from calrelay.errors import CLAIMED, MappingError, VendorError
-from calrelay.ports import Claim, Flaw, Holding, Page, Recall
+from calrelay.errors import MappingError, VendorError
+from calrelay.ports import Flaw, Holding, Page, Recall
 
 FINDS_AT_ONCE = 5
 KEPT_AT_HAND = 1_000  # actions that are not folded away: folding takes a twentieth of the time of a create
@@ -131,7 +131,7 @@ class Surveyor:
 
     def take_rows(self, rows: Sequence[Row], links: dict[SourceId, Link]) -> None:
         """Plan rows whose links are at hand."""
-        claims = self._claims(row.source_id for row in rows if row.source_id not in links or not links[row.source_id].is_live)
+        claims = self._claims_on(row.source_id for row in rows if row.source_id not in links or not links[row.source_id].is_live)
         for row in rows:
             if row.source_id in self.survey.seen:
                 continue
@@ -208,7 +208,7 @@ class Surveyor:
                 if decision.link is not None:
                     self._remember(decision.link, link)
 
-    def _take_event(self, event: Event, link: Link | None, claims: dict[ExternalId, Claim]) -> None:
+    def _take_event(self, event: Event, link: Link | None, claims: Claims) -> None:
         if self.overlap is not None:
             self.overlap.note(event, link)
         try:
@@ -284,7 +284,7 @@ class Surveyor:
         if self.holdings is None:
             return
         self.holdings.add(dataclasses.replace(holding, external_id=external_id))
-        kept = self._held_unwanted(event.source_id, link, self._claims([event.source_id]))
+        kept = self._held_unwanted(event.source_id, link, self._claims_on([event.source_id]))
         if kept is not None:
             self.add(self._plan(event, kept), kept)
 
@@ -314,7 +314,7 @@ class Surveyor:
             return link
         return self.holdings.disown(link)
 
-    def _held_unwanted(self, source_id: SourceId, link: Link | None, claims: Mapping[ExternalId, Claim]) -> Link | None:
+    def _held_unwanted(self, source_id: SourceId, link: Link | None, claims: Claims) -> Link | None:
         """Return a link for an entry that the target holds although it should not, so that it is kept in mind and taken out again.
 
         None where there is none, where it is over, or where it could be another pipeline's.
@@ -324,84 +324,58 @@ class Surveyor:
         if held is None or (held[1].end is not None and held[1].end <= self._now):
             return None
         if (
-            self._is_theirs(source_id, claims)
+            claims.of_another(source_id) is not None
             or (link is None and not self._pipeline.owns_prefix)
             or (link is not None and (link.is_live or link.is_hands_off))
         ):
             return None
-        kept = orphan(link or self._fresh(source_id), *held, self._policy.calendar)
+        kept = orphan(link or self._policy.fresh_link(source_id), *held, self._policy.calendar)
         return self._remembered(kept) if kept else None
 
-    def _inherited(self, event: Event, claims: Mapping[ExternalId, Claim]) -> Link | None:
+    def _inherited(self, event: Event, claims: Claims) -> Link | None:
         """Take over an event that a retired pipeline left at the target, where this one wants it, or it was cancelled since."""
-        claim = claims.get(self._policy.base_id(event.source_id))
-        if claim is None or not claim.bars(self._policy.pipeline):
-            return None
         if self._policy.judge(event)[0] not in (Standing.WANTED, Standing.CANCELLED):
             return None
-        legacy = inherit(self._pipeline.ledger, claim.pipeline, self._fresh(event.source_id))
+        legacy = claims.legacy(event.source_id)
         if legacy is None:
             return None
-        self._report.notes[f"taken over from pipeline {claim.pipeline}"] += 1
+        self._report.notes[f"taken over from pipeline {legacy.given_up.pipeline}"] += 1
         self.survey.changed.append(legacy.given_up)
         return self._remembered(legacy.taken)
-
-    def _fresh(self, source_id: SourceId) -> Link:
-        base = self._policy.base_id(source_id)
-        return Link(pipeline=self._policy.pipeline, target=self._policy.target, source_id=source_id, base_id=base, mode=self._policy.mode)
 
     def _remembered(self, link: Link) -> Link:
         self.survey.changed.append(link)
         return link
 
-    def _is_theirs(self, source_id: SourceId, claims: Mapping[ExternalId, Claim]) -> bool:
-        claim = claims.get(self._policy.base_id(source_id))
-        return claim is not None and claim.bars(self._policy.pipeline)
+    def _claims_on(self, source_ids: Iterable[SourceId]) -> Claims:
+        return Claims(self._pipeline, self._policy, source_ids)
 
-    def _claims(self, source_ids: Iterable[SourceId]) -> dict[ExternalId, Claim]:
-        bases = [self._policy.base_id(source_id) for source_id in source_ids]
-        return self._pipeline.ledger.claims(self._policy.target, bases) if bases else {}
-
-    def _claim(self, create: Create, link: Link | None, claims: dict[ExternalId, Claim]) -> Create | None:
+    def _claim(self, create: Create, link: Link | None, claims: Claims) -> Create | None:
         """Take the event's external id, in the generation that is due; None when another pipeline has it (design: one claim at a time)."""
-        claim = claims.get(create.link.base_id)
-        if claim is None or not claim.bars(self._policy.pipeline):
-            seen = self.holdings.next_generation(create.link.base_id) if self.holdings else 1
-            return self._with_generation(create, max(create.link.generation, seen, claim.generation if claim else 1))
-        if create.link.let_in or self._is_first_look:
-            barred = self._as_barred(create, link, claim)
-            self._remember(self._marked(barred) if self._order.is_load else barred, link)
-        self._report.skipped[f"claimed by pipeline {claim.pipeline}"] += 1
-        self._report.problems.append(
-            Problem(
-                kind=CLAIMED,
-                external_id=create.link.base_id,
-                message=f"pipelines {claim.pipeline} and {self._policy.pipeline} both claim this event for account {self._policy.target}",
-                remedy=how_to_part(self._policy.pipeline, claim.pipeline, is_known=not self._pipeline.owns_prefix),
-            )
-        )
-        return None
+        source_id = create.link.source_id
+        if barring := claims.of_another(source_id):
+            if create.link.let_in or self._is_first_look:
+                barred = as_barred(link or self._policy.fresh_link(source_id), barring)
+                self._remember(self._marked(barred) if self._order.is_load else barred, link)
+            self._report.skipped[f"claimed by pipeline {barring.pipeline}"] += 1
+            self._report.problems.append(claims.problem(source_id, barring))
+            return None
+        used, seen = claims.of(source_id), self.holdings.next_generation(create.link.base_id) if self.holdings else 1
+        return self._with_generation(create, max(create.link.generation, seen, used.generation if used else 1))
 
     @functools.cached_property
     def _is_first_look(self) -> bool:
         """Whether the pipeline has never looked at all its bookings."""
         return self._pipeline.ledger.pipeline(self._policy.pipeline).first_complete_at is None
 
-    def _as_barred(self, create: Create, link: Link | None, claim: Claim) -> Link:
-        """Keep in mind that the config lets an event in which another pipeline has: when that gives it up, somebody is to decide first."""
-        if link is not None and link.state not in (State.SETTLED, State.WAITING):
-            return dataclasses.replace(link, let_in=True)
-        unsent = dataclasses.replace(link or create.link, wanted=None, source_hash="", state=State.SETTLED)
-        return dataclasses.replace(unsent, let_in=True, reason=f"claimed by pipeline {claim.pipeline}")
-
     def _with_generation(self, create: Create, generation: int) -> Create:
         if create.link.generation == generation:
             return create
         return dataclasses.replace(create, link=dataclasses.replace(create.link, generation=generation))
 
-    def _quarantine(self, source_id: SourceId, link: Link | None, error: MappingError, claims: Mapping[ExternalId, Claim]) -> None:
+    def _quarantine(self, source_id: SourceId, link: Link | None, error: MappingError, claims: Claims) -> None:
         """Keep an event that cannot be mapped, and what the target holds of it, until its row, the mapping or the config changes."""
-        is_let_in = self._policy.is_rescoped or (self._is_first_look and self._is_theirs(source_id, claims))
+        is_let_in = self._policy.is_rescoped or (self._is_first_look and claims.of_another(source_id) is not None)
         if link is not None and link.was_deleted_there:  # that its row cannot be read either makes nothing of it
             self._report.problems.append(Problem.of(error, link.external_id))
             return
@@ -411,7 +385,11 @@ class Surveyor:
             return
         if self._order.adopts_only and link is not None:
             link = self._disowned(link)
-        link = self._held_unwanted(source_id, link, claims) or link or dataclasses.replace(self._fresh(source_id), let_in=is_let_in)
+        link = (
+            self._held_unwanted(source_id, link, claims)
+            or link
+            or dataclasses.replace(self._policy.fresh_link(source_id), let_in=is_let_in)
+        )
         since = link.since if link.state is State.QUARANTINED else None
         shown = link.shown_again().as_let_in(is_rescoped=is_let_in)
         quarantined = dataclasses.replace(
