@@ -46,7 +46,9 @@ Params = Mapping[str, str | int | Sequence[str | int]]
 # One httpx client is fastest with two to five requests in flight and collapses under a hundred: who wants more gets more clients.
 IN_FLIGHT = 5
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-_WRITING = "http11.send_request_headers.started"  # httpcore's word for the moment; see "Extensions" in httpx's documentation
+_MAY_CONNECT_FOR = 0.01  # seconds: half of what a pace leaves between the rate and itself in a second
+_CONNECTING = "connection.connect_tcp.started"  # httpcore's words for two moments; see "Extensions" in httpx's documentation
+_WRITING = "http11.send_request_headers.started"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,14 +282,19 @@ class VendorClient:
         """Let a request onto the wire; httpx calls this for those of the sign-in as well."""
         latest = await self._pacer.acquire()
         self._tally.add()
-        if latest < math.inf:
-            request.extensions["trace"] = self._at_the_wire(latest)
+        request.extensions["trace"] = self._at_the_wire(latest)
 
     def _at_the_wire(self, latest: float) -> Callable[[str, object], Awaitable[None]]:
-        """Return what httpcore calls at each step: a request whose time passed while a connection was made waits for another turn."""
+        """Return what httpcore calls at each step: a request whose time passed while a connection was made waits for another turn.
+
+        Where the pace sets it no time, those that find a connection are late together; one that had to make it would be nearer to the next.
+        """
+        granted = time.monotonic()
 
         async def look(step: str, _: object) -> None:
             nonlocal latest
+            if step == _CONNECTING:
+                latest = min(latest, granted + _MAY_CONNECT_FOR)
             while step == _WRITING and time.monotonic() > latest:
                 latest = await self._pacer.acquire()
 

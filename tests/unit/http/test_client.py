@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 import math
 import time
@@ -412,6 +413,29 @@ async def test_a_request_whose_turn_has_passed_before_it_is_written_waits_for_an
         await client.request("GET", "/one", endpoint="one", idempotent=True)
         assert client.requests == 1  # one on the wire, however many turns it took
     assert left_when_written == [1]
+
+
+@pytest.mark.parametrize(("may_connect_for", "turns"), [(-1.0, [2, 3]), (60.0, [1, 2])])
+async def test_a_request_that_had_to_connect_first_waits_for_another_turn_so_that_the_next_is_not_too_near(
+    client_of: Build, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch, may_connect_for: float, turns: list[int]
+) -> None:
+    monkeypatch.setattr("calrelay.http.client._MAY_CONNECT_FOR", may_connect_for)
+    pace = Turns(math.inf, math.inf, math.inf, math.inf)
+    taken: list[int] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                taken.append(4 - len(pace.left))
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", unused_tcp_port)
+    client = client_of(None, base_url=f"http://127.0.0.1:{unused_tcp_port}", transport=None, pacer=pace)
+    async with server, client:
+        for _ in range(2):
+            await client.request("GET", "/one", endpoint="one", idempotent=True)
+    assert taken == turns
 
 
 async def test_an_answer_that_is_cut_off_on_the_wire_is_unavailable(client_of: Build, unused_tcp_port: int) -> None:
