@@ -163,7 +163,7 @@ def problems_of(error: Exception) -> list[Problem]:
 
 async def _run_one(relay: Running, name: str, order: Order, reports: list[PassReport]) -> None:
     pipeline = relay.pipelines[name]
-    before = pipeline.source.requests
+    before, began = pipeline.source.requests, time.monotonic()
     watch = Watch(pipeline, order)
     try:
         if order.is_dry_run:
@@ -172,7 +172,7 @@ async def _run_one(relay: Running, name: str, order: Order, reports: list[PassRe
             report = await run_pass(pipeline, order, progress=watch.note)
         if report.is_complete and not order.is_dry_run:
             await _learn(pipeline)  # for `status`, and when there is nothing that could wait for it
-        reports.append(_counting(report, pipeline, before))
+        reports.append(_counting(report, pipeline, before, began))
     except asyncio.CancelledError:
         if watch.report.sent:
             reports.append(watch.cut_short(watch.report, [INTERRUPTED]))
@@ -187,9 +187,10 @@ async def _learn(pipeline: Pipeline) -> None:
         await pipeline.listener.renew_rules(RULES_KEPT)
 
 
-def _counting(report: PassReport, pipeline: Pipeline, before: int) -> PassReport:
-    """Count what was asked beside the pass among its requests."""
+def _counting(report: PassReport, pipeline: Pipeline, before: int, began: float) -> PassReport:
+    """Count what was asked beside the pass among its requests, and the time that took."""
     report.requests[pipeline.source.account] = pipeline.source.requests - before
+    report.seconds = time.monotonic() - began
     return report
 
 

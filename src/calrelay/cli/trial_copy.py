@@ -6,7 +6,7 @@ from calrelay.assembly import assemble
 from calrelay.cli.output import Block, Output
 from calrelay.cli.session import Session
 from calrelay.config.load import Config
-from calrelay.domain.link import MessageMode
+from calrelay.domain.link import MessageMode, mode_of_content
 from calrelay.domain.people import Participant, Role, normalise_email, normalise_phone
 from calrelay.domain.words import iso
 from calrelay.engine.locate import locate
@@ -50,7 +50,7 @@ async def _send(config: Config, external_id: str, to: str, mode: MessageMode | N
         "title": entry.title,
         "start": iso(entry.start),
         "calendar": entry.calendar,
-        "messages": (mode or found.link.mode).value,
+        "messages": (mode_of_content(entry.content) or MessageMode.SEND).value,
     }
     blocks: list[Block] = [
         f"sent as {copy_id} to calendar {entry.calendar}, with nobody but you on it: “{entry.title}”, {entry.start.isoformat()}",

@@ -46,9 +46,10 @@ def _same_events_twice(pipelines: list[dict[str, Any]]) -> Iterator[str]:
         key = repr([table["source"], table["target"], table.get("id_prefix", ""), _as_set(table.get("filter", {}))])
         first = seen.setdefault(key, index)
         if first != index:
+            other = f"pipelines[{first}] ({pipelines[first].get('name', '')})"
             yield (
-                f"pipelines[{index}]: relays the same events as pipelines[{first}] to the same account — give them filters that keep "
-                "them apart, or use one pipeline with routes"
+                f"pipelines[{index}]: relays the same events as {other} to the same account — give them filters that keep them apart, or "
+                "use one pipeline with routes"
             )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import functools
+from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import timedelta
@@ -135,6 +136,10 @@ class Daemon:
             name: freshness(records[name], runner.pipeline.full_every, started_at=self.started_at, now=now)
             for name, runner in self._runners.items()
         }
+
+    def held(self) -> Counter[str]:
+        """Count the events that wait for a decision, by pipeline. Reads the ledger; raises StateError."""
+        return Counter(hold.pipeline for hold in self.relay.ledger.holds() for _ in hold.items)
 
     def tell_status(self) -> None:
         """Tell systemd how the pipelines stand; a stale one says so (systemctl status)."""

@@ -107,7 +107,7 @@ TABLE: list[tuple[str, object, str]] = [
     (f"{P}/guards", {"creates": -1}, "pipelines[0].guards.creates.count: is too small — write 0 or more"),
     (f"{P}/guards", {"deletes": True}, "pipelines[0].guards.deletes: is no guard — write"),
     (f"{P}/guards", {"same_shift": {"max": 3}}, "pipelines[0].guards.same_shift.max: is no key of this table — there is count, share"),
-    ("pipelines/1", SECOND, "pipelines[1]: relays the same events as pipelines[0] to the same account — give"),
+    ("pipelines/1", SECOND, "pipelines[1]: relays the same events as pipelines[0] (venue) to the same account — give"),
     ("pipelines/1", SECOND | {"source": "studio", "extras": ["next_mesage"]}, "pipelines[1].extras: “next_mesage” is nothing TimeTap"),
     ("pipelines/1", SECOND | {"name": "venue", "source": "studio"}, "pipelines[1].name: “venue” is the name of pipelines[0] too — give"),
 ]  # fmt: skip

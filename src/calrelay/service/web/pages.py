@@ -151,7 +151,7 @@ class Pages:
 
     async def _readyz(self, _request: Request) -> Response:
         try:
-            found = self._daemon.freshness()
+            found, held = self._daemon.freshness(), self._daemon.held()
         except StateError:
             return JSONResponse({"ready": False, "state": "not reachable", "pipelines": []}, 503)
         rows = [
@@ -161,6 +161,7 @@ class Pages:
                 "last_complete_at": iso(one.last_complete_at),
                 "age_seconds": round(one.age.total_seconds()),
                 "allowed_seconds": round(one.allowed.total_seconds()),
+                "held": held[name],
             }
             for name, one in found.items()
         ]
