@@ -1,16 +1,20 @@
 """The account that the target's name stands for in the config is another than the one that the entries are at (rule 19)."""
 
 import dataclasses
+from datetime import timedelta
 from typing import cast
 
 import pytest
 
+from calrelay.domain.guard import HoldKind
+from calrelay.engine import decisions
+from calrelay.engine.repair import repair
 from calrelay.engine.report import Outcome
 from calrelay.engine.retire import WholeLedger, doomed, rename
 from calrelay.engine.verify import verify
 from calrelay.errors import ConfigError, ExitCode, VendorUnavailable
 from calrelay.ports import Flaw
-from tests.fakes.memory_source import an_event, with_status
+from tests.fakes.memory_source import an_event, moved, with_status
 from tests.fakes.memory_target import Call, MemoryTarget
 from tests.fakes.pipelines import Bench, a_loaded_bench
 
@@ -88,11 +92,11 @@ async def test_an_account_that_cannot_be_asked_is_not_taken_for_another() -> Non
     assert (await bench.sync()).outcome is Outcome.OK
 
 
-async def test_to_adopt_takes_the_account_as_it_is_and_creates_nothing_unasked() -> None:
+async def test_to_adopt_takes_the_account_as_it_is_and_creates_only_what_is_new_at_the_source() -> None:
     bench = await exchanged()
     await bench.sync(adopts_only=True)
     report = await bench.sync()
-    assert (report.sent, report.held) == (0, 30)
+    assert (report.sent, report.held, list(bench.target.live)) == (1, 29, ["ms-31"])
 
 
 async def test_who_has_nothing_at_an_account_may_name_another() -> None:
@@ -107,3 +111,72 @@ async def test_a_renamed_pipeline_knows_whose_account_it_was() -> None:
     rename(cast("WholeLedger", bench.ledger), "venue", "hall", clock=lambda: bench.now)
     bench.name = "hall"
     assert (await bench.sync()).exit_code == ExitCode.CONFIG
+
+
+def lost_at(bench: Bench, target: MemoryTarget, identity: str) -> Bench:
+    return dataclasses.replace(bench, target=target, target_identity=identity)
+
+
+async def test_what_an_adopted_account_does_not_hold_is_asked_about_however_little_it_is() -> None:
+    bench = lost_at(await a_loaded_bench(20), MemoryTarget(), "somebody else")
+    await bench.sync()
+    await bench.sync(adopts_only=True)
+    report = await bench.sync()
+    assert (report.created, {hold.kind: len(hold.items) for hold in bench.ledger.holds("venue")}) == (0, {HoldKind.CREATES: 20})
+    decisions.approve(bench.ledger, "venue", clock=lambda: bench.now)
+    assert (await bench.sync()).created == 20
+    assert {str(entry.content).rpartition("\n")[2] for entry in bench.target.live.values()} == {
+        "#nobooking"
+    }  # their guests have heard of it
+
+
+@pytest.mark.parametrize("is_synced", [True, False])
+async def test_the_right_account_put_back_after_another_was_adopted_is_adopted_first(*, is_synced: bool) -> None:
+    bench = await a_loaded_bench(20)
+    right = bench.target
+    bench = lost_at(bench, MemoryTarget(), "somebody else")
+    await bench.sync(adopts_only=True)
+    if is_synced:
+        await bench.sync()
+    bench = lost_at(bench, right, "ops")
+    report = await bench.sync()
+    assert (report.exit_code, report.created) == (ExitCode.CONFIG, 0)
+    assert "nothing of pipeline venue is known to be there" in report.problems[0].message
+    await bench.sync(adopts_only=True)
+    report = await bench.sync()
+    assert (report.unchanged, report.held, sorted(right.live)) == (20, 0, sorted(f"ms-{i}" for i in range(1, 21)))
+
+
+async def test_a_repair_creates_nothing_at_an_account_that_holds_nothing_of_ours() -> None:
+    bench = lost_at(await a_loaded_bench(1), MemoryTarget(), "somebody else")
+    found = await verify(bench.pipeline)
+    await repair(bench.pipeline, found)
+    assert (found.exit_code, len(bench.target.live)) == (ExitCode.CONFIG, 0)
+
+
+async def test_what_was_being_sent_to_the_account_of_before_is_not_sent_to_another() -> None:
+    bench = await a_loaded_bench(0)
+    bench.source.put(an_event(1))
+    bench.target.fail_next(VendorUnavailable("no answer"), call=Call.UPSERT, times=9)
+    await bench.sync()
+    bench = lost_at(bench, MemoryTarget(), "somebody else")
+    assert (await bench.sync()).exit_code == ExitCode.CONFIG
+    assert not bench.target.live
+
+
+async def test_an_adopt_that_fails_asks_no_other_account_what_became_of_a_request() -> None:
+    bench = await a_loaded_bench()
+    later = moved(an_event(1), timedelta(hours=1))
+    bench.source.put(later)
+    bench.target.fail_next(VendorUnavailable("no answer"), call=Call.UPSERT, times=30)
+    await bench.sync()
+    bench.target.stop_failing()
+    right = bench.target
+    bench = lost_at(bench, MemoryTarget(), "somebody else")
+    bench.target.fail_next(VendorUnavailable("no answer"), call=Call.LISTING, times=9)
+    assert (await bench.sync(adopts_only=True)).outcome is Outcome.FAILED
+    bench = lost_at(bench, right, "ops")
+    assert (await bench.sync()).quarantined == 0
+    held = right.held("ms-1")
+    assert held is not None
+    assert held.start == later.start

@@ -10,7 +10,7 @@ import pytest
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import HoldKind, Limits
-from calrelay.domain.link import MessageMode, State
+from calrelay.domain.link import ExternalId, MessageMode, State
 from calrelay.engine import decisions
 from calrelay.engine.backfill import backfill
 from calrelay.engine.locate import locate
@@ -20,6 +20,7 @@ from calrelay.errors import VendorUnavailable
 from calrelay.ports import Flaw
 from calrelay.service.standing import Standing
 from tests.fakes.memory_source import an_event, moved, with_status
+from tests.fakes.memory_target import Poison
 from tests.fakes.pipelines import WINDOW, Bench, a_bench
 
 if TYPE_CHECKING:
@@ -216,3 +217,50 @@ async def test_a_pass_that_finds_bookings_of_another_pipeline_is_partial_and_a_q
     table = cast("Pipeline", SimpleNamespace(enabled=True, full_every=timedelta(hours=1)))
     now = Standing(table=table, record=bench.ledger.pipeline("other"), live=0, counts={}, holds=(), passes=passes, now=other.now)
     assert (now.word, now.problems[0]["message"].endswith("for account reminders, and others")) == ("partial", True)
+
+
+async def refused_and_taken() -> tuple[Bench, Bench]:
+    """One pipeline's new bookings are refused, and another pipeline has one of them created."""
+    bench = a_bench(*(an_event(i) for i in range(1, 11)))
+    await bench.sync()
+    bench.source.put(an_event(11), an_event(12))
+    bench.target.poison = {ExternalId("ms-11"): Poison.REFUSE, ExternalId("ms-12"): Poison.REFUSE}
+    assert (await bench.sync()).quarantined == 2
+    bench.target.poison = {ExternalId("ms-12"): Poison.REFUSE}
+    other = dataclasses.replace(bench, name="other", scope="other")
+    await other.sync()
+    assert "ms-11" in bench.target.live
+    bench.target.poison = {}
+    return bench, other
+
+
+async def test_a_refused_booking_that_another_pipeline_has_keeps_no_other_from_being_retried() -> None:
+    bench, _ = await refused_and_taken()
+    assert len(decisions.retry(bench.ledger, ["venue"], [], clock=lambda: bench.now)) == 2
+    report = await bench.sync()
+    assert (report.created, report.quarantined, report.outcome) == (1, 0, Outcome.PARTIAL)
+    assert [problem.external_id for problem in report.problems] == ["ms-11"]
+
+
+async def test_to_adopt_is_not_stopped_by_a_refused_booking_that_another_pipeline_has() -> None:
+    bench, _ = await refused_and_taken()
+    report = await bench.sync(adopts_only=True)
+    assert (report.outcome, report.waiting) == (Outcome.PARTIAL, 1)  # the other one, to be sent by the next sync
+
+
+async def test_to_adopt_leaves_what_another_pipeline_has_as_it_waits() -> None:
+    _, other = await two_pipelines()
+    edit(other, "all of them", frozenset())
+    await other.sync()
+    assert (await other.sync(adopts_only=True)).waiting == 0
+
+
+async def test_what_can_be_read_again_leaves_quarantine_though_another_pipeline_has_it() -> None:
+    bench = a_bench(*(an_event(i) for i in range(1, 11)))
+    await bench.sync()
+    other = dataclasses.replace(bench, name="other", limits=Limits(first_load=0))
+    bench.source.spoil(1)
+    await other.sync()
+    bench.source.put(an_event(1))
+    await bench.sync()
+    assert (await other.sync()).quarantined == 0

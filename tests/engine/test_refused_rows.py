@@ -2,6 +2,7 @@
 
 import dataclasses
 from datetime import timedelta
+from typing import cast
 
 import pytest
 
@@ -9,6 +10,7 @@ from calrelay.domain.event import Event, SourceId
 from calrelay.domain.link import ExternalId, MessageMode, State
 from calrelay.domain.policy import Match, Route
 from calrelay.engine.decisions import drop, retag, retry
+from calrelay.engine.retire import WholeLedger, release
 from calrelay.errors import RequestRejected, VendorUnavailable
 from tests.fakes.memory_source import an_event, moved, with_status
 from tests.fakes.memory_target import TERRACE, Call, Poison
@@ -67,14 +69,50 @@ async def test_a_refused_successor_is_tried_again_when_its_row_is_corrected(afte
     assert "ms-1.2" in bench.target.live
 
 
-@pytest.mark.parametrize("status", ["LOST", "TENTATIVE"])
-async def test_what_a_person_deleted_and_nobody_wants_any_more_leaves_quarantine(status: str) -> None:
+async def test_what_a_person_deleted_leaves_quarantine_by_a_cancellation_and_may_be_booked_again() -> None:
     bench = await a_loaded_bench()
     await a_person_deletes_it(bench)
     assert (await bench.sync()).quarantined == 1
-    bench.source.put(with_status(moved(an_event(1), HOUR), status))
+    bench.source.put(with_status(moved(an_event(1), HOUR), "LOST"))
     assert (await bench.sync()).quarantined == 0
     assert len(bench.target.live) == 29
+    bench.source.put(moved(an_event(1), HOUR))
+    assert (await bench.sync()).created == 1
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [with_status(an_event(1), status) for status in ("TENTATIVE", "NO_SHOW", "SOMETHING")] + [an_event(1, participants=())],
+    ids=["uncertain", "no show", "an unknown status", "nobody to reach"],
+)
+async def test_what_a_person_deleted_is_not_created_again_whatever_its_row_comes_to(instead: Event) -> None:
+    bench = await a_loaded_bench()
+    await a_person_deletes_it(bench)
+    assert (await bench.sync()).quarantined == 1
+    bench.source.put(instead)
+    await some_passes(bench)
+    bench.source.put(moved(an_event(1), HOUR))
+    assert ((await bench.sync()).created, len(bench.target.live)) == (0, 29)
+
+
+async def test_what_a_person_deleted_is_not_created_again_by_retiring_and_adopting_its_pipeline() -> None:
+    bench = await a_loaded_bench()
+    await a_person_deletes_it(bench)
+    assert (await bench.sync()).quarantined == 1
+    release(cast("WholeLedger", bench.ledger), "venue", clock=lambda: bench.now)
+    await bench.sync(adopts_only=True)
+    assert ((await bench.sync()).created, len(bench.target.live)) == (0, 29)
+
+
+async def test_what_is_wanted_back_does_not_tell_its_guest_of_the_booking_again() -> None:
+    bench = await a_loaded_bench()
+    await a_person_deletes_it(bench)
+    await bench.sync()
+    retry(bench.ledger, ["venue"], [], clock=lambda: bench.now)
+    assert (await bench.sync()).created == 1
+    held = bench.target.held("ms-1.2")
+    assert held is not None
+    assert str(held.content).endswith("#nobooking")
 
 
 @pytest.mark.parametrize("row", [moved(an_event(1), HOUR), with_status(an_event(1), "LOST")], ids=["update", "delete"])

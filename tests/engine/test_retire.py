@@ -19,6 +19,7 @@ from calrelay.engine.verify import verify
 from calrelay.errors import ConfigError, ExitCode, RequestRejected, StateError, VendorUnavailable
 from calrelay.ports import DELETED_AS_APPROVED
 from tests.engine.conftest import SilentAbout
+from tests.fakes.memory_ledger import MemoryLedger
 from tests.fakes.memory_source import an_event, moved, with_status
 from tests.fakes.memory_target import Applied, Call, MemoryTarget, Poison
 from tests.fakes.pipelines import MAIN_HALL, TERRACE, Bench, a_bench
@@ -253,14 +254,40 @@ async def test_renaming_after_the_config_was_edited_first_is_as_good() -> None:
     assert (await run(another(bench))).sent == 0
 
 
-async def test_a_name_with_events_of_its_own_is_not_taken() -> None:
+async def test_what_the_new_name_could_not_read_meanwhile_keeps_nobody_from_it() -> None:
     bench = await a_loaded_bench(5)
-    other = dataclasses.replace(a_bench(), ledger=bench.ledger)
-    other.source.put(an_event(90))
-    await run(another(other))
-    with pytest.raises(StateError):
+    await run(another(bench))
+    bench.source.put(an_event(6))
+    bench.source.spoil(6)
+    await run(another(bench))
+    rename(whole(bench), "venue", "hall", clock=lambda: bench.now)
+    assert (await run(another(bench))).sent == 0
+
+
+async def test_a_name_with_events_of_its_own_is_not_taken_and_takes_them_over_as_its_remedy_says() -> None:
+    bench = await a_loaded_bench(5)
+    await run(another(bench))
+    bench.source.put(an_event(90))
+    await run(another(bench))
+    with pytest.raises(StateError) as refused:
         rename(whole(bench), "venue", "hall", clock=lambda: bench.now)
     assert bench.ledger.count_live("venue") == 5
+    assert "`calrelay retire venue`" in (refused.value.remedy or "") or isinstance(bench.ledger, MemoryLedger)
+    release(whole(bench), "venue", clock=lambda: bench.now)
+    report = await run(another(bench))
+    assert (report.unchanged, report.sent, bench.ledger.count_live("hall")) == (6, 0, 6)
+
+
+async def test_an_adopt_that_fails_leaves_a_retired_pipeline_retired() -> None:
+    bench = await a_loaded_bench(5)
+    release(whole(bench), "venue", clock=lambda: bench.now)
+    bench.source.put(with_status(an_event(1), "LOST"))
+    bench.target.fail_next(VendorUnavailable("no answer"), call=Call.LISTING, times=9)
+    await bench.sync(adopts_only=True)
+    bench.target.stop_failing()
+    assert ((await bench.sync()).outcome, len(bench.target.live)) == (Outcome.REFUSED, 5)
+    await bench.sync(adopts_only=True)
+    assert (await bench.sync()).deleted == 1
 
 
 async def test_an_unknown_name_is_not_renamed() -> None:

@@ -64,7 +64,7 @@ class MemoryLedger:
         self._pipelines.pop(name, None)
 
     def rename_pipeline(self, old: str, new: str) -> None:
-        owners = {link.pipeline for link in self._links.values()} | {claim.pipeline for claim in self._claims.values()}
+        owners = {link.pipeline for link in self._links.values()} | {one.pipeline for one in self._claims.values() if not one.is_free}
         owners |= {line.pipeline for line in self._history} | {record.pipeline for record in self._passes}
         if new in owners or self._holds.get(new):
             raise StateError(f"there is a pipeline {new} already")

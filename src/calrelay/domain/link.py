@@ -28,6 +28,7 @@ class State(StrEnum):
 
 REJECTED = "rejected: the target keeps what it has"  # the reason of a link of which a hold was rejected, for good …
 DELETED_THERE = "somebody deleted it at the target while a change to it was being sent"  # the reason of one in quarantine
+LOST = "not at the target any more"  # the reason of one that waits to be created again, if somebody wants that
 REJECTED_FOR_NOW = f"{REJECTED} until its row changes"  # … or for the time being
 
 

@@ -159,7 +159,7 @@ def _plan_absent(event: Event, link: Link | None, source_hash: str, policy: Poli
     standing, reason = policy.judge(event)
     if standing is Standing.WANTED and event.end <= now:  # a follow-up for something that has ended would go to people at once
         reason = "has ended"
-    elif standing is Standing.WANTED and link is not None and link.was_deleted_there:  # by a person, who alone may want it back (rule 19)
+    elif standing is not Standing.CANCELLED and event.end > now and link is not None and link.was_deleted_there:  # by a person (rule 19)
         return Unchanged(link=link if link.source_hash else dataclasses.replace(link, source_hash=source_hash), reason="quarantined")
     elif standing is Standing.WANTED:
         return _create(event, link, source_hash, policy, hasher)

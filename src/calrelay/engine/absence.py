@@ -63,14 +63,15 @@ def absences(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datetime, 
 def forget_unsent(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datetime) -> None:
     """Let go of events that were never sent and that a complete read does not show any more, and of what waits for those that are over."""
     for link in pipeline.ledger.links_in(pipeline.name, {State.QUARANTINED, State.HELD, State.WAITING, State.READY}):
-        if _is_over(link, now) and (link.accepted is not None or link.source_id not in surveyor.survey.seen):
+        is_shown = link.source_id in surveyor.survey.seen
+        if _is_over(link, now) and (not is_shown or (link.accepted is not None and link.state is not State.QUARANTINED)):
             surveyor.survey.seen.add(link.source_id)
             surveyor.survey.changed.append(
                 dataclasses.replace(link, state=State.SETTLED, wanted=link.accepted, reason="over", remedy="", hold=None)
             )
             continue
         is_expected = not link.was_deleted_there and (link.wanted is None or link.wanted.start in span)
-        if link.accepted is None and is_expected and link.source_id not in surveyor.survey.seen:
+        if link.accepted is None and is_expected and not is_shown:
             surveyor.survey.seen.add(link.source_id)
             gone = dataclasses.replace(link, state=State.SETTLED, wanted=None, source_hash="", reason=GONE, remedy="", hold=None)
             surveyor.survey.changed.append(gone)

@@ -5,14 +5,25 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from calrelay.domain.entry import Entry
-from calrelay.domain.link import CalendarId, ExternalId, Field, Imprint, Link, MessageMode, State, external_id_parts, mode_of_content
+from calrelay.domain.link import (
+    LOST,
+    CalendarId,
+    ExternalId,
+    Field,
+    Imprint,
+    Link,
+    MessageMode,
+    State,
+    external_id_parts,
+    mode_of_content,
+    once_more,
+)
 from calrelay.domain.policy import LOAD_KEY, LOAD_VALUE
 from calrelay.domain.window import Span
 from calrelay.engine.pipeline import Pipeline
 from calrelay.errors import AuthFailed, VendorUnavailable
 from calrelay.ports import Flaw, HeldPerson, Holding
 
-LOST = "not at the target any more"
 DAY = timedelta(days=1)  # target days and ours may differ by a zone
 BEYOND = timedelta(days=730)  # nobody books further ahead than that
 
@@ -62,10 +73,15 @@ class Holdings:
         return is_here or link.accepted is None or self.span is None or link.accepted.start in self.span
 
     def disown(self, link: Link) -> Link:
-        """Return a link that forgets what the ledger says of the target; an id that is not held any more is used up."""
+        """Return a link that forgets what the ledger says of the target; an id that is not held any more is used up.
+
+        What is lost has somebody taken out, or the account is another one: its guest has heard of it, and it is not created again unasked.
+        """
         generation = link.generation
         if link.base_id not in self._by_base:
             generation = max(generation + (1 if link.is_live else 0), self.next_generation(link.base_id))
+            if link.is_live:
+                link = dataclasses.replace(link, let_in=True, mode=once_more(link.mode))
         # Waiting, not ready: what is created again is no move under way, so the guards look at it.
         return dataclasses.replace(link, state=State.WAITING, accepted=None, target_id=None, generation=generation, reason=LOST)
 

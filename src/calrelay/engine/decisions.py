@@ -6,10 +6,11 @@ from datetime import datetime
 
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import FOR_GOOD, HoldKind
-from calrelay.domain.link import REJECTED, REJECTED_FOR_NOW, ExternalId, Link, MessageMode, State, external_id_parts
+from calrelay.domain.link import REJECTED, REJECTED_FOR_NOW, ExternalId, Link, MessageMode, State, external_id_parts, once_more
+from calrelay.engine.claims import as_barred
 from calrelay.engine.holds import DELETE, MOVE, as_shown, is_approved, without
 from calrelay.errors import ConfigError, GuardRefused
-from calrelay.ports import Clock, Happening, Hold, HoldItem, Ledger
+from calrelay.ports import Claim, Clock, Happening, Hold, HoldItem, Ledger
 
 IGNORED = "ignored by the operator"
 IGNORED_IN_FLIGHT = "ignored by the operator; what was being sent before may have arrived"
@@ -117,11 +118,19 @@ def _as_shown(ledger: Ledger, name: str) -> list[Hold]:
 
 
 def retry(ledger: Ledger, pipelines: Iterable[str], external_ids: Sequence[str], *, clock: Clock) -> list[Link]:
-    """Let quarantined events be tried again by the next pass; no ids means all."""
+    """Let quarantined events be tried again by the next pass; no ids means all. Of what another pipeline has taken meanwhile that tells."""
     chosen = _quarantined(ledger, pipelines, external_ids)
-    ready = [dataclasses.replace(link, state=State.READY, attempts=0) for link in chosen]
-    ledger.store(ready, [_happening(link, "retried", "", clock()) for link in ready])
-    return ready
+    claims = {target: ledger.claims(target, {link.base_id for link in chosen}) for target in {link.target for link in chosen}}
+    again = [_tried_again(link, claims[link.target].get(link.base_id)) for link in chosen]
+    ledger.store(again, [_happening(link, "retried", "", clock()) for link in again])
+    return again
+
+
+def _tried_again(link: Link, claim: Claim | None) -> Link:
+    if claim is not None and claim.bars(link.pipeline):
+        return as_barred(link, claim)
+    mode = once_more(link.mode) if link.was_deleted_there else link.mode  # its guest has heard of it (rule 18)
+    return dataclasses.replace(link, state=State.READY, mode=mode, attempts=0)
 
 
 def drop(ledger: Ledger, pipelines: Iterable[str], external_id: str, *, clock: Clock) -> list[Link]:

@@ -76,10 +76,15 @@ def how_to_part(own: str, other: str, *, is_known: bool) -> str:
     )
 
 
-def revive(pipeline: "Pipeline") -> None:
-    """Take up a retired pipeline's own events again, as they were; does nothing for any other pipeline."""
+def take_up_again(pipeline: "Pipeline") -> None:
+    """Take up a retired pipeline's own events again, as they were; nothing for any other pipeline. Passes go on once that is ended."""
     if not is_retired(pipeline.ledger, pipeline.name):
         return
     released = [link for link in pipeline.ledger.links_in(pipeline.name, {State.RELEASED}) if link.reason == RETIRED]
     pipeline.ledger.store([dataclasses.replace(link, state=State.SETTLED, reason="") for link in released])
-    pipeline.ledger.save_memo(MEMO_RETIRED.format(pipeline=pipeline.name), None, pipeline.clock())
+
+
+def end_retirement(pipeline: "Pipeline") -> None:
+    """Let passes of a retired pipeline go on, once all of what its target holds has been looked at."""
+    if is_retired(pipeline.ledger, pipeline.name):
+        pipeline.ledger.save_memo(MEMO_RETIRED.format(pipeline=pipeline.name), None, pipeline.clock())

@@ -99,6 +99,11 @@ class Pipeline:
         if remember:
             remember_account(self.ledger, self.name, self.target_identity, now=now)
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the target account has another user name or address than at the last pass."""
+        return remembered_account(self.ledger, self.name) not in (None, self.target_identity)
+
     def forget_calendars(self) -> None:
         """Look calendar names up again next time: one of them does not answer any more."""
         for name in self._calendar_refs():

@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from calrelay.domain.link import Link, Owed, State
+from calrelay.domain.link import LOST, Link, Owed, State, once_more
 from calrelay.domain.policy import Policy
-from calrelay.engine.adopt import LOST, orphan
+from calrelay.engine.adopt import orphan
 from calrelay.engine.drift import Drift, DriftKind, as_held, generation_of
 from calrelay.engine.generations import next_generation, used_up
 from calrelay.engine.heirs import is_retired
@@ -30,6 +30,7 @@ async def repair(pipeline: Pipeline, found: Verification, *, progress: Progress 
         return
     try:
         _refuse(pipeline, found)
+        await pipeline.check_target()
         policy = await pipeline.policy(remember=True)
         await _delete_doubles(pipeline, found)
         await _send(pipeline, policy, found, progress)
@@ -120,9 +121,9 @@ def _marked(pipeline: Pipeline, policy: Policy, drift: Drift, found: Verificatio
             return as_held(drift)
         case DriftKind.LOST if drift.link is not None:
             generation = next_generation(pipeline.ledger, drift.link, seen=found.used.get(drift.link.base_id, 0))
-            return dataclasses.replace(  # waiting, not ready: it is no move under way, so the guards look at it
-                drift.link, state=State.WAITING, accepted=None, target_id=None, generation=generation, attempts=0, hold=None, reason=LOST
-            )
+            lost = dataclasses.replace(drift.link, accepted=None, target_id=None, generation=generation, attempts=0, hold=None)
+            # Waiting, not ready: it is no move under way, so the guards look at it. Its guest has heard of the booking (rule 18).
+            return dataclasses.replace(lost, state=State.WAITING, reason=LOST, mode=once_more(lost.mode))
         case DriftKind.UNKNOWN if drift.holding is not None:
             return _adopted(policy, drift)
         case _:

@@ -168,7 +168,7 @@ def _released(link: Link) -> Link:
         accepted = Imprint(calendar=link.wanted.calendar, start=link.wanted.start, end=link.wanted.end, hashes={})
     if link.state is State.HELD:
         link = link.shown_again()  # its absence, or its filter, was not decided upon; what was rejected of it before is
-    if link.state is State.IGNORED:
+    if link.state is State.IGNORED or link.was_deleted_there:
         return dataclasses.replace(link, hold=None)
     return dataclasses.replace(
         link,

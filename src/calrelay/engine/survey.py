@@ -223,7 +223,7 @@ class Surveyor:
                 link, decision = adopted, self._plan(event, adopted)
             elif isinstance(decision, Skipped) and (kept := self._held_unwanted(event.source_id, link, claims)):
                 link, decision = kept, self._plan(event, kept)
-            elif self._order.adopts_only and link is not None:
+            elif self._order.adopts_only and link is not None and decision is not None:
                 self.survey.changed.append(link)
         except MappingError as error:
             self._quarantine(event.source_id, link, error, claims)

@@ -16,7 +16,7 @@ from calrelay.domain.words import counted
 from calrelay.engine.absence import GuardTerms, absences, forget_unsent, settle_absences
 from calrelay.engine.adopt import Holdings, ask_for_unlisted, look_at_target
 from calrelay.engine.apply import Applier
-from calrelay.engine.heirs import is_retired, revive
+from calrelay.engine.heirs import end_retirement, is_retired, take_up_again
 from calrelay.engine.holds import approval_of, shifts_held, standing_in
 from calrelay.engine.latecomers import look_for_latecomers
 from calrelay.engine.newcomers import Arrivals, Intake, leave_queued
@@ -113,7 +113,7 @@ class _Pass:
             await self._pipeline.listen()
         policy = await self._pipeline.policy(remember=not self._order.is_dry_run)
         policy = dataclasses.replace(policy, is_rescoped=is_rescoped(self._pipeline))
-        if not self._order.is_dry_run:
+        if not (self._order.is_dry_run or (self._order.adopts_only and self._pipeline.is_elsewhere)):  # what was sent was sent to the other
             left_there = await look_for_latecomers(self._pipeline)
             self._untold = await resolve_unanswered(self._pipeline)
             self._report.problems += [*left_there, *self._untold.values()]
@@ -126,7 +126,7 @@ class _Pass:
         surveyor = Surveyor(self._pipeline, policy, self._order, self._report, shelf)
         surveyor.leave_out(self._untold)
         await self._survey(surveyor, policy)
-        parked = await self._survey_unseen(surveyor, terms, approval)
+        parked = await self._survey_unseen(surveyor, terms, approval, holds)
         self._tell_flaws(surveyor)
         self._check_clocks()
         self._vigil.check()
@@ -154,7 +154,7 @@ class _Pass:
             late = interlude.ready if interlude else []
             if late or holds:
                 close_done(self._pipeline, {action.link.source_id for action in (*ready, *late) if not applier.is_undone(action)})
-            remember_pipeline(self._pipeline, self._order, self._report, now=self._now)
+            remember_pipeline(self._pipeline, self._order, self._report, is_believed=not parked, now=self._now)
             if self._report.is_complete and self._report.overlap is not None:
                 remember_overlap(self._ledger, self._pipeline.name, self._report.overlap)
 
@@ -164,6 +164,7 @@ class _Pass:
             return
         if self._order.adopts_only:
             remember_account(self._ledger, self._pipeline.name, self._pipeline.target_identity, now=self._now)
+            end_retirement(self._pipeline)
         elif not parked:  # else it did not show all there is
             remember_scope(self._pipeline, now=self._now)
 
@@ -259,7 +260,7 @@ class _Pass:
             return Scope(span=self._span, changed_since=self._record.last_read_at)
         return Scope(span=Span(begin=self._span.begin, end=min(self._span.end, self._now + self._pipeline.near)))
 
-    async def _survey_unseen(self, surveyor: Surveyor, terms: GuardTerms, approval: Approval) -> list[Parked]:
+    async def _survey_unseen(self, surveyor: Surveyor, terms: GuardTerms, approval: Approval, holds: Sequence[Hold]) -> list[Parked]:
         """Plan what the read did not show: expected events that are missing, and events that still owe the target something."""
         parked = []
         if self._order.reach is Reach.COMPLETE and not self._order.is_load and not surveyor.survey.flaws:
@@ -269,10 +270,15 @@ class _Pass:
             parked = [group] if group else []
             if group is None:  # else there may be more that was not shown
                 forget_unsent(self._pipeline, surveyor, self._span, self._now)
-        is_believed = not any(group.kind is HoldKind.EMPTY_READ for group in parked)
-        if is_believed and self._order.reach is not Reach.IDS and not self._order.is_load:
+        if not (self._is_distrusted(parked, holds) or self._order.reach is Reach.IDS or self._order.is_load):
             await self._survey_owing(surveyor, approval)
         return parked
+
+    def _is_distrusted(self, parked: Sequence[Parked], holds: Sequence[Hold]) -> bool:
+        """Whether the source may be another account's (rule 2): it showed none of what is expected, now or when it was last read whole."""
+        is_told_by_itself = self._report.is_complete or self._order.is_load
+        kinds = {group.kind for group in parked} | {hold.kind for hold in holds if not is_told_by_itself}
+        return HoldKind.EMPTY_READ in kinds
 
     async def _survey_owing(self, surveyor: Surveyor, approval: Approval) -> None:
         """Ask by id for unseen events that wait to be sent: what goes out is what the source says now, never what it said some time ago."""
@@ -303,9 +309,7 @@ class _Pass:
         )
 
     def _guard(self, surveyor: Surveyor, terms: GuardTerms, approval: Approval, holds: Sequence[Hold], parked: Sequence[Parked]) -> Verdict:
-        is_of_before = self._order.reach is not Reach.COMPLETE  # a complete read says itself whether it shows what is expected
-        seen_empty = {group.kind for group in parked} | {hold.kind for hold in holds if is_of_before}
-        if HoldKind.EMPTY_READ in seen_empty:
+        if self._is_distrusted(parked, holds):
             surveyor.hold_newcomers()
         is_loading = self._order.is_load or self._record.first_complete_at is None
         actions = surveyor.survey.actions
@@ -331,7 +335,7 @@ class _Pass:
     def _refuse_retired(self) -> None:
         """Refuse a pipeline whose events were let go: it would take them up again without being asked; `adopt` asks for it."""
         if self._order.adopts_only:
-            revive(self._pipeline)
+            take_up_again(self._pipeline)
         elif is_retired(self._ledger, self._pipeline.name):
             name = self._pipeline.name
             raise GuardRefused(

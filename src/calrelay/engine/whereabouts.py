@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeVar
 
+from calrelay.domain.link import State
 from calrelay.domain.words import counted
 from calrelay.errors import ConfigError, VendorError
 from calrelay.ports import Ledger, Target
 
 MEMO_TARGET = "target:{pipeline}"  # a hash of whose account it was at the last pass
 ASKED = 5  # of its entries: one that is there is proof enough
+_UNDER_WAY = frozenset({State.SENDING, State.READY, State.WAITING, State.HELD})  # what was to go to the account of before
 _T = TypeVar("_T")
 
 
@@ -49,11 +51,13 @@ async def refuse_another_account(ledger: Ledger, pipeline: str, target: Target, 
             return
     if failure is not None:
         raise failure
-    if asked:
+    if asked or ledger.links_in(pipeline, _UNDER_WAY):
+        found_none = f"of the {counted(len(held), 'coming event')} of pipeline {pipeline} none is there ({len(asked)} asked for)"
         raise ConfigError(
-            f"account {target.account} has another user name or address than before, and of the {counted(len(held), 'coming event')} of "
-            f"pipeline {pipeline} none is there ({len(asked)} asked for); nothing was read or sent",
-            remedy=f"set it back; or, if that is the account from now on, `calrelay adopt {pipeline}` looks at what it holds",
+            f"account {target.account} has another user name or address than before, and "
+            f"{found_none if asked else f'nothing of pipeline {pipeline} is known to be there'}; nothing was read or sent",
+            remedy=f"set it back; or, if that is the account from now on, `calrelay adopt {pipeline}` looks at what it holds; what it does "
+            "not hold is created by approval alone",
         )
 
 

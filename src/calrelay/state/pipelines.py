@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, literal, select, update
 
 from calrelay.errors import StateError
 from calrelay.ports import PipelineRecord
@@ -57,8 +57,12 @@ def forget(connection: Connection, name: str) -> None:
 
 def rename(connection: Connection, database: Database, old: str, new: str) -> None:
     """Give everything of a pipeline its new name. Raises StateError when that one is in use."""
-    if any(connection.scalar(select(table.c.pipeline).where(table.c.pipeline == new).limit(1)) for table in _NAMING):
-        raise StateError(f"there is a pipeline {new} already", remedy=f"choose another name, or `calrelay retire {new}` first")
+    in_use = [table.c.pipeline == new for table in _NAMING if table is not _CLAIM] + [(_CLAIM.c.pipeline == new) & ~_CLAIM.c.is_free]
+    if any(connection.scalar(select(literal(1)).where(is_new).limit(1)) for is_new in in_use):
+        raise StateError(
+            f"there is a pipeline {new} already, with events of its own",
+            remedy=f"choose another name; or, if {new} is to have what {old} has, `calrelay retire {old}`, and {new} takes its events over",
+        )
     record = dataclasses.asdict(record_of(connection, old))
     note(connection, database, new, {column: value for column, value in record.items() if column != "name" and value is not None})
     _forget_record(connection, old)
