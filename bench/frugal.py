@@ -10,7 +10,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -67,45 +68,51 @@ class Frugal:
 
 def measure(work: Path, *, sizes: Sequence[int]) -> Frugal:
     """Measure everything."""
+    for left in work.glob("scale-*.db*"):
+        left.unlink()
     with own_server() as server:
         commands = _commands(work, server.make(is_empty=True))  # before the server has a million links to tidy up behind
-        return Frugal(scales=list(_scales(work, sizes, server)), commands=commands)
-
-
-def _scales(work: Path, sizes: Sequence[int], server: Databases) -> Iterator[Scale]:
-    for links in sizes:
-        for name, database in (("SQLite", _sqlite(work)), ("PostgreSQL", open_database(server.make(is_empty=True), work))):
-            with database:
-                scale = asyncio.run(_scale(name, database, links))
-            print(scale, flush=True)
-            yield scale
-        (work / "scale.db").unlink()
-
-
-def _sqlite(work: Path) -> Database:
-    for left in work.glob("scale.db*"):
+        scales = asyncio.run(_scales(work, sizes, server))
+    for left in work.glob("scale-*.db*"):
         left.unlink()
-    return open_database("sqlite:///scale.db", work)
+    return Frugal(scales=scales, commands=commands)
 
 
-async def _scale(name: str, database: Database, links: int) -> Scale:
-    """Fill a ledger with links of the past, then let passes over a few coming events find ten of them changed."""
+async def _scales(work: Path, sizes: Sequence[int], server: Databases) -> list[Scale]:
+    """Fill all databases, then let them take turns: a machine that is slower for a while is so for all of them."""
+    with ExitStack() as opened:
+        benches: dict[tuple[str, int], Bench] = {}
+        for links in sizes:
+            for name, url in (("SQLite", f"sqlite:///scale-{links}.db"), ("PostgreSQL", server.make(is_empty=True))):
+                database = opened.enter_context(open_database(url, work))
+                benches[name, links] = await _filled(database, links)
+                print(f"{links} links on {name}", flush=True)
+        complete: dict[tuple[str, int], list[float]] = {key: [] for key in benches}
+        quick: dict[tuple[str, int], list[float]] = {key: [] for key in benches}
+        for number in range(WARM_UP + PASSES):
+            for key, bench in benches.items():
+                complete[key].append(await _timed(bench, 2 * number, is_quick=False))
+                quick[key].append(await _timed(bench, 2 * number + 1, is_quick=True))
+        return [
+            Scale(
+                database=name,
+                links=links,
+                complete=statistics.median(complete[name, links][WARM_UP:]),
+                quick=statistics.median(quick[name, links][WARM_UP:]),
+                puts=len(bench.target.upserts) // (2 * (WARM_UP + PASSES)),
+            )
+            for (name, links), bench in benches.items()
+        ]
+
+
+async def _filled(database: Database, links: int) -> Bench:
+    """Fill a ledger with links of the past, and have a few coming events in step, ten of which each pass will find changed."""
     ledger = SqlLedger(database)
     _fill(ledger, database, links)
     bench = Bench(source=MemorySource([an_event(number) for number in range(COMING)]), target=MemoryTarget(batch_size=10), ledger=ledger)
     await bench.sync()
-    complete, quick = [], []
     bench.target.upserts.clear()
-    for number in range(WARM_UP + PASSES):
-        complete.append(await _timed(bench, 2 * number, is_quick=False))
-        quick.append(await _timed(bench, 2 * number + 1, is_quick=True))
-    return Scale(
-        database=name,
-        links=links,
-        complete=statistics.median(complete[WARM_UP:]),
-        quick=statistics.median(quick[WARM_UP:]),
-        puts=len(bench.target.upserts) // (2 * (WARM_UP + PASSES)),
-    )
+    return bench
 
 
 async def _timed(bench: Bench, turn: int, *, is_quick: bool) -> float:
