@@ -112,7 +112,8 @@ def ignore(
 ) -> int:
     """Leave events alone for good: whatever their source says, the target keeps what it has.
 
-    --undo ends that. It also takes back `quarantine drop` and `reject`, also where that let events go for good.
+    Works before a first load, too: an event that no pass has taken up yet is asked for at its source. --undo ends that. It also takes back
+    `quarantine drop` and `reject`, also where that let events go for good.
     """
     from calrelay.cli import decisions  # noqa: PLC0415 - heavy
 

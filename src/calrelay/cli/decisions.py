@@ -10,10 +10,11 @@ from calrelay.cli.output import Block, Output, Table
 from calrelay.cli.session import Session
 from calrelay.config.load import Config
 from calrelay.domain.guard import FOR_GOOD
-from calrelay.domain.link import Link, MessageMode, State, external_id_parts
+from calrelay.domain.link import ExternalId, Link, MessageMode, State, external_id_parts
 from calrelay.domain.words import ago, counted, iso
 from calrelay.engine import decisions as engine
 from calrelay.engine.holds import MOVE, as_shown, if_approved, is_approved
+from calrelay.engine.locate import not_taken_up
 from calrelay.errors import ConfigError
 from calrelay.ports import Hold, HoldItem, Ledger
 from calrelay.service.left_alone import cause_of, left_alone, why
@@ -102,13 +103,24 @@ def set_paused(session: Session, output: Output, name: str, *, is_paused: bool) 
 
 
 def ignore(session: Session, output: Output, external_ids: Sequence[str]) -> int:
-    """Leave events alone for good."""
+    """Leave events alone for good, also those that no pass has taken up yet, as before a first load."""
+    bases = _bases(external_ids)
+    with session.state(Access.READ) as (config, state):
+        new = [base for base in bases if not state.ledger.link_by_external_id(ExternalId(base))]
+    fresh = session.run(_asked_for(config, new)) if new else []
     with session.state(Access.WRITE) as (_, state):
-        bases = _bases(external_ids)
-        pipelines = [link.pipeline for base in bases for link in engine.find_links(state.ledger, base)]
-        with at_rest(state, pipelines, "ignore"):
+        known = [link for base in bases if base not in new for link in engine.find_links(state.ledger, base)]
+        with at_rest(state, [link.pipeline for link in (*fresh, *known)], "ignore"):
+            engine.take_up(state.ledger, fresh)
             changed = [link for base in bases for link in engine.ignore(state.ledger, base, clock=session.now)]
     return _answer(output, changed, _ignored, after=[f"{_undo(changed)} ends it."])
+
+
+async def _asked_for(config: Config, external_ids: Sequence[str]) -> list[Link]:
+    from calrelay.assembly import assemble  # noqa: PLC0415 - heavy, and only for what no pass has seen
+
+    async with assemble(config, command="ignore") as relay:
+        return await not_taken_up(list(relay.pipelines.values()), external_ids)
 
 
 def _ignored(link: Link) -> str:

@@ -150,6 +150,11 @@ def drop(ledger: Ledger, pipelines: Iterable[str], external_id: str, *, clock: C
     return dropped
 
 
+def take_up(ledger: Ledger, links: Iterable[Link]) -> None:
+    """Remember events that no pass has taken up, so that something can be decided of them; what one has meanwhile stays as it is."""
+    ledger.store([link for link in links if not ledger.links(link.pipeline, [link.source_id])])
+
+
 def ignore(ledger: Ledger, external_id: str, *, clock: Clock) -> list[Link]:
     """Leave an event alone for good: whatever its source says, the target keeps what it has. Raises ConfigError when it is not known."""
     ignored = [

@@ -34,6 +34,21 @@ async def locate(pipelines: Collection[Pipeline], external_id: str) -> list[Loca
     return found
 
 
+async def not_taken_up(pipelines: Collection[Pipeline], external_ids: Collection[str]) -> list[Link]:
+    """Return links for events that no pass has taken up yet, each as its pipeline would begin with it; their sources are asked.
+
+    Raises ConfigError for an id that nobody has, VendorErrors as they come.
+    """
+    links = []
+    for external_id in external_ids:
+        found = await locate(pipelines, external_id)
+        shown = [one.link for one in found if one.is_known or await one.pipeline.source.find(one.link.source_id) is not None]
+        if not shown:
+            raise ConfigError(f"no event {external_id} is known, and its source shows none", remedy="`calrelay plan` lists those there are")
+        links += shown
+    return links
+
+
 async def _unknown(pipeline: Pipeline, base: ExternalId) -> Located | None:
     policy = await pipeline.policy(remember=False)
     if not base.startswith(policy.id_prefix):

@@ -565,6 +565,26 @@ def test_an_ignored_event_is_left_alone(house: House) -> None:
     assert f"Next: left alone until you type `calrelay ignore {external_id} --undo`" in house.type("show", external_id).out
 
 
+def test_a_guest_is_left_out_before_the_first_load(house: House) -> None:
+    actions = house.ask("plan", "venue")["passes"][0]["actions"]
+    external_id = actions[0]["external_id"]
+    assert_fits(house.ask("ignore", external_id), "events")
+    house.load("venue")
+    assert external_id not in {event.external_id for event in house.world.apptoto.events.live_events()}
+    assert len(settled(house)) == len(actions) - 1
+    house.type("ignore", external_id, "--undo")
+    assert house.ask("sync", "venue")["passes"][0]["created"] == 1
+
+
+def test_an_id_that_nobody_has_is_not_ignored_before_the_first_load(house: House) -> None:
+    known = house.ask("plan", "venue")["passes"][0]["actions"][0]["external_id"]
+    for unknown in ("ts-1", "nobody-1"):
+        run = house.type("ignore", known, unknown)
+        assert run.code == ExitCode.CONFIG
+        assert unknown in run.err
+    assert links_of(house) == []
+
+
 def test_an_ignored_event_is_looked_after_again(house: House) -> None:
     external_id = house.ask("plan", "venue")["passes"][0]["actions"][0]["external_id"]
     house.load("venue")
