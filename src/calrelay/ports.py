@@ -183,7 +183,10 @@ class HeldPerson:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """One event as the target holds it. A value the target does not tell is None; instants are aware."""
+    """One event as the target holds it. A value the target does not tell is None; instants are in UTC.
+
+    `offset` is the UTC offset at which it tells the start.
+    """
 
     target_id: TargetId
     external_id: ExternalId | None
@@ -196,6 +199,7 @@ class Holding:
     content: str | None
     participants: tuple[HeldPerson, ...] | None
     custom_data: Mapping[str, str] | None
+    offset: timedelta | None = None
 
 
 class Target(Protocol):

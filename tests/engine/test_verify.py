@@ -102,9 +102,10 @@ async def test_an_event_moved_out_of_the_window_by_a_person_is_asked_for_and_is_
 async def test_the_same_instant_at_another_offset_is_counted_and_is_no_drift() -> None:
     """On which clock the vendor renders times is unknown (Apptoto: 5)."""
     bench = await a_loaded_bench(3)
-    held = bench.target.held("ms-1")
-    assert held.start is not None
-    bench.target.change("ms-1", start=held.start.astimezone(an_event(1).start.tzinfo))
+    sent = bench.target.held("ms-1").start
+    assert sent is not None
+    bench.target.change("ms-1", offset=timedelta(hours=9))
+    bench.target.change("ms-2", offset=sent.utcoffset())
     found = await verify(bench.pipeline)
     assert (found.drifts, found.at_another_offset, found.exit_code) == ([], 1, 0)
 

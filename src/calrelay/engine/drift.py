@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 from enum import StrEnum
 from itertools import combinations
 from typing import TypeVar
@@ -85,9 +85,9 @@ def is_at_another_offset(accepted: Imprint, holding: Holding, hasher: Hasher) ->
     No drift: it is unknown on which clock the vendor renders times (Apptoto: 5), and messages go by the event's zone.
     """
     sent = accepted.hashes.get(Field.START)
-    if not sent or holding.start is None or holding.start != accepted.start:
+    if not sent or holding.start is None or holding.offset is None or holding.start != accepted.start:
         return False
-    return hasher.of(holding.start.isoformat()) != sent
+    return hasher.of(holding.start.astimezone(timezone(holding.offset)).isoformat()) != sent
 
 
 def part(entries: Sequence[Holding], link: Link | None) -> Candidates:

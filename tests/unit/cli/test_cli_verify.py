@@ -43,6 +43,12 @@ def rename_in_config(house: House, old: str, new: str) -> None:
 # --- verify ---
 
 
+def test_where_all_is_as_it_was_sent_nothing_is_told_at_another_offset(house: House) -> None:
+    house.load("venue")
+    found = house.ask("verify", "venue")["pipelines"][0]
+    assert (found["drifts"], found["at_another_offset"]) == ([], 0)
+
+
 def test_where_everything_is_lost_it_asks_for_the_account_instead_of_naming_a_repair_that_refuses(house: House) -> None:
     house.load("venue")
     for event in [one for one in house.world.apptoto.events.live_events() if (one.external_id or "").startswith("ts-")]:

@@ -3,13 +3,13 @@
 import functools
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from calrelay.domain.entry import Entry
 from calrelay.domain.link import CalendarId, ExternalId, Field, TargetId
 from calrelay.domain.people import Participant
-from calrelay.domain.zones import Zone, parse_instant, rails_name
+from calrelay.domain.zones import Zone, parse_instant, parse_wall_clock, rails_name
 from calrelay.errors import MappingError
 from calrelay.ports import HeldPerson, Holding, Put
 from calrelay.vendors.apptoto.settings import TimeZoneNames
@@ -61,6 +61,7 @@ def to_holding(row: EventRow) -> Holding:
         content=_text(row, "content", row.content),
         participants=tuple(_held(person) for person in row.participants) if row.says("participants") else None,
         custom_data=dict(row.custom_data) if row.says("custom_data") else None,
+        offset=_offset(row.start_time),
     )
 
 
@@ -108,6 +109,13 @@ def _text(row: EventRow, field: str, value: str | None) -> str | None:
 
 def _held(person: Person) -> HeldPerson:
     return HeldPerson(name=person.name or "", email=person.email or "", phone=person.normalized_phone or person.phone or "")
+
+
+def _offset(text: str | None) -> timedelta | None:
+    try:
+        return None if text is None else parse_wall_clock(text).utcoffset()
+    except MappingError:
+        return None
 
 
 def _instant(text: str | None) -> datetime | None:
