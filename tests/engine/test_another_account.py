@@ -6,12 +6,14 @@ from typing import cast
 
 import pytest
 
+from calrelay.domain.event import SourceId
 from calrelay.domain.guard import HoldKind
 from calrelay.engine import decisions
 from calrelay.engine.repair import repair
 from calrelay.engine.report import Outcome
 from calrelay.engine.retire import WholeLedger, doomed, rename
 from calrelay.engine.verify import verify
+from calrelay.engine.whereabouts import BEING_ADOPTED, MEMO_TARGET
 from calrelay.errors import ConfigError, ExitCode, VendorUnavailable
 from calrelay.ports import Flaw
 from tests.fakes.memory_source import an_event, moved, with_status
@@ -180,3 +182,64 @@ async def test_an_adopt_that_fails_asks_no_other_account_what_became_of_a_reques
     held = right.held("ms-1")
     assert held is not None
     assert held.start == later.start
+
+
+@pytest.mark.parametrize("shown", ["a page is missing", "nothing"])
+async def test_an_account_is_adopted_after_a_look_at_all_there_is_or_nothing_is_forgotten(shown: str) -> None:
+    bench = await a_loaded_bench(20)
+    right = bench.target
+    bench = lost_at(bench, MemoryTarget(), "somebody else")
+    if shown == "nothing":
+        bench.source.hidden |= {SourceId(str(i)) for i in range(1, 21)}
+    else:
+        bench.source.flaw = Flaw(what=shown)
+    assert (await bench.sync(adopts_only=True)).outcome is Outcome.REFUSED
+    bench.source.flaw = None
+    bench.source.hidden.clear()
+    assert (await bench.sync()).exit_code == ExitCode.CONFIG
+    assert not bench.target.live
+    bench = lost_at(bench, right, "ops")
+    bench.source.put(with_status(an_event(1), "LOST"), moved(an_event(2), timedelta(hours=1)))
+    report = await bench.sync()
+    assert (report.deleted, report.updated, report.created, report.held) == (1, 1, 0, 0)
+
+
+async def test_neither_account_is_the_right_one_for_as_long_as_an_adoption_is_not_done() -> None:
+    bench = await a_loaded_bench(20)
+    right = bench.target
+    bench = lost_at(bench, MemoryTarget(), "somebody else")
+    await bench.sync(adopts_only=True)
+    bench.ledger.save_memo(MEMO_TARGET.format(pipeline="venue"), BEING_ADOPTED, bench.now)  # where it died on its way
+    for target, identity in ((bench.target, "somebody else"), (right, "ops")):
+        bench = lost_at(bench, target, identity)
+        assert (await bench.sync()).exit_code == ExitCode.CONFIG
+    await bench.sync(adopts_only=True)
+    report = await bench.sync()
+    assert (report.unchanged, report.held, len(right.live)) == (20, 0, 20)
+
+
+async def test_what_was_rejected_at_another_account_is_looked_after_where_it_is_after_all() -> None:
+    bench = await a_loaded_bench(20)
+    right = bench.target
+    bench = lost_at(bench, MemoryTarget(), "somebody else")
+    await bench.sync(adopts_only=True)
+    assert (await bench.sync()).held == 20
+    decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    bench = lost_at(bench, right, "ops")
+    assert (await bench.sync()).exit_code == ExitCode.CONFIG
+    await bench.sync(adopts_only=True)
+    bench.source.put(with_status(an_event(3), "LOST"))
+    report = await bench.sync()
+    assert (report.deleted, report.created, len(right.live)) == (1, 0, 19)
+
+
+async def test_what_is_gone_at_both_ends_and_shows_again_is_asked_about() -> None:
+    bench = await a_loaded_bench(40)
+    gone = range(3, 23)
+    for number in gone:
+        bench.target.purge(f"ms-{number}")
+    bench.source.hidden |= {SourceId(str(number)) for number in gone}
+    await bench.sync(adopts_only=True)
+    bench.source.hidden.clear()
+    report = await bench.sync()
+    assert (report.created, report.held) == (0, 20)

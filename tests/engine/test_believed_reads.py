@@ -1,5 +1,6 @@
-"""A read that shows none, or too few, of the expected events proves nothing: neither does it end a first load, nor what comes after it."""
+"""A read that shows none, or too few, of the expected events proves nothing, and what comes after it is not new for that."""
 
+import dataclasses
 from contextlib import nullcontext
 from datetime import timedelta
 
@@ -8,12 +9,13 @@ import pytest
 from calrelay.domain.event import SourceId
 from calrelay.domain.guard import HoldKind
 from calrelay.domain.link import ExternalId, MessageMode
+from calrelay.engine import decisions
 from calrelay.engine.backfill import backfill
 from calrelay.engine.order import Reach
 from calrelay.engine.report import Outcome
 from calrelay.errors import VendorUnavailable
 from calrelay.ports import Flaw
-from tests.fakes.memory_source import an_event, moved
+from tests.fakes.memory_source import an_event, moved, with_status
 from tests.fakes.memory_target import Call
 from tests.fakes.pipelines import WINDOW, Bench, a_bench, a_loaded_bench
 
@@ -37,15 +39,34 @@ async def loaded_in_part(number: int, *, until: int) -> Bench:
 
 
 @pytest.mark.parametrize(("number", "until", "shown"), [(20, 8, 0), (40, 22, 2)])
-async def test_a_read_that_is_not_believed_does_not_end_a_first_load(number: int, until: int, shown: int) -> None:
+async def test_what_shows_after_a_first_load_that_ended_with_an_unbelieved_read_is_held(number: int, until: int, shown: int) -> None:
     bench = await loaded_in_part(number, until=until)
     bench.source.hidden |= {SourceId(str(i)) for i in range(shown + 1, number + 1)}
     await bench.sync()
     assert set(held(bench)) == {HoldKind.ABSENCES if shown else HoldKind.EMPTY_READ}
     bench.source.hidden.clear()
+    left = number - len(bench.target.live)
     for _ in range(2):
-        report = await bench.sync()
-        assert (report.outcome, report.created) == (Outcome.REFUSED, 0)
+        assert (await bench.sync()).created == 0
+        assert held(bench) == {HoldKind.CREATES: left}
+    bench.source.put(an_event(100), with_status(an_event(1), "LOST"))
+    report = await bench.sync()
+    assert (report.created, report.deleted) == (1, 1)
+
+
+async def test_a_rebuilt_ledger_goes_on_while_what_is_gone_waits_for_a_decision() -> None:
+    bench = await a_loaded_bench()
+    bench = dataclasses.replace(a_bench(), source=bench.source, target=bench.target)
+    bench.source.remove(*range(1, 13))
+    await bench.sync(adopts_only=True)
+    await bench.sync()
+    assert held(bench) == {HoldKind.ABSENCES: 12}
+    bench.source.put(an_event(100), with_status(an_event(20), "LOST"))
+    report = await bench.sync()
+    assert (report.deleted, report.created, held(bench)) == (1, 0, {HoldKind.ABSENCES: 12, HoldKind.CREATES: 1})
+    decisions.approve(bench.ledger, "venue", clock=lambda: bench.now)
+    report = await bench.sync()
+    assert (report.deleted, report.created, held(bench)) == (12, 1, {})
 
 
 async def test_an_incomplete_read_lets_nothing_in_while_an_empty_one_waits_for_a_decision() -> None:

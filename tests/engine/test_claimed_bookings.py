@@ -255,6 +255,17 @@ async def test_to_adopt_leaves_what_another_pipeline_has_as_it_waits() -> None:
     assert (await other.sync(adopts_only=True)).waiting == 0
 
 
+async def test_what_can_be_read_again_and_another_pipeline_has_taken_first_leaves_quarantine() -> None:
+    bench = a_bench(*(an_event(i) for i in range(1, 11)))
+    await bench.sync()
+    bench.source.put(an_event(31))
+    bench.source.spoil(31)
+    assert (await bench.sync()).quarantined == 1
+    bench.source.put(an_event(31))
+    assert (await dataclasses.replace(bench, name="other", scope="other").sync()).created == 1
+    assert (await bench.sync()).quarantined == 0
+
+
 async def test_what_can_be_read_again_leaves_quarantine_though_another_pipeline_has_it() -> None:
     bench = a_bench(*(an_event(i) for i in range(1, 11)))
     await bench.sync()

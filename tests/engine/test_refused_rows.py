@@ -82,8 +82,9 @@ async def test_what_a_person_deleted_leaves_quarantine_by_a_cancellation_and_may
 
 @pytest.mark.parametrize(
     "instead",
-    [with_status(an_event(1), status) for status in ("TENTATIVE", "NO_SHOW", "SOMETHING")] + [an_event(1, participants=())],
-    ids=["uncertain", "no show", "an unknown status", "nobody to reach"],
+    [with_status(an_event(1), status) for status in ("TENTATIVE", "NO_SHOW", "SOMETHING")]
+    + [an_event(1, participants=()), moved(an_event(1), timedelta(days=-3))],
+    ids=["uncertain", "no show", "an unknown status", "nobody to reach", "over"],
 )
 async def test_what_a_person_deleted_is_not_created_again_whatever_its_row_comes_to(instead: Event) -> None:
     bench = await a_loaded_bench()

@@ -163,6 +163,7 @@ def orphan(link: Link, generation: int, holding: Holding, calendar: CalendarId) 
         accepted=accepted,
         wanted=accepted,
         state=State.SETTLED,
+        let_in=False,
         reason="adopted",
     )
 

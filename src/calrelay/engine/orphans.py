@@ -81,5 +81,5 @@ def forget_lost(pipeline: Pipeline, surveyor: Surveyor) -> None:
         is_here = surveyor.holdings.find(link.base_id) is not None
         if link.source_id in surveyor.survey.seen or link.is_hands_off or is_here or not surveyor.holdings.says(link):
             continue
-        gone = dataclasses.replace(surveyor.holdings.disown(link), let_in=link.let_in, mode=link.mode)
+        gone = surveyor.holdings.disown(link)
         surveyor.survey.changed.append(dataclasses.replace(gone, state=State.SETTLED, wanted=None, source_hash="", hold=None))

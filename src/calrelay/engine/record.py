@@ -75,8 +75,8 @@ def _carried_out(pipeline: Pipeline, holds: Sequence[Hold]) -> set[SourceId]:
     return {source_id for source_id, link in links.items() if link.state is State.SETTLED and link.owed is Owed.NOTHING}
 
 
-def remember_pipeline(pipeline: Pipeline, order: Order, report: PassReport, *, is_believed: bool, now: datetime) -> None:
-    """Note how far the pipeline has come; a first load ends with its first complete pass that shows what is expected.
+def remember_pipeline(pipeline: Pipeline, order: Order, report: PassReport, *, now: datetime) -> None:
+    """Note how far the pipeline has come; a first load ends with its first complete pass.
 
     Nothing else of the record is written: the operator may have paused the pipeline while the pass was at work.
     """
@@ -85,8 +85,7 @@ def remember_pipeline(pipeline: Pipeline, order: Order, report: PassReport, *, i
     if any(problem.exit_code == ExitCode.VENDOR for problem in report.problems):
         return
     complete = now if report.is_complete else None
-    loaded = complete if is_believed else None
-    pipeline.ledger.note_pipeline(pipeline.name, last_read_at=now, last_complete_at=complete, first_complete_at=loaded)
+    pipeline.ledger.note_pipeline(pipeline.name, last_read_at=now, last_complete_at=complete, first_complete_at=complete)
 
 
 def count_dry_run(

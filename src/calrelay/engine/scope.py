@@ -9,6 +9,7 @@ MEMO_DONE = "backfill:{pipeline}:{begin}:{end}"  # how far a load has come
 MEMO_LOADED = "loaded:{pipeline}"  # the parts of the window that were loaded, until all of it is
 
 _OF = "scope="
+_UNSEEN = "not all of them"
 
 
 def is_rescoped(pipeline: Pipeline) -> bool:
@@ -28,6 +29,11 @@ def remember_scope(pipeline: Pipeline, *, now: datetime) -> None:
     for load in loads:
         if (noted := ledger.memo(load)) is not None and not is_of(noted[0], pipeline.scope):
             ledger.save_memo(load, None, now)
+
+
+def remember_unseen(pipeline: Pipeline, *, now: datetime) -> None:
+    """Note that a first load ends, and not all bookings were looked at: what the next reads show may have been there before."""
+    pipeline.ledger.save_memo(MEMO_SCOPE.format(pipeline=pipeline.name), _UNSEEN, now)
 
 
 def scoped(note: str, scope: str) -> str:

@@ -212,7 +212,7 @@ class Surveyor:
         if self.overlap is not None:
             self.overlap.note(event, link)
         try:
-            if self._order.adopts_only and link is not None and not link.shown_again().is_hands_off:
+            if self._order.adopts_only and link is not None and (self._is_there_after_all(link) or not link.shown_again().is_hands_off):
                 link = self._disowned(link)
             if (link is None or not (link.is_live or link.is_hands_off)) and (heir := self._inherited(event, claims)):
                 link = heir
@@ -314,6 +314,11 @@ class Surveyor:
             return link
         return self.holdings.disown(link)
 
+    def _is_there_after_all(self, link: Link) -> bool:
+        """Whether somebody rejected to have an event created of which the target turns out to have the entry."""
+        is_rejected = link.state is State.IGNORED and link.until_changed and not link.is_live
+        return is_rejected and self.holdings is not None and self.holdings.find(link.base_id) is not None
+
     def _held_unwanted(self, source_id: SourceId, link: Link | None, claims: Claims) -> Link | None:
         """Return a link for an entry that the target holds although it should not, so that it is kept in mind and taken out again.
 
@@ -354,7 +359,7 @@ class Surveyor:
         """Take the event's external id, in the generation that is due; None when another pipeline has it (design: one claim at a time)."""
         source_id = create.link.source_id
         if barring := claims.of_another(source_id):
-            if create.link.let_in or self._is_first_look:
+            if create.link.let_in or self._is_first_look or (link is not None and link.state is State.QUARANTINED):
                 barred = as_barred(link or self._policy.fresh_link(source_id), barring)
                 self._remember(self._marked(barred) if self._order.is_load else barred, link)
             self._report.skipped[f"claimed by pipeline {barring.pipeline}"] += 1

@@ -26,12 +26,12 @@ from calrelay.engine.overlapping import remember_overlap
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.record import close_done, count_dry_run, record_plan, remember_pipeline
 from calrelay.engine.report import Outcome, PassReport, Problem, problems_of_flaws, requests_since
-from calrelay.engine.scope import is_rescoped, remember_scope
+from calrelay.engine.scope import is_rescoped, remember_scope, remember_unseen
 from calrelay.engine.shelf import Shelf
 from calrelay.engine.survey import Surveyor
 from calrelay.engine.unanswered import resolve_unanswered
 from calrelay.engine.vigil import Vigil
-from calrelay.engine.whereabouts import remember_account
+from calrelay.engine.whereabouts import BEING_ADOPTED, remember_account
 from calrelay.errors import CLAIMED, CalrelayError, ExitCode, GuardRefused, VendorError
 from calrelay.ports import Flaw, Hold, Scope
 
@@ -139,6 +139,7 @@ class _Pass:
             standing = self._ledger.count_states(self._pipeline.name)
             count_dry_run(self._report, policy, surveyor.survey, verdict, standing, now=self._now)
             return
+        self._begin_adoption(parked)
         ready = record_plan(
             self._pipeline, policy, surveyor.survey, verdict, before=holds, now=self._now, adopts_only=self._order.adopts_only
         )
@@ -154,19 +155,37 @@ class _Pass:
             late = interlude.ready if interlude else []
             if late or holds:
                 close_done(self._pipeline, {action.link.source_id for action in (*ready, *late) if not applier.is_undone(action)})
-            remember_pipeline(self._pipeline, self._order, self._report, is_believed=not parked, now=self._now)
+            remember_pipeline(self._pipeline, self._order, self._report, now=self._now)
             if self._report.is_complete and self._report.overlap is not None:
                 remember_overlap(self._ledger, self._pipeline.name, self._report.overlap)
 
+    def _begin_adoption(self, parked: Sequence[Parked]) -> None:
+        """Take another account for the right one only after a look at all there is: what is stored forgets the account of before.
+
+        Until that is done, neither account is the right one: a process may die in between, or the old account may be set back.
+        """
+        if not (self._order.adopts_only and self._pipeline.is_elsewhere):
+            return
+        if parked or not self._report.is_complete:
+            raise GuardRefused(
+                f"account {self._pipeline.target.account} has another user name or address than before, and the source did not show all "
+                "that is expected; nothing was changed",
+                remedy="see what kept it from being read whole, or set the account back; then try again",
+            )
+        remember_account(self._ledger, self._pipeline.name, BEING_ADOPTED, now=self._now)
+
     def _remember_whole_look(self, parked: Sequence[Parked]) -> None:
         """Note what a complete read makes known: whose account the target is, adopted anew; else that all bookings were looked at."""
+        if self._order.adopts_only:
+            end_retirement(self._pipeline)
         if not self._report.is_complete:
             return
         if self._order.adopts_only:
             remember_account(self._ledger, self._pipeline.name, self._pipeline.target_identity, now=self._now)
-            end_retirement(self._pipeline)
-        elif not parked:  # else it did not show all there is
+        elif not parked:
             remember_scope(self._pipeline, now=self._now)
+        elif self._record.first_complete_at is None:
+            remember_unseen(self._pipeline, now=self._now)
 
     def _is_plain_first_load(self, policy: Policy, holds: Sequence[Hold]) -> bool:
         """Say whether creates go out as they are planned: no guard holds them (rule 16), nothing is parked, and nothing has to wait."""

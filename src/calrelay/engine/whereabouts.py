@@ -10,8 +10,9 @@ from calrelay.errors import ConfigError, VendorError
 from calrelay.ports import Ledger, Target
 
 MEMO_TARGET = "target:{pipeline}"  # a hash of whose account it was at the last pass
+BEING_ADOPTED = "being adopted"  # nobody's: neither the account of before nor the one of now
 ASKED = 5  # of its entries: one that is there is proof enough
-_UNDER_WAY = frozenset({State.SENDING, State.READY, State.WAITING, State.HELD})  # what was to go to the account of before
+_OF_SOME = frozenset(State) - {State.SETTLED, State.RELEASED}  # something was to be done, or decided, at the account of before
 _T = TypeVar("_T")
 
 
@@ -51,7 +52,7 @@ async def refuse_another_account(ledger: Ledger, pipeline: str, target: Target, 
             return
     if failure is not None:
         raise failure
-    if asked or ledger.links_in(pipeline, _UNDER_WAY):
+    if asked or ledger.links_in(pipeline, _OF_SOME):
         found_none = f"of the {counted(len(held), 'coming event')} of pipeline {pipeline} none is there ({len(asked)} asked for)"
         raise ConfigError(
             f"account {target.account} has another user name or address than before, and "
