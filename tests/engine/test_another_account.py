@@ -184,18 +184,13 @@ async def test_an_adopt_that_fails_asks_no_other_account_what_became_of_a_reques
     assert held.start == later.start
 
 
-@pytest.mark.parametrize("shown", ["a page is missing", "nothing"])
-async def test_an_account_is_adopted_after_a_look_at_all_there_is_or_nothing_is_forgotten(shown: str) -> None:
+async def test_an_account_is_adopted_after_a_look_at_all_there_is_or_nothing_is_forgotten() -> None:
     bench = await a_loaded_bench(20)
     right = bench.target
     bench = lost_at(bench, MemoryTarget(), "somebody else")
-    if shown == "nothing":
-        bench.source.hidden |= {SourceId(str(i)) for i in range(1, 21)}
-    else:
-        bench.source.flaw = Flaw(what=shown)
+    bench.source.flaw = Flaw(what="a page is missing")
     assert (await bench.sync(adopts_only=True)).outcome is Outcome.REFUSED
     bench.source.flaw = None
-    bench.source.hidden.clear()
     assert (await bench.sync()).exit_code == ExitCode.CONFIG
     assert not bench.target.live
     bench = lost_at(bench, right, "ops")
@@ -243,3 +238,73 @@ async def test_what_is_gone_at_both_ends_and_shows_again_is_asked_about() -> Non
     bench.source.hidden.clear()
     report = await bench.sync()
     assert (report.created, report.held) == (0, 20)
+
+
+@pytest.mark.parametrize("number", [6, 20])
+async def test_what_an_adoption_does_not_see_at_the_source_is_asked_about_when_it_shows(number: int) -> None:
+    bench = lost_at(await a_loaded_bench(20), MemoryTarget(), "somebody else")
+    bench.source.hidden |= {SourceId(str(i)) for i in range(1, number + 1)}
+    assert (await bench.sync(adopts_only=True)).outcome is not Outcome.REFUSED
+    await bench.sync()
+    bench.source.hidden.clear()
+    report = await bench.sync()
+    assert (report.created, report.held) == (0, 20)
+
+
+async def test_an_adoption_ends_though_bookings_are_really_gone() -> None:
+    bench = lost_at(await a_loaded_bench(20), MemoryTarget(), "somebody else")
+    bench.source.remove(*range(1, 7))
+    await bench.sync(adopts_only=True)
+    report = await bench.sync()
+    assert (report.created, {hold.kind: len(hold.items) for hold in bench.ledger.holds("venue")}) == (0, {HoldKind.CREATES: 14})
+
+
+@pytest.mark.parametrize("left_alone", ["ignored", "its deletion was rejected", "it has begun"])
+async def test_what_is_left_alone_is_no_proof_after_another_account_was_adopted(left_alone: str) -> None:
+    bench = await a_loaded_bench(20)
+    right = bench.target
+    if left_alone == "ignored":
+        decisions.ignore(bench.ledger, "ms-5", clock=lambda: bench.now)
+    elif left_alone == "its deletion was rejected":
+        for number in range(3, 13):
+            bench.source.put(with_status(an_event(number), "LOST"))
+        await bench.sync()
+        decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    else:
+        bench.now = an_event(1).start + timedelta(minutes=5)
+    bench = lost_at(bench, MemoryTarget(), "somebody else")
+    await bench.sync(adopts_only=True)
+    bench = lost_at(bench, right, "ops")
+    bench.source.put(with_status(an_event(2), "LOST"))
+    assert (await bench.sync()).exit_code == ExitCode.CONFIG
+    await bench.sync(adopts_only=True)
+    report = await bench.sync()
+    assert (report.created, report.held, "ms-2" in right.live) == (0, 0, False)
+
+
+@pytest.mark.parametrize("row", ["gone", "unreadable"])
+async def test_what_was_rejected_elsewhere_is_taken_up_also_without_its_row(row: str) -> None:
+    bench = await a_loaded_bench(20)
+    right = bench.target
+    bench = lost_at(bench, MemoryTarget(), "somebody else")
+    await bench.sync(adopts_only=True)
+    await bench.sync()
+    decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    bench = lost_at(bench, right, "ops")
+    if row == "gone":
+        bench.source.remove(3)
+    else:
+        bench.source.spoil(3)
+    await bench.sync(adopts_only=True)
+    if row == "unreadable":
+        bench.source.put(with_status(an_event(3), "LOST"))
+    await bench.sync()
+    assert sorted(right.live) == sorted(f"ms-{i}" for i in range(1, 21) if i != 3)
+
+
+async def test_what_could_not_be_read_and_what_is_over_are_of_no_account() -> None:
+    bench = await a_loaded_bench(0)
+    bench.source.put(an_event(1))
+    bench.source.spoil(1)
+    await bench.sync()
+    assert (await lost_at(bench, MemoryTarget(), "somebody else").sync()).exit_code == ExitCode.ATTENTION

@@ -17,7 +17,7 @@ from calrelay.engine.retire import WholeLedger, delete_all, doomed, end, release
 from calrelay.engine.sync import run_pass
 from calrelay.engine.verify import verify
 from calrelay.errors import ConfigError, ExitCode, RequestRejected, StateError, VendorUnavailable
-from calrelay.ports import DELETED_AS_APPROVED
+from calrelay.ports import DELETED_AS_APPROVED, Flaw
 from tests.engine.conftest import SilentAbout
 from tests.fakes.memory_ledger import MemoryLedger
 from tests.fakes.memory_source import an_event, moved, with_status
@@ -286,6 +286,11 @@ async def test_an_adopt_that_fails_leaves_a_retired_pipeline_retired() -> None:
     await bench.sync(adopts_only=True)
     bench.target.stop_failing()
     assert ((await bench.sync()).outcome, len(bench.target.live)) == (Outcome.REFUSED, 5)
+    bench.source.flaw = Flaw(what="every page is missing")
+    rows, bench.source.rows = bench.source.rows, {}
+    assert (await bench.sync(adopts_only=True)).outcome is Outcome.FAILED
+    bench.source.flaw, bench.source.rows = None, rows
+    assert (await bench.sync()).outcome is Outcome.REFUSED
     await bench.sync(adopts_only=True)
     assert (await bench.sync()).deleted == 1
 

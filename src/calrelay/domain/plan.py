@@ -157,9 +157,11 @@ def was_ignored_since(now: Link, planned: Link) -> bool:
 def _plan_absent(event: Event, link: Link | None, source_hash: str, policy: Policy, hasher: Hasher, now: datetime) -> Decision:
     """The target holds nothing of it: create it if it is wanted and still to come."""
     standing, reason = policy.judge(event)
-    if standing is not Standing.CANCELLED and link is not None and link.was_deleted_there:  # by a person (rule 19)
+    is_over = event.end <= now
+    was_deleted_there = link is not None and link.was_deleted_there and not (is_over and _ended(link, now))
+    if standing is not Standing.CANCELLED and link is not None and was_deleted_there:  # by a person (rule 19)
         return Unchanged(link=link if link.source_hash else dataclasses.replace(link, source_hash=source_hash), reason="quarantined")
-    if standing is Standing.WANTED and event.end <= now:  # a follow-up for something that has ended would go to people at once
+    if standing is Standing.WANTED and is_over:  # a follow-up for something that has ended would go to people at once
         reason = "has ended"
     elif standing is Standing.WANTED:
         return _create(event, link, source_hash, policy, hasher)

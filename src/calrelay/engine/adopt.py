@@ -85,6 +85,10 @@ class Holdings:
         # Waiting, not ready: what is created again is no move under way, so the guards look at it.
         return dataclasses.replace(link, state=State.WAITING, accepted=None, target_id=None, generation=generation, reason=LOST)
 
+    def has_after_all(self, link: Link) -> bool:
+        """Say whether somebody rejected to have an event created of which this has the entry."""
+        return link.state is State.IGNORED and link.until_changed and not link.is_live and link.base_id in self._by_base
+
     def with_prefix(self, prefix: str) -> dict[ExternalId, tuple[int, Holding]]:
         """Return the entries whose external ids begin like this."""
         return {base: held for base, held in self._by_base.items() if base.startswith(prefix)}
@@ -138,6 +142,7 @@ def adopt(link: Link, generation: int, holding: Holding, entry: Entry, imprint: 
         target_id=holding.target_id,
         accepted=accepted,
         state=State.SETTLED,
+        until_changed=False,
         let_in=False,
         hold=None,
         reason="adopted",
@@ -163,6 +168,7 @@ def orphan(link: Link, generation: int, holding: Holding, calendar: CalendarId) 
         accepted=accepted,
         wanted=accepted,
         state=State.SETTLED,
+        until_changed=False,
         let_in=False,
         reason="adopted",
     )

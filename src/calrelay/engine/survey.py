@@ -212,7 +212,7 @@ class Surveyor:
         if self.overlap is not None:
             self.overlap.note(event, link)
         try:
-            if self._order.adopts_only and link is not None and (self._is_there_after_all(link) or not link.shown_again().is_hands_off):
+            if self._order.adopts_only and link is not None and not self._is_left_alone(link):
                 link = self._disowned(link)
             if (link is None or not (link.is_live or link.is_hands_off)) and (heir := self._inherited(event, claims)):
                 link = heir
@@ -314,10 +314,10 @@ class Surveyor:
             return link
         return self.holdings.disown(link)
 
-    def _is_there_after_all(self, link: Link) -> bool:
-        """Whether somebody rejected to have an event created of which the target turns out to have the entry."""
-        is_rejected = link.state is State.IGNORED and link.until_changed and not link.is_live
-        return is_rejected and self.holdings is not None and self.holdings.find(link.base_id) is not None
+    def _is_left_alone(self, link: Link) -> bool:
+        """Whether somebody said to leave an event alone; not of one that was not to be created, and turns out to be there."""
+        is_there = self._order.adopts_only and self.holdings is not None and self.holdings.has_after_all(link)
+        return link.shown_again().is_hands_off and not is_there
 
     def _held_unwanted(self, source_id: SourceId, link: Link | None, claims: Claims) -> Link | None:
         """Return a link for an entry that the target holds although it should not, so that it is kept in mind and taken out again.
@@ -384,7 +384,8 @@ class Surveyor:
         if link is not None and link.was_deleted_there:  # that its row cannot be read either makes nothing of it
             self._report.problems.append(Problem.of(error, link.external_id))
             return
-        if link is not None and (shown := link.shown_again()).is_hands_off and not link.is_only_missing:
+        if link is not None and self._is_left_alone(link) and not link.is_only_missing:
+            shown = link.shown_again()
             self._report.skipped[shown.reason or shown.state.value] += 1
             self._remember(shown.as_let_in(is_rescoped=is_let_in and shown.until_changed), link)
             return

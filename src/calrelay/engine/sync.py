@@ -139,7 +139,7 @@ class _Pass:
             standing = self._ledger.count_states(self._pipeline.name)
             count_dry_run(self._report, policy, surveyor.survey, verdict, standing, now=self._now)
             return
-        self._begin_adoption(parked)
+        self._begin_adoption()
         ready = record_plan(
             self._pipeline, policy, surveyor.survey, verdict, before=holds, now=self._now, adopts_only=self._order.adopts_only
         )
@@ -159,29 +159,30 @@ class _Pass:
             if self._report.is_complete and self._report.overlap is not None:
                 remember_overlap(self._ledger, self._pipeline.name, self._report.overlap)
 
-    def _begin_adoption(self, parked: Sequence[Parked]) -> None:
+    def _begin_adoption(self) -> None:
         """Take another account for the right one only after a look at all there is: what is stored forgets the account of before.
 
         Until that is done, neither account is the right one: a process may die in between, or the old account may be set back.
         """
         if not (self._order.adopts_only and self._pipeline.is_elsewhere):
             return
-        if parked or not self._report.is_complete:
+        if not self._report.is_complete:
             raise GuardRefused(
-                f"account {self._pipeline.target.account} has another user name or address than before, and the source did not show all "
-                "that is expected; nothing was changed",
-                remedy="see what kept it from being read whole, or set the account back; then try again",
+                f"account {self._pipeline.target.account} has another user name or address than before, and the source could not be read "
+                "whole; nothing was forgotten of the account of before",
+                remedy="see to what kept it from being read whole, then try again; or set the account back",
             )
         remember_account(self._ledger, self._pipeline.name, BEING_ADOPTED, now=self._now)
 
     def _remember_whole_look(self, parked: Sequence[Parked]) -> None:
         """Note what a complete read makes known: whose account the target is, adopted anew; else that all bookings were looked at."""
-        if self._order.adopts_only:
+        if self._order.adopts_only and self._report.outcome is not Outcome.FAILED:
             end_retirement(self._pipeline)
         if not self._report.is_complete:
             return
         if self._order.adopts_only:
-            remember_account(self._ledger, self._pipeline.name, self._pipeline.target_identity, now=self._now)
+            identity = self._pipeline.target_identity
+            remember_account(self._ledger, self._pipeline.name, identity, is_adopted=self._pipeline.is_elsewhere, now=self._now)
         elif not parked:
             remember_scope(self._pipeline, now=self._now)
         elif self._record.first_complete_at is None:

@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from calrelay.domain.link import State
+from calrelay.domain.link import Link, State
 from calrelay.domain.words import counted
 from calrelay.errors import ConfigError, VendorError
 from calrelay.ports import Ledger, Target
 
 MEMO_TARGET = "target:{pipeline}"  # a hash of whose account it was at the last pass
 BEING_ADOPTED = "being adopted"  # nobody's: neither the account of before nor the one of now
+_ADOPTED = " adopted"  # in place of another: what is remembered may be at either
 ASKED = 5  # of its entries: one that is there is proof enough
-_OF_SOME = frozenset(State) - {State.SETTLED, State.RELEASED}  # something was to be done, or decided, at the account of before
+_UNSETTLED = frozenset(State) - {State.SETTLED, State.RELEASED}
 _T = TypeVar("_T")
 
 
@@ -29,7 +30,7 @@ def refuse_another_name(ledger: Ledger, pipeline: str, target: str, *, now: date
 def remembered_account(ledger: Ledger, pipeline: str) -> str | None:
     """Return whose account it was at the last pass, as a hash; None before the first, and for older versions."""
     known = ledger.memo(MEMO_TARGET.format(pipeline=pipeline))
-    return known[0] if known else None
+    return known[0].removesuffix(_ADOPTED) if known else None
 
 
 async def refuse_another_account(ledger: Ledger, pipeline: str, target: Target, *, now: datetime) -> None:
@@ -40,7 +41,7 @@ async def refuse_another_account(ledger: Ledger, pipeline: str, target: Target, 
     """
     live = ledger.live_links(pipeline, ending_after=now)
     held = sorted((link.accepted.start, link.external_id, link.target_id) for link in live if link.accepted and link.target_id)
-    asked = _some_of(held)
+    asked = [] if _was_adopted(ledger, pipeline) else _some_of(held)
     failure: VendorError | None = None
     for _, external_id, target_id in asked:
         try:
@@ -52,7 +53,7 @@ async def refuse_another_account(ledger: Ledger, pipeline: str, target: Target, 
             return
     if failure is not None:
         raise failure
-    if asked or ledger.links_in(pipeline, _OF_SOME):
+    if held or any(_is_of_some_account(link, now) for link in ledger.links_in(pipeline, _UNSETTLED)):
         found_none = f"of the {counted(len(held), 'coming event')} of pipeline {pipeline} none is there ({len(asked)} asked for)"
         raise ConfigError(
             f"account {target.account} has another user name or address than before, and "
@@ -62,9 +63,23 @@ async def refuse_another_account(ledger: Ledger, pipeline: str, target: Target, 
         )
 
 
-def remember_account(ledger: Ledger, pipeline: str, identity: str, *, now: datetime) -> None:
-    """Note whose account a pipeline's entries are at."""
-    ledger.save_memo(MEMO_TARGET.format(pipeline=pipeline), identity, now)
+def remember_account(ledger: Ledger, pipeline: str, identity: str, *, is_adopted: bool = False, now: datetime) -> None:
+    """Note whose account a pipeline's entries are at, and whether it has taken the place of another.
+
+    What is left alone keeps what was accepted at the account of before, which proves nothing any more: the next change is adopted, too.
+    """
+    ledger.save_memo(MEMO_TARGET.format(pipeline=pipeline), identity + _ADOPTED if is_adopted else identity, now)
+
+
+def _was_adopted(ledger: Ledger, pipeline: str) -> bool:
+    known = ledger.memo(MEMO_TARGET.format(pipeline=pipeline))
+    return known is not None and known[0].endswith((_ADOPTED, BEING_ADOPTED))
+
+
+def _is_of_some_account(link: Link, now: datetime) -> bool:
+    """Whether something that is to come was to be done, or decided, at the account of before."""
+    is_unread = link.state is State.QUARANTINED and link.attempts == 0 and not link.was_deleted_there
+    return not is_unread and link.wanted is not None and link.wanted.end > now
 
 
 def _some_of(links: Sequence[_T]) -> Sequence[_T]:
