@@ -181,8 +181,7 @@ class _Pass:
         if not self._report.is_complete:
             return
         if self._order.adopts_only:
-            identity = self._pipeline.target_identity
-            remember_account(self._ledger, self._pipeline.name, identity, is_adopted=self._pipeline.is_elsewhere, now=self._now)
+            remember_account(self._ledger, self._pipeline.name, self._pipeline.target_identity, now=self._now)
         elif not parked:
             remember_scope(self._pipeline, now=self._now)
         elif self._record.first_complete_at is None:

@@ -10,7 +10,7 @@ from calrelay.errors import ConfigError, VendorError
 from calrelay.ports import Ledger, Target
 
 MEMO_TARGET = "target:{pipeline}"  # a hash of whose account it was at the last pass
-BEING_ADOPTED = "being adopted"  # nobody's: neither the account of before nor the one of now
+BEING_ADOPTED = "in transit"  # nobody's: neither the account of before nor the one of now
 _ADOPTED = " adopted"  # in place of another: what is remembered may be at either
 ASKED = 5  # of its entries: one that is there is proof enough
 _UNSETTLED = frozenset(State) - {State.SETTLED, State.RELEASED}
@@ -63,11 +63,12 @@ async def refuse_another_account(ledger: Ledger, pipeline: str, target: Target, 
         )
 
 
-def remember_account(ledger: Ledger, pipeline: str, identity: str, *, is_adopted: bool = False, now: datetime) -> None:
-    """Note whose account a pipeline's entries are at, and whether it has taken the place of another.
+def remember_account(ledger: Ledger, pipeline: str, identity: str, *, now: datetime) -> None:
+    """Note whose account a pipeline's entries are at, and for good whether one has taken the place of another.
 
     What is left alone keeps what was accepted at the account of before, which proves nothing any more: the next change is adopted, too.
     """
+    is_adopted = _was_adopted(ledger, pipeline)
     ledger.save_memo(MEMO_TARGET.format(pipeline=pipeline), identity + _ADOPTED if is_adopted else identity, now)
 
 
