@@ -25,7 +25,7 @@ from calrelay.log import register_secret
 from calrelay.ports import Clock, Messenger, Source, Target
 from calrelay.state.database import Access
 from calrelay.state.ledger import SqlLedger
-from calrelay.state.locks import PipelineLock
+from calrelay.state.locks import PipelineLock, load_lock
 from calrelay.state.opening import State, open_state
 from calrelay.state.tokens import SqlTokenStore
 from calrelay.vendors.apptoto.client import ApptotoClient
@@ -84,6 +84,10 @@ class Relay:
     def lock(self, pipeline: str) -> AbstractContextManager[object]:
         """Return the lock under which one process at a time works on a pipeline; entering it raises Busy (rule 22)."""
         return PipelineLock(self.state.database, pipeline, command=self.command)
+
+    def load_lock(self, pipeline: str) -> AbstractContextManager[object]:
+        """Return the lock under which one process at a time loads a pipeline, chunk after chunk; entering it raises Busy."""
+        return load_lock(self.state.database, pipeline)
 
 
 @asynccontextmanager

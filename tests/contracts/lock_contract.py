@@ -15,7 +15,7 @@ import pytest
 
 from calrelay.errors import Busy, ExitCode
 from calrelay.state.database import Database, open_database
-from calrelay.state.locks import DaemonLock, PipelineLock
+from calrelay.state.locks import DaemonLock, PipelineLock, load_lock
 from calrelay.state.tokens import SqlTokenStore
 from tests.contracts import lock_holder
 
@@ -134,6 +134,17 @@ class LockContract:
         with place.open() as other, DaemonLock(database, command="worker"), pytest.raises(Busy) as caught:
             DaemonLock(other).__enter__()
         assert "systemctl stop 'calrelay-worker@*'" in caught.value.remedy
+
+    def test_a_load_keeps_out_another_load_and_no_pass(self, place: Place, database: Database) -> None:
+        with place.open() as other:
+            with load_lock(database, "venue"):
+                with load_lock(other, "garden"), PipelineLock(other, "venue", command="run"), DaemonLock(other):
+                    pass
+                with pytest.raises(Busy, match=r"a load of pipeline venue is being worked on by .*\(calrelay backfill\)") as caught:
+                    load_lock(other, "venue").__enter__()
+                assert caught.value.exit_code == ExitCode.BUSY
+            with load_lock(other, "venue"):
+                pass
 
     def test_one_process_at_a_time_refreshes_the_tokens_of_an_account(self, place: Place, database: Database) -> None:
         with place.open() as other:

@@ -229,10 +229,17 @@ def test_an_incomplete_read_is_said_and_is_exit_three(business: Business) -> Non
     assert said.err.count("not all could be read") == 1
 
 
-def test_a_pipeline_whose_source_messages_nobody_is_refused_with_the_reason(business: Business) -> None:
-    said = business.stage.type("messages", "venue")
-    assert said.code == ExitCode.CONFIG
-    assert "venue reads no source that messages people by itself" in said.err
+def test_a_pipeline_whose_source_messages_nobody_is_left_out_and_said_so(business: Business) -> None:
+    nothing = business.stage.type("messages", "venue")
+    assert nothing.code == 0
+    assert nothing.out == "venue reads no source that messages people by itself; only TimeTap's messages can be told.\n"
+    assert business.stage.type("messages", "venue", "--json").document == {"guests_doubled": 0, "messages": []}
+    both = business.stage.type("messages", "venue", "studio")
+    assert both.code == 0
+    assert both.out.endswith(nothing.out)
+    assert len(both.out) > len(nothing.out)
+    assert business.stage.type("messages", "venue", "--event", f"tt-{business.ids[0]}").code == ExitCode.CONFIG
+    assert business.stage.type("messages", "nobody").code == ExitCode.CONFIG
 
 
 def test_one_event_is_told_as_a_timeline_with_what_its_triggers_really_say(business: Business) -> None:

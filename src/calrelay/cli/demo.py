@@ -6,14 +6,13 @@ import typer
 
 from calrelay.cli.options import AsJson
 from calrelay.cli.output import Output
-from calrelay.errors import ConfigError
 
 FEWEST = 40
 
 
 def demo(
     events: Annotated[
-        int, typer.Option("--events", help=f"How many Tripleseat events, {FEWEST} or more; TimeTap has about half as many rows.")
+        int, typer.Option("--events", min=1, help=f"How many Tripleseat events, at least {FEWEST}; TimeTap has about half as many rows.")
     ] = 130,
     serve: Annotated[
         bool, typer.Option("--serve", help="Afterwards keep the daemon and its page running on the simulators, until Ctrl-C.")
@@ -26,10 +25,9 @@ def demo(
     accidents that calrelay holds back. Ends with what it changed, whom that could have messaged, what waits, and what to type next. With
     --json stdout gets that ending as one document, and the story goes to stderr.
     """
-    if events < FEWEST:
-        raise ConfigError(
-            f"the demo's story needs {FEWEST} events or more, and {events} are too few", remedy=f"calrelay demo --events {FEWEST}"
-        )
     from calrelay.cli import demo_story  # noqa: PLC0415 - heavy
 
-    return demo_story.demo(Output(as_json), events=events, serves=serve)
+    output = Output(as_json)
+    if events < FEWEST:
+        output.message(f"The story needs {FEWEST} events or more, so there are {FEWEST} of them.")
+    return demo_story.demo(output, events=max(events, FEWEST), serves=serve)

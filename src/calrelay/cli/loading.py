@@ -118,10 +118,11 @@ async def _load(
         pipeline, started = relay.pipelines[name], relay.clock()
         watch = load.watch = Watch(pipeline, Order(command=LOAD))
         try:
-            zone = await pipeline.source.site_zone()
-            span = span_of(zone, *days)
-            with output.progress(f"days of backfill {name}") as bar:
-                await _take_steps(run_steps(relay, name, span, mode, bar=bar, watch=watch), bar, load.steps)
+            with relay.load_lock(name):
+                zone = await pipeline.source.site_zone()
+                span = span_of(zone, *days)
+                with output.progress(f"days of backfill {name}") as bar:
+                    await _take_steps(run_steps(relay, name, span, mode, bar=bar, watch=watch), bar, load.steps)
         except CalrelayError as error:
             cut = load.cut_short(watch, Problem.of(error))
             done = [step.report for step in load.steps]

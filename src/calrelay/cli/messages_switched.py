@@ -92,7 +92,10 @@ async def _learn(relay: Relay, done: Sequence[Done]) -> None:
 def _pipelines(config: Config, account: str | None) -> list[str]:
     tables = [table for table in speaking(config, []) if account in (None, table.source)]
     if not tables:
-        raise ConfigError(f"no enabled pipeline reads account {account}", remedy="name a TimeTap account of the config")
+        what = f"account {account}" if account else "a TimeTap account"
+        raise ConfigError(
+            f"no enabled pipeline reads {what}", remedy="only what TimeTap sends can be switched; name a TimeTap account of the config"
+        )
     return [table.name for table in tables]
 
 

@@ -10,6 +10,7 @@ from calrelay.cli.passes import refused_of
 from calrelay.cli.session import Session
 from calrelay.config import model
 from calrelay.config.load import Config
+from calrelay.config.tenants import SCOPE
 from calrelay.domain.link import external_id_parts
 from calrelay.domain.messages import Message, Why
 from calrelay.domain.reminders import Channel
@@ -28,27 +29,22 @@ def tell(session: Session, output: Output, names: Sequence[str], external_id: st
     """Tell of all events to come, or of one."""
     config = session.load()
     tables = speaking(config, names)
+    if external_id and not tables:
+        raise ConfigError(_nobody_speaks(names), remedy="name a pipeline that reads a TimeTap account")
     for tenant in refused_of(config, names):
         output.message(f"left out: {tenant} — its file is refused; `calrelay check --offline` says why")
-    found = session.run(_survey(config, tables, external_id))
+    found = session.run(_survey(config, tables, external_id)) if tables else []
     blocks = _timeline(found[0]) if external_id else [block for one in found for block in describe(one)]
-    output.answer(document_of(found), blocks)
+    output.answer(document_of(found), [*blocks, *_left_out(names, tables)])
     for problem in problems_of_flaws([flaw for one in found for flaw in one.flaws]):
         output.message(f"not all could be read: {problem.message}")
     return ExitCode.VENDOR if any(one.flaws for one in found) else ExitCode.DONE
 
 
 def speaking(config: Config, names: Sequence[str]) -> list[model.Pipeline]:
-    """Return the pipelines whose source messages people by itself. Raises ConfigError where there is none."""
+    """Return the pipelines of a source that messages people by itself. Raises ConfigError where a name is unknown."""
     chosen = config.select(names) if names else config.enabled
-    tables = [table for table in chosen if config.account(table.source).vendor in SPEAKING]
-    if not tables:
-        whoever = f"{' and '.join(names)} reads no source" if names else "no enabled pipeline reads a source"
-        raise ConfigError(
-            f"{whoever} that messages people by itself",
-            remedy="only TimeTap does; name a pipeline that reads a TimeTap account",
-        )
-    return tables
+    return [table for table in chosen if config.account(table.source).vendor in SPEAKING]
 
 
 def document_of(found: Iterable[Overlap]) -> dict[str, Any]:
@@ -107,6 +103,18 @@ def remarks(found: Overlap) -> list[Block]:
             "come. Those that exist keep theirs; to change one by API would mail its guest."
         )
     return lines
+
+
+def _left_out(names: Sequence[str], tables: Sequence[model.Pipeline]) -> list[Block]:
+    """Say why there is nothing to tell, or nothing of a pipeline that was asked for."""
+    told = {table.name for table in tables}
+    silent = [name for name in names if name not in told and not name.endswith(SCOPE)]
+    return [f"{_nobody_speaks(silent)}; only TimeTap's messages can be told."] if silent or not tables else []
+
+
+def _nobody_speaks(names: Sequence[str]) -> str:
+    whoever = f"{' and '.join(names)} {'read' if len(names) > 1 else 'reads'} no source" if names else "no enabled pipeline reads a source"
+    return f"{whoever} that messages people by itself"
 
 
 async def _survey(config: Config, tables: Sequence[model.Pipeline], external_id: str | None) -> list[Overlap]:

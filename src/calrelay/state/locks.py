@@ -87,6 +87,14 @@ class DaemonLock(Lock):
             raise Busy(busy.message, remedy=_STOP_THEM if is_worker else _STOP_IT) from None
 
 
+def load_lock(database: Database, pipeline: str) -> AbstractContextManager[object]:
+    """Return the right to load a pipeline from its first chunk to its last; between chunks the lock of the pipeline is free for passes."""
+    what, command = f"a load of pipeline {pipeline}", "backfill"
+    if database.is_on_server:
+        return AdvisoryLock(database, f"load {pipeline}", what=what, command=command)
+    return FileLock(lock_path(database, f"load.{safe_name(pipeline)}"), what=what, command=command)
+
+
 def refresh_lock(database: Database, account: str, *, patience: timedelta) -> AbstractContextManager[object]:
     """Return the right to refresh an account's tokens, of one process at a time."""
     what, command = f"the token of account {account}", "token refresh"

@@ -24,7 +24,7 @@ from calrelay.ports import Holding, HoldItem, Put
 from calrelay.simulators.faults import Fault, Kind
 from calrelay.state.database import Database, open_database
 from calrelay.state.ledger import SqlLedger
-from calrelay.state.locks import PipelineLock
+from calrelay.state.locks import PipelineLock, load_lock
 from tests.fakes.links import a_new_link
 from tests.fakes.memory_source import NOW, an_event
 from tests.fakes.pipelines import a_bench
@@ -135,6 +135,18 @@ def test_a_pipeline_that_another_process_works_on_is_busy(house: House) -> None:
     assert said.code == ExitCode.BUSY
     assert said.document["passes"][0]["problems"][0]["kind"] == "Busy"
     assert "calrelay run" in said.document["passes"][0]["problems"][0]["message"]
+
+
+def test_a_second_load_of_a_pipeline_is_told_of_the_first_and_asks_nobody(house: House) -> None:
+    with state_of(house) as database, load_lock(database, "venue"):
+        asked = len(house.world.tripleseat.journal.entries)
+        said = house.type("backfill", "venue", "--from", _day(0), "--to", _day(10), "--messages", "skip", "--json")
+        assert len(house.world.tripleseat.journal.entries) == asked
+    assert said.code == ExitCode.BUSY
+    assert_fits(said.document, "passes")
+    (problem,) = said.document["passes"][0]["problems"]
+    assert (problem["kind"], "a load of pipeline venue is being worked on by process" in problem["message"]) == ("Busy", True)
+    assert not house.world.apptoto.events.live_events()
 
 
 def test_a_lost_database_is_adopted_without_sending_anything(house: House) -> None:

@@ -13,7 +13,7 @@ import pytest
 import typer
 from typer.main import get_command
 
-from calrelay.cli import app
+from calrelay.cli import app, demo_story
 from calrelay.cli.options import pipeline_names
 from calrelay.cli.session import Session
 from calrelay.errors import Busy, ConfigError, ExitCode, StateError, VendorUnavailable
@@ -176,6 +176,22 @@ def test_with_json_a_usage_error_is_one_document_on_stdout(capsys: pytest.Captur
     out, err = capsys.readouterr()
     assert_fits(json.loads(out), "error")
     assert err == ""
+
+
+def test_a_demo_of_few_events_has_as_many_as_its_story_needs_and_says_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[int] = []
+
+    def play(_output: object, *, events: int, serves: bool) -> int:
+        shown.append(events)
+        return int(serves)
+
+    monkeypatch.setattr(demo_story, "demo", play)
+    assert [app.main(["demo", "--events", number]) for number in ("1", "40", "41")] == [0, 0, 0]
+    assert shown == [40, 40, 41]
+    assert capsys.readouterr().err == "The story needs 40 events or more, so there are 40 of them.\n"
+    assert app.main(["demo", "--events", "0"]) == ExitCode.CONFIG
 
 
 def test_a_missing_config_says_where_it_was_looked_for(

@@ -161,6 +161,7 @@ class Pages:
                 "last_complete_at": iso(one.last_complete_at),
                 "age_seconds": round(one.age.total_seconds()),
                 "allowed_seconds": round(one.allowed.total_seconds()),
+                "health": self._daemon.runners[name].rhythm.health.value,
                 "held": held[name],
             }
             for name, one in found.items()

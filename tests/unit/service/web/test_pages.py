@@ -414,7 +414,7 @@ async def test_health_and_readiness_name_nobody_and_are_open_on_this_machine_alo
         assert (health.status_code, health.text) == (200, "ok\n")
         assert ready.status_code == 200
         (row,) = ready.json()["pipelines"]
-        assert (row["pipeline"], row["standing"]) == ("venue", "fresh")
+        assert (row["pipeline"], row["standing"], row["health"], row["held"]) == ("venue", "fresh", "well", 0)
     async with a_browser(stand, is_loopback_only=False, client="10.0.0.7") as browser:
         for path in ("/", "/metrics", "/healthz", "/readyz"):
             assert (await browser.http.get(path)).status_code == 401, path
