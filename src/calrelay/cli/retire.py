@@ -13,7 +13,7 @@ def retire(
     ctx: typer.Context,
     pipeline: PipelineName,
     delete: Annotated[bool, typer.Option("--delete", help="Delete its coming events at the target, too.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --delete: ask nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --delete: ask nothing, as without a terminal.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """End a pipeline without losing or doubling its events.

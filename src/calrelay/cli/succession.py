@@ -33,8 +33,7 @@ def retire(session: Session, output: Output, name: str, *, is_delete: bool, is_c
             f"{config.path} has no pipeline {name}, so its target cannot be reached",
             remedy="put its [[pipelines]] table back until it is retired, or retire it without --delete: the target keeps its events",
         )
-    if not is_confirmed and not sys.stdin.isatty():
-        raise ConfigError("--delete asks before it deletes, and there is no terminal to ask on", remedy="confirm it with --yes")
+    is_confirmed = is_confirmed or not sys.stdin.isatty()  # --delete is said on purpose, and nobody is there to be asked
     report, found, kept, is_begun = session.run(_delete(config, output, name, is_confirmed=is_confirmed))
     if report is None:
         output.answer(_retired(config, name, found=found, is_retired=False), ["Nothing was deleted."])

@@ -212,14 +212,6 @@ def test_a_pipeline_that_left_the_config_can_still_be_retired(house: House) -> N
     assert (said.code, "[[pipelines]]" in said.err) == (ExitCode.CONFIG, True)
 
 
-def test_deleting_asks_first_and_without_a_terminal_wants_to_be_confirmed(house: House) -> None:
-    house.load("venue")
-    live = len(house.world.apptoto.events.live_events())
-    said = house.type("retire", "venue", "--delete")
-    assert (said.code, "--yes" in said.err) == (ExitCode.CONFIG, True)
-    assert len(house.world.apptoto.events.live_events()) == live
-
-
 def test_at_a_terminal_no_is_the_default(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     house.load("venue")
     live = len(house.world.apptoto.events.live_events())
@@ -237,9 +229,10 @@ def test_at_a_terminal_no_is_the_default(house: House, monkeypatch: pytest.Monke
     assert house.type("sync", "venue").code == 0
 
 
-def test_deleting_empties_the_calendar_of_coming_events_and_forgets(house: House) -> None:
+@pytest.mark.parametrize("confirmed", [["--yes"], []], ids=["with --yes", "without a terminal"])
+def test_deleting_empties_the_calendar_of_coming_events_and_forgets(house: House, confirmed: list[str]) -> None:
     house.load("venue", "studio")
-    said = house.type("retire", "venue", "--delete", "--yes", "--json")
+    said = house.type("retire", "venue", "--delete", *confirmed, "--json")
     assert_fits(said.document, "retire")
     assert (said.code, said.document["retired"]) == (0, True)
     assert said.document["deleted"] > 5
