@@ -1,5 +1,6 @@
 """What the TimeTap simulator says and does about messages: definitions, actions, templates, invitations, and what is due."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -391,7 +392,7 @@ def test_an_invitation_of_an_appointment_is_about_that_appointment() -> None:
     campaign = sim.stores.invitations.add_campaign({"eventDefinitionList": [reminder]})
     sim.stores.invitations.invite(campaign["invitationCampaignId"], InvitedType.APPOINTMENT, 70_000_001)
     sim.stores.invitations.invite(campaign["invitationCampaignId"], InvitedType.CLIENT, 9105001)
-    assert [m.calendar_id for m in due(sim)] == [None, 70_000_001]
+    assert Counter(m.calendar_id for m in due(sim)) == Counter([None, 70_000_001])
 
 
 async def test_sending_a_campaign_mails_each_of_the_invited() -> None:
