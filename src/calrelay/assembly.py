@@ -131,6 +131,11 @@ async def assemble(
             )
 
 
+def identity_of(config: Config, account: str, hasher: Hasher) -> str:
+    """Return a keyed hash of whose account it is: a user name may be a person's address, which the ledger never holds (rule 23)."""
+    return hasher.of(to_domain.account_fingerprint(config.account(account), config.resolve))
+
+
 def _chosen(config: Config, names: Sequence[str] | None) -> list[model.Pipeline]:
     if names:
         return config.select(names)
@@ -261,9 +266,7 @@ class _Builder:
         )
 
     def _identity_of(self, account: str) -> str:
-        """Return a keyed hash of whose account it is: a user name may be a person's address, which the ledger never holds (rule 23)."""
-        whose = to_domain.account_fingerprint(self._config.account(account), self._config.resolve)
-        return Hasher(self._state.ledger.hash_key()).of(whose)
+        return identity_of(self._config, account, Hasher(self._state.ledger.hash_key()))
 
     def _owns_prefix(self, table: model.Pipeline) -> bool:
         return self._prefixes[self._prefix_of(table)] == 1

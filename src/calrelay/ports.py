@@ -403,6 +403,12 @@ class Ledger(Protocol):
     def live_targets(self, pipeline: str, *, ending_after: datetime) -> set[str]:
         """Return the target accounts at which this pipeline has entries that end after this instant, or may; released ones left out."""
 
+    def entries_at(self, target: str, *, ending_after: datetime) -> list[tuple[ExternalId, TargetId | None]]:
+        """Return external id and target's id of what any pipeline has at an account, or may have, beyond this instant; soonest first.
+
+        What was let go is among them; what is in flight has no target's id, and comes last.
+        """
+
     def count_states(self, pipeline: str, states: Collection[State] = tuple(State)) -> dict[State, int]:
         """Count the links by state, those in some states only where the others are many and do not matter."""
 

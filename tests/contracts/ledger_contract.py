@@ -199,6 +199,24 @@ class LedgerContract:
             (SourceId("1"), NOON + 2 * HOUR, State.SETTLED),
         ]
 
+    def test_entries_at_an_account_are_those_of_any_pipeline_that_are_or_may_be_there_beyond_an_instant(
+        self, ledger: OperatorsLedger
+    ) -> None:
+        ledger.store(
+            [
+                a_link(1, accepted=an_imprint(NOON + 2 * HOUR), generation=2),
+                a_link(2, accepted=an_imprint(NOON - HOUR)),  # ends at noon exactly
+                a_new_link(3, state=State.SENDING),
+                a_new_link(4, state=State.READY),
+                a_link(5, pipeline="garden", state=State.RELEASED, wanted=None, accepted=an_imprint(NOON + HOUR), target_id=None),
+                a_link(6, target="elsewhere"),
+                a_link(7, state=State.SENDING, accepted=an_imprint(NOON - HOUR)),
+            ]
+        )
+        found = [(ExternalId("ts-5"), None), (ExternalId("ts-1.2"), TargetId("9001")), (ExternalId("ts-3"), None)]
+        assert ledger.entries_at("reminders", ending_after=NOON) == found
+        assert ledger.entries_at("nowhere", ending_after=NOON) == []
+
     def test_live_links_may_be_stored_while_they_are_read(self, ledger: OperatorsLedger) -> None:
         ledger.store(a_link(n) for n in range(1, 1201))
         seen = []

@@ -3,6 +3,8 @@
 import dataclasses
 from datetime import timedelta
 
+import pytest
+
 from calrelay.domain.link import ExternalId, State
 from calrelay.domain.policy import Match, Route
 from calrelay.engine import decisions
@@ -219,3 +221,47 @@ async def test_many_that_are_gone_from_the_target_are_held_before_they_are_creat
     await restored.sync(adopts_only=True)
     report = await restored.sync()
     assert (report.created, report.held, report.exit_code, restored.target.upserts) == (0, 40, ExitCode.GUARD, [])
+
+
+@pytest.mark.parametrize("row", ["as it was", "gone", "unreadable"])
+async def test_what_was_rejected_and_then_created_after_all_is_looked_after_with_a_backup_from_between(row: str) -> None:
+    bench = a_bench(*(an_event(i) for i in range(1, 21)))
+    await bench.sync()
+    bench.scope = "wider"
+    bench.source.put(an_event(30))
+    assert (await bench.sync()).held == 1
+    bench.reject()
+    await bench.sync()
+    restored = dataclasses.replace(bench, ledger=a_backup(bench.ledger))
+    decisions.unignore(bench.ledger, "ms-30", clock=lambda: bench.now)
+    await bench.sync()
+    decisions.approve(bench.ledger, "venue", clock=lambda: bench.now)
+    await bench.sync()
+    assert "ms-30" in bench.target.live
+    if row == "gone":
+        restored.source.remove(30)
+    elif row == "unreadable":
+        restored.source.spoil(30)
+    await restored.sync(adopts_only=True)
+    restored.source.put(with_status(an_event(30), "LOST"))
+    report = await restored.sync()
+    assert (report.deleted, report.created, sorted(bench.target.live)) == (1, 0, sorted(f"ms-{i}" for i in range(1, 21)))
+
+
+@pytest.mark.parametrize("edited", ["template", "routes"])
+async def test_what_an_edit_left_waiting_for_a_decision_waits_after_adopting(edited: str) -> None:
+    bench = a_bench(*(an_event(i) for i in range(1, 21)))
+    bench.edit("choice texts")
+    await bench.sync()
+    if edited == "template":
+        bench.title = "New {{ event.title }}"
+        bench.edit("choice texts2")
+    else:
+        bench.routes = (Route(match=Match(facets={}), calendar=TERRACE),)
+        bench.edit("choice2 texts")
+    assert (await bench.sync()).held == 20
+    [before] = bench.ledger.holds()
+    await bench.sync(adopts_only=True)
+    report = await bench.sync()
+    [after] = bench.ledger.holds()
+    assert (report.sent, after.kind, after.items) == (0, before.kind, before.items)

@@ -116,6 +116,14 @@ class MemoryLedger:
             if link.state is State.SENDING or (_ends_after(link, ending_after) and link.state is not State.RELEASED)
         }
 
+    def entries_at(self, target: str, *, ending_after: datetime) -> list[tuple[ExternalId, TargetId | None]]:
+        def is_there(link: Link) -> bool:
+            return _ends_after(link, ending_after) or (link.state is State.SENDING and link.accepted is None)
+
+        there = [link for link in self._links.values() if link.target == target and is_there(link)]
+        there.sort(key=lambda link: (link.accepted is None, link.accepted.start if link.accepted else _NEVER, link.base_id))
+        return [(link.external_id, link.target_id) for link in there]
+
     def count_states(self, pipeline: str, states: Collection[State] = tuple(State)) -> dict[State, int]:
         return dict(Counter(link.state for link in self._of(pipeline) if link.state in states))
 

@@ -23,4 +23,6 @@ async def examine_entries(config: Config, access: Access, found: Examination) ->
             try:
                 await pipeline.check_target()
             except CalrelayError as error:
-                found.problems.append(Finding.of(error, account=pipeline.target.account))
+                finding = Finding.of(error, account=pipeline.target.account)
+                if finding not in found.problems:  # an exchanged account is the same trouble for all that write to it
+                    found.problems.append(finding)

@@ -3,11 +3,11 @@
 import asyncio
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Final, cast
 
-from calrelay.assembly import assemble
+from calrelay.assembly import assemble, identity_of
 from calrelay.cli.check_around import examine_listeners, examine_notify, try_notify, zones_without_name
 from calrelay.cli.check_entries import examine_entries
 from calrelay.cli.check_filters import unknown_names
@@ -180,13 +180,20 @@ async def _examine_calendars(config: Config, account: str, end: Source | Target,
         return
     target = cast("Target", end)  # the config's models let pipelines write to nothing else
     offered = await target.calendars()
+    hasher = Hasher(ledger.hash_key())
+    identity = identity_of(config, account, hasher)
+    known = {name for name in _named(pipelines) if ledger.memo(calendar_memo(hasher, account, identity, name))}
     found.accounts[account] = dataclasses.replace(found.accounts[account], calendars=dict(offered), requests=target.requests)
     for pipeline in pipelines:
         for table, calendar in zip(_tables(pipeline), _calendars_of(pipeline), strict=True):
             place = config.place(pipeline.name, f"{table}{'calendar' if calendar.id is None else 'calendar_id'}")
-            problem = await _problem_with(calendar, place, target, offered, ledger)
+            problem = await _problem_with(calendar, place, target, offered, known)
             if problem is not None:
                 found.problems.append(Finding.of(problem, account=account))
+
+
+def _named(pipelines: Iterable[Pipeline]) -> set[str]:
+    return {calendar.name for pipeline in pipelines for calendar in _calendars_of(pipeline) if calendar.id is None and calendar.name}
 
 
 def _tables(pipeline: Pipeline) -> list[str]:
@@ -194,7 +201,7 @@ def _tables(pipeline: Pipeline) -> list[str]:
 
 
 async def _problem_with(
-    calendar: CalendarRef, place: str, target: Target, offered: Mapping[str, CalendarId], ledger: Ledger
+    calendar: CalendarRef, place: str, target: Target, offered: Mapping[str, CalendarId], known: Collection[str]
 ) -> ConfigError | None:
     if calendar.id is not None:
         if calendar.id in offered.values() or await target.calendar_is_sound(calendar.id):
@@ -204,7 +211,7 @@ async def _problem_with(
             remedy=f"correct it; there is {_with_ids(offered)}",
         )
     name = calendar.name or ""
-    if calendar_named(offered, name) or ledger.memo(calendar_memo(Hasher(ledger.hash_key()), target.account, name)):
+    if calendar_named(offered, name) or name in known:
         return None
     close = get_close_matches(name, list(offered), n=1, cutoff=0.6)
     guess = f"did you mean “{close[0]}”? " if close else ""

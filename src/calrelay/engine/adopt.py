@@ -75,13 +75,13 @@ class Holdings:
     def disown(self, link: Link) -> Link:
         """Return a link that forgets what the ledger says of the target; an id that is not held any more is used up.
 
-        What is lost has somebody taken out, or the account is another one: its guest has heard of it, and it is not created again unasked.
+        What is lost has somebody taken out, so it is not created again unasked; and its guest has heard of what was accepted.
         """
         generation = link.generation
         if link.base_id not in self._by_base:
             generation = max(generation + (1 if link.is_live else 0), self.next_generation(link.base_id))
             if link.is_live:
-                link = dataclasses.replace(link, let_in=True, mode=once_more(link.mode))
+                link = dataclasses.replace(link, let_in=True, mode=once_more(link.mode) if link.accepted else link.mode)
         # Waiting, not ready: what is created again is no move under way, so the guards look at it.
         return dataclasses.replace(link, state=State.WAITING, accepted=None, target_id=None, generation=generation, reason=LOST)
 

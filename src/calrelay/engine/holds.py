@@ -152,7 +152,7 @@ def _at_most(people: int, items: Sequence[HoldItem]) -> int:
 _WHY: Mapping[HoldKind, str] = {
     HoldKind.CREATES: (
         "more new events at once than the `creates` guard lets through, or some that may have been there before: an edit of the config let "
-        "them in, another pipeline had them, or the source shows none of the others"
+        "them in, another pipeline had them, the target has lost them, or the source shows none of the others"
     ),
     HoldKind.UPDATES: "more changed events at once than this pipeline's `updates` guard lets through",
     HoldKind.DELETES: "more events to delete (the last 24 hours counted too) than this pipeline's `deletes` guard lets through",
@@ -179,7 +179,8 @@ def if_approved(hold: Hold) -> list[str]:
     told = []
     if CREATE in actions:
         told.append(
-            "what is created can message its guests at once, as `messages` of the pipeline says; "
+            "what is created can message its guests at once, as `messages` of the pipeline says, or with `#nobooking` where it had been "
+            "there; "
             f"`calrelay backfill {hold.pipeline}` over their days, with `--messages no-booking`, creates it without"
         )
     if MOVE in actions:

@@ -13,7 +13,7 @@ from calrelay.domain.link import CalendarId
 from calrelay.domain.policy import CalendarRef, NamedRoute, Policy, Route
 from calrelay.domain.window import Window
 from calrelay.domain.words import counted
-from calrelay.engine.whereabouts import refuse_another_account, refuse_another_name, remember_account, remembered_account
+from calrelay.engine.whereabouts import refuse_another_account, refuse_another_name
 from calrelay.errors import CalrelayError, ConfigError
 from calrelay.ports import Clock, Ledger, Source, Target
 
@@ -84,30 +84,19 @@ class Pipeline:
         named = [(policy.calendar, self.calendar.name), *((route.calendar, named_route.calendar.name) for route, named_route in routes)]
         return {calendar: name for calendar, name in named if name}
 
-    async def check_target(self, *, is_looked_at_anew: bool = False, remember: bool = False) -> None:
-        """Raise ConfigError where coming events are at another account than the config's; VendorErrors of asking come as they are.
-
-        Where the target is looked at anew, what it holds is found out by that, and only its name has to be the same.
-        """
+    async def check_target(self, *, remember: bool = False) -> None:
+        """Raise ConfigError where coming events are at another account than the config's; VendorErrors of asking come as they are."""
         now = self.clock()
         refuse_another_name(self.ledger, self.name, self.target.account, now=now)
-        known = remembered_account(self.ledger, self.name)
-        if known == self.target_identity or is_looked_at_anew:
-            return
-        if known is not None:
-            await refuse_another_account(self.ledger, self.name, self.target, now=now)
-        if remember:
-            remember_account(self.ledger, self.name, self.target_identity, now=now)
-
-    @property
-    def is_elsewhere(self) -> bool:
-        """Whether the target account has another user name or address than at the last pass."""
-        return remembered_account(self.ledger, self.name) not in (None, self.target_identity)
+        await refuse_another_account(self.ledger, self.target, self.target_identity, now=now, remember=remember)
 
     def forget_calendars(self) -> None:
         """Look calendar names up again next time: one of them does not answer any more."""
         for name in self._calendar_refs():
-            self.ledger.save_memo(calendar_memo(self.hasher, self.target.account, name), None, self.clock())
+            self.ledger.save_memo(self._memo_of(name), None, self.clock())
+
+    def _memo_of(self, calendar: str) -> str:
+        return calendar_memo(self.hasher, self.target.account, self.target_identity, calendar)
 
     def _calendar_refs(self) -> set[str]:
         """Return the calendars that are given by name."""
@@ -119,7 +108,7 @@ class Pipeline:
         return {self.source.account: self.source.requests, self.target.account: self.target.requests}
 
     def _remembered(self, name: str) -> CalendarId | None:
-        memo = self.ledger.memo(calendar_memo(self.hasher, self.target.account, name))
+        memo = self.ledger.memo(self._memo_of(name))
         return CalendarId(memo[0]) if memo else None
 
     async def _look_up(self, names: Sequence[str], *, remember: bool) -> dict[str, CalendarId]:
@@ -132,13 +121,17 @@ class Pipeline:
             )
         if remember:
             for name, calendar in found.items():
-                self.ledger.save_memo(calendar_memo(self.hasher, self.target.account, name), calendar, self.clock())
+                self.ledger.save_memo(self._memo_of(name), calendar, self.clock())
         return found
 
 
-def calendar_memo(hasher: Hasher, target: str, name: str) -> str:
-    """Return the key under which a calendar's number is remembered: its name may be a person's, which the ledger never holds (rule 23)."""
-    return MEMO_CALENDAR.format(target=target, digest=hasher.of(name))
+def calendar_memo(hasher: Hasher, target: str, identity: str, name: str) -> str:
+    """Return the key under which a calendar's number is remembered.
+
+    `identity` is that of the account, because another one by the same name has other numbers. The name is hashed with it: it may be a
+    person's, which the ledger never holds (rule 23).
+    """
+    return MEMO_CALENDAR.format(target=target, digest=hasher.of(f"{identity} {name}"))
 
 
 def calendar_named(offered: Mapping[str, CalendarId], name: str) -> CalendarId | None:

@@ -138,7 +138,7 @@ def rename(ledger: WholeLedger, old: str, new: str, *, clock: Clock) -> int:
     if not ledger.count_live(new):
         ledger.forget_pipeline(new)
     ledger.rename_pipeline(old, new)
-    for prefix in ("backfill:{}:", "loaded:{}", "far:{}", "late:{}", "overlap:{}", "retired:{}", "scope:{}", "target:{}"):
+    for prefix in ("backfill:{}:", "loaded:{}", "far:{}", "late:{}", "overlap:{}", "retired:{}", "scope:{}"):
         _rename_memos(ledger, prefix.format(old), prefix.format(new), clock)
     return ledger.count_live(new)
 

@@ -219,7 +219,7 @@ class Surveyor:
             decision: Decision | None = self._plan(event, link)
             if isinstance(decision, Create) and (link is None or not link.is_live):
                 decision = self._claim(decision, link, claims)
-            if isinstance(decision, Create) and (adopted := self._adopted(decision)):
+            if isinstance(decision, Create) and (adopted := self._adopted(decision, link)):
                 link, decision = adopted, self._plan(event, adopted)
             elif isinstance(decision, Skipped) and (kept := self._held_unwanted(event.source_id, link, claims)):
                 link, decision = kept, self._plan(event, kept)
@@ -293,14 +293,19 @@ class Surveyor:
         """Whether the target was looked at in vain, because it does not say which entry is which event's."""
         return self.holdings is not None and not self.holdings.tells_external_ids
 
-    def _adopted(self, create: Create) -> Link | None:
+    def _adopted(self, create: Create, known: Link | None) -> Link | None:
         held = self.holdings.find(create.link.base_id) if self.holdings else None
-        return self._taken_over(create, *held) if held else None
+        return self._taken_over(create, *held, known) if held else None
 
-    def _taken_over(self, create: Create, generation: int, holding: Holding) -> Link:
-        """Adopt an entry as it was marked at the target: mode and load are told from it before it is compared."""
+    def _taken_over(self, create: Create, generation: int, holding: Holding, known: Link | None = None) -> Link:
+        """Adopt an entry as it was marked at the target: mode and load are told from it before it is compared.
+
+        What was known of its row and the config stays known, so that what an edit changes waits for a decision as before (rules 13, 14).
+        """
         self._report.notes["adopted from the target"] += 1
         marked = as_marked(create.link, holding)
+        if known is not None and known.source_hash:
+            marked = dataclasses.replace(marked, source_hash=known.source_hash, basis=known.basis)
         entry = self._policy.entry_of(create.event, marked.mode, backfilled=marked.backfilled)
         imprint = self._pipeline.hasher.of_entry(entry)
         return self._remembered(adopt(dataclasses.replace(marked, wanted=imprint), generation, holding, entry, imprint))

@@ -31,7 +31,6 @@ from calrelay.engine.shelf import Shelf
 from calrelay.engine.survey import Surveyor
 from calrelay.engine.unanswered import resolve_unanswered
 from calrelay.engine.vigil import Vigil
-from calrelay.engine.whereabouts import BEING_ADOPTED, remember_account
 from calrelay.errors import CLAIMED, CalrelayError, ExitCode, GuardRefused, VendorError
 from calrelay.ports import Flaw, Hold, Scope
 
@@ -108,12 +107,14 @@ class _Pass:
         self._refuse_paused()
         self._report.is_of_paused = self._record.is_paused
         self._refuse_retired()
-        await self._pipeline.check_target(is_looked_at_anew=self._order.adopts_only, remember=not self._order.is_dry_run)
+        await self._pipeline.check_target(remember=not self._order.is_dry_run)
+        if self._order.adopts_only:
+            take_up_again(self._pipeline)
         if self._order.reach is not Reach.IDS:
             await self._pipeline.listen()
         policy = await self._pipeline.policy(remember=not self._order.is_dry_run)
         policy = dataclasses.replace(policy, is_rescoped=is_rescoped(self._pipeline))
-        if not (self._order.is_dry_run or (self._order.adopts_only and self._pipeline.is_elsewhere)):  # what was sent was sent to the other
+        if not self._order.is_dry_run:
             left_there = await look_for_latecomers(self._pipeline)
             self._untold = await resolve_unanswered(self._pipeline)
             self._report.problems += [*left_there, *self._untold.values()]
@@ -139,7 +140,6 @@ class _Pass:
             standing = self._ledger.count_states(self._pipeline.name)
             count_dry_run(self._report, policy, surveyor.survey, verdict, standing, now=self._now)
             return
-        self._begin_adoption()
         ready = record_plan(
             self._pipeline, policy, surveyor.survey, verdict, before=holds, now=self._now, adopts_only=self._order.adopts_only
         )
@@ -159,29 +159,13 @@ class _Pass:
             if self._report.is_complete and self._report.overlap is not None:
                 remember_overlap(self._ledger, self._pipeline.name, self._report.overlap)
 
-    def _begin_adoption(self) -> None:
-        """Take another account for the right one only after a look at all there is: what is stored forgets the account of before.
-
-        Until that is done, neither account is the right one: a process may die in between, or the old account may be set back.
-        """
-        if not (self._order.adopts_only and self._pipeline.is_elsewhere):
-            return
-        if not self._report.is_complete:
-            raise GuardRefused(
-                f"account {self._pipeline.target.account} has another user name or address than before, and the source could not be read "
-                "whole; nothing was forgotten of the account of before",
-                remedy="see to what kept it from being read whole, then try again; or set the account back",
-            )
-        remember_account(self._ledger, self._pipeline.name, BEING_ADOPTED, now=self._now)
-
     def _remember_whole_look(self, parked: Sequence[Parked]) -> None:
-        """Note what a complete read makes known: whose account the target is, adopted anew; else that all bookings were looked at."""
-        if self._order.adopts_only and self._report.outcome is not Outcome.FAILED:
-            end_retirement(self._pipeline)
-        if not self._report.is_complete:
-            return
+        """Note that all bookings were looked at, and end the retirement of what was adopted."""
         if self._order.adopts_only:
-            remember_account(self._ledger, self._pipeline.name, self._pipeline.target_identity, now=self._now)
+            if self._report.outcome is not Outcome.FAILED:
+                end_retirement(self._pipeline)
+        elif not self._report.is_complete:
+            return
         elif not parked:
             remember_scope(self._pipeline, now=self._now)
         elif self._record.first_complete_at is None:
@@ -353,10 +337,8 @@ class _Pass:
 
     def _refuse_retired(self) -> None:
         """Refuse a pipeline whose events were let go: it would take them up again without being asked; `adopt` asks for it."""
-        if self._order.adopts_only:
-            take_up_again(self._pipeline)
-        elif is_retired(self._ledger, self._pipeline.name):
-            name = self._pipeline.name
+        name = self._pipeline.name
+        if is_retired(self._ledger, name) and not self._order.adopts_only:
             raise GuardRefused(
                 f"pipeline {name} was retired; nothing was read or sent",
                 remedy=f"remove it from the config, set `enabled = false`, or take it up again with `calrelay adopt {name}`",

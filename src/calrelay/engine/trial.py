@@ -19,8 +19,10 @@ async def send_trial(
 ) -> tuple[ExternalId, Entry]:
     """Send the event as it would look, to nobody but `contact`. Sending it again updates the same copy.
 
-    Raises ConfigError when the source does not have the event, MappingError when it cannot be mapped, VendorError from either side.
+    Raises ConfigError when the source does not have the event, or the target is another account than before, MappingError when it cannot
+    be mapped, VendorError from either side.
     """
+    await pipeline.check_target()
     policy = await pipeline.policy(remember=True)
     row = await pipeline.source.find(source_id)
     if row is None:
@@ -36,7 +38,8 @@ async def send_trial(
 
 
 async def delete_trial(pipeline: Pipeline, source_id: SourceId) -> bool:
-    """Delete the trial copy again; return whether there was one."""
+    """Delete the trial copy again; return whether there was one. Raises ConfigError when the target is another account than before."""
+    await pipeline.check_target()
     policy = await pipeline.policy(remember=True)
     external_id = ExternalId(PREFIX + policy.base_id(source_id))
     memo = pipeline.ledger.memo(_memo(pipeline, external_id))

@@ -101,7 +101,7 @@ async def verify(pipeline: Pipeline, *, glance: Glance | None = None) -> Verific
     started, before = time.monotonic(), pipeline.request_counts()
     found = Verification(pipeline=pipeline.name, span=pipeline.window.at(pipeline.clock()))
     try:
-        await pipeline.check_target(is_looked_at_anew=True)
+        await pipeline.check_target()
         await _Comparison(pipeline, await pipeline.policy(remember=False), found, glance).run()
     except CalrelayError as error:
         if error.exit_code in (ExitCode.STATE, ExitCode.BUG):

@@ -1,20 +1,15 @@
-"""Whether a pipeline's entries are at the account that the config names: it may name another one, or another one by the same name."""
+"""Whether our entries are at the account that the config names: it may name another one, or another one by the same name."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TypeVar
 
-from calrelay.domain.link import Link, State
+from calrelay.domain.link import ExternalId, TargetId
 from calrelay.domain.words import counted
 from calrelay.errors import ConfigError, VendorError
 from calrelay.ports import Ledger, Target
 
-MEMO_TARGET = "target:{pipeline}"  # a hash of whose account it was at the last pass
-BEING_ADOPTED = "in transit"  # nobody's: neither the account of before nor the one of now
-_ADOPTED = " adopted"  # in place of another: what is remembered may be at either
-ASKED = 5  # of its entries: one that is there is proof enough
-_UNSETTLED = frozenset(State) - {State.SETTLED, State.RELEASED}
-_T = TypeVar("_T")
+MEMO_ACCOUNT = "account:{target}"  # a hash of whose account the name stood for at the last pass of any pipeline
+ASKED = 5  # of the entries: one that is there is proof enough
 
 
 def refuse_another_name(ledger: Ledger, pipeline: str, target: str, *, now: datetime) -> None:
@@ -27,63 +22,42 @@ def refuse_another_name(ledger: Ledger, pipeline: str, target: str, *, now: date
         )
 
 
-def remembered_account(ledger: Ledger, pipeline: str) -> str | None:
-    """Return whose account it was at the last pass, as a hash; None before the first, and for older versions."""
-    known = ledger.memo(MEMO_TARGET.format(pipeline=pipeline))
-    return known[0].removesuffix(_ADOPTED) if known else None
-
-
-async def refuse_another_account(ledger: Ledger, pipeline: str, target: Target, *, now: datetime) -> None:
-    """Raise ConfigError where none of our entries is at the account that the config names; VendorErrors come as they are.
+async def refuse_another_account(ledger: Ledger, target: Target, identity: str, *, now: datetime, remember: bool) -> None:
+    """Raise ConfigError where the name stands for another account than before, and coming entries are known by it; of any pipeline.
 
     At another account a change is answered as at the right one, and a deletion by "not there", which counts as done: the old account
-    would go on reminding.
+    would go on reminding. A user name or address may change, so a few entries are asked for; VendorErrors of that come as they are.
     """
-    live = ledger.live_links(pipeline, ending_after=now)
-    held = sorted((link.accepted.start, link.external_id, link.target_id) for link in live if link.accepted and link.target_id)
-    asked = [] if _was_adopted(ledger, pipeline) else _some_of(held)
+    memo = MEMO_ACCOUNT.format(target=target.account)
+    known = ledger.memo(memo)
+    if known is not None and known[0] == identity:
+        return
+    entries = ledger.entries_at(target.account, ending_after=now) if known is not None else []
+    if entries and not await _holds_one(target, entries):
+        raise ConfigError(
+            f"account {target.account} has another user name or address than before, and of the {counted(len(entries), 'coming event')} "
+            "that are known by that name it shows none; nothing was read or sent",
+            remedy="set it back; or, if it is another account, give it a name of its own in the config, and its pipelines too, and end "
+            "those of before with `calrelay retire NAME`",
+        )
+    if remember:
+        ledger.save_memo(memo, identity, now)
+
+
+async def _holds_one(target: Target, entries: Sequence[tuple[ExternalId, TargetId | None]]) -> bool:
+    """Ask for a few, the first, the last and some between: somebody may have removed the entries of a day."""
+    provable = [(external_id, target_id) for external_id, target_id in entries if target_id is not None]
+    last = len(provable) - 1
     failure: VendorError | None = None
-    for _, external_id, target_id in asked:
+    for at in sorted({round(last * part / (ASKED - 1)) for part in range(ASKED)}) if provable else ():
+        external_id, target_id = provable[at]
         try:
             found = await target.find(external_id)
         except VendorError as error:
             failure = error
             continue
         if found is not None and found.target_id == target_id:
-            return
+            return True
     if failure is not None:
         raise failure
-    if held or any(_is_of_some_account(link, now) for link in ledger.links_in(pipeline, _UNSETTLED)):
-        found_none = f"of the {counted(len(held), 'coming event')} of pipeline {pipeline} none is there ({len(asked)} asked for)"
-        raise ConfigError(
-            f"account {target.account} has another user name or address than before, and "
-            f"{found_none if asked else f'nothing of pipeline {pipeline} is known to be there'}; nothing was read or sent",
-            remedy=f"set it back; or, if that is the account from now on, `calrelay adopt {pipeline}` looks at what it holds; what it does "
-            "not hold is created by approval alone",
-        )
-
-
-def remember_account(ledger: Ledger, pipeline: str, identity: str, *, now: datetime) -> None:
-    """Note whose account a pipeline's entries are at, and for good whether one has taken the place of another.
-
-    What is left alone keeps what was accepted at the account of before, which proves nothing any more: the next change is adopted, too.
-    """
-    is_adopted = _was_adopted(ledger, pipeline)
-    ledger.save_memo(MEMO_TARGET.format(pipeline=pipeline), identity + _ADOPTED if is_adopted else identity, now)
-
-
-def _was_adopted(ledger: Ledger, pipeline: str) -> bool:
-    known = ledger.memo(MEMO_TARGET.format(pipeline=pipeline))
-    return known is not None and known[0].endswith((_ADOPTED, BEING_ADOPTED))
-
-
-def _is_of_some_account(link: Link, now: datetime) -> bool:
-    """Whether something that is to come was to be done, or decided, at the account of before."""
-    is_unread = link.state is State.QUARANTINED and link.attempts == 0 and not link.was_deleted_there
-    return not is_unread and link.wanted is not None and link.wanted.end > now
-
-
-def _some_of(links: Sequence[_T]) -> Sequence[_T]:
-    """Return a few, the first, the last and some between: somebody may have removed the entries of a day."""
-    last = len(links) - 1
-    return [links[at] for at in sorted({round(last * part / (ASKED - 1)) for part in range(ASKED)})] if links else []
+    return False

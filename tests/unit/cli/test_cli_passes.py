@@ -244,7 +244,7 @@ async def test_calendars_are_named_where_the_config_names_them() -> None:
     pipeline = dataclasses.replace(bench.pipeline, calendar=dataclasses.replace(bench.pipeline.calendar, name=name, id=None))
     assert await pipeline.calendar_names() == {identity: name}
     bench.target.fail_next(VendorUnavailable("away"))
-    bench.ledger.save_memo(calendar_memo(bench.pipeline.hasher, bench.target.account, name), None, NOW)
+    bench.ledger.save_memo(calendar_memo(bench.pipeline.hasher, bench.target.account, bench.target_identity, name), None, NOW)
     assert await pipeline.calendar_names() == {}
 
 
