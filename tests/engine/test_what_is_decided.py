@@ -215,6 +215,24 @@ async def test_a_cancellation_after_a_rejected_deletion_is_carried_out() -> None
     assert ((await bench.sync()).deleted, "ms-3" in bench.target.live) == (1, False)
 
 
+async def test_a_cancelled_booking_that_was_kept_is_kept_whatever_else_its_row_comes_to() -> None:
+    """Its entry would be deleted for the very reason that was rejected, also where a person's config or a release came between."""
+    bench = await a_loaded_bench()
+    bench.source.put(*(with_status(an_event(number), "LOST") for number in range(1, 31)))
+    assert (await bench.sync()).held == 30
+    decisions.reject(bench.ledger, "venue", clock=lambda: bench.now)
+    await bench.sync()
+    bench.source.put(dataclasses.replace(with_status(an_event(3), "LOST"), title="Another title"))
+    bench.source.put(with_status(moved(an_event(4), HOUR), "LOST"))
+    for config in ("2", "2", "3"):
+        bench.edit(config)
+        assert ((await bench.sync()).sent, len(bench.target.live)) == (0, 100)
+    bench.source.put(an_event(3))  # and once it takes place after all, it is looked after again
+    await bench.sync()
+    bench.source.put(with_status(an_event(3), "LOST"))
+    assert ((await bench.sync()).deleted, "ms-3" in bench.target.live) == (1, False)
+
+
 async def test_a_rejected_deletion_stays_rejected_while_the_booking_stays_away() -> None:
     bench = await a_loaded_bench(30)
     bench.source.remove(*range(1, 16))

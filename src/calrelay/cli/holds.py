@@ -101,7 +101,7 @@ def _how_to_decide(hold: Hold, now: datetime) -> str:
     approved = sum(is_approved(item, now) for item in hold.items)
     if approved == len(hold.items):
         return "approved; the next pass applies it"
-    open_ones = f"; {len(hold.items) - approved} are still open" if approved else ""
+    open_ones = f"; {len(hold.items) - approved} {'is' if len(hold.items) - approved == 1 else 'are'} still open" if approved else ""
     return f"`calrelay approve {hold.id}` or `calrelay reject {hold.id}`{open_ones}"
 
 

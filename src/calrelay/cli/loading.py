@@ -145,8 +145,8 @@ def _line_of(step: Step) -> str:
 
 
 def _tag_in_words(mode: MessageMode, done: Sequence[PassReport]) -> list[Block]:
-    """Say how new events are marked; of a load that was refused there are none."""
-    if all(report.outcome is Outcome.REFUSED for report in done):
+    """Say how new events are marked, where there are any."""
+    if not any(report.created or report.waiting for report in done):
         return []
     tag = TAGS[mode]
     return ["", f"New events carry {tag}." if tag else "New events carry no tag: the target messages their people as its settings say."]

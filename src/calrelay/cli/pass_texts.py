@@ -54,7 +54,8 @@ def next_commands(reports: Sequence[PassReport]) -> list[Block]:
 
 def _summary(report: PassReport) -> tuple[str, str, str]:
     done = [f"{number} {word}" for word, number in _done(report).items() if number]
-    words = f"read {report.read}: {', '.join(done) or 'nothing to send'}" if report.read else ", ".join(done) or "nothing was read or sent"
+    nothing = "it is not known what was carried out" if report.actions and not report.is_dry_run else "nothing was read or sent"
+    words = f"read {report.read}: {', '.join(done) or 'nothing to send'}" if report.read else ", ".join(done) or nothing
     if report.is_cut_short:
         words += "; cut short"
     elif people := report.people if report.created + report.updated else 0:

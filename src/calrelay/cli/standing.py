@@ -130,11 +130,17 @@ def _last_pass(standing: Standing) -> str:
 def _remarks(standing: Standing) -> list[Block]:
     """Say what needs somebody: problems of the last pass, holds, quarantine, a pause, a first load."""
     remarks = [*_problems(standing), *_held(standing), *_counted(standing), *_left_alone(standing), *_overlap(standing)]
-    if standing.word == "retired":
+    if standing.is_half_retired:
+        name = standing.table.name
+        remedy = f"calrelay retire {name} --delete goes on, without --delete it lets them go; calrelay adopt {name} takes them up again"
+        remarks.append(("retired, but not all of its events are deleted or let go; no pass runs", remedy))
+    elif standing.word == "retired":
         remedy = f"remove it from the config; calrelay adopt {standing.table.name} takes its events up again"
         remarks = [("retired: its events were let go, and no pass runs", remedy)]
     elif standing.record.is_paused:
-        remarks.append(("paused", f"calrelay resume {standing.table.name}"))
+        last = standing.record.last_complete_at
+        since = f"; last read completely {ago(last, standing.now)}" if last and standing.is_stale else ""
+        remarks.append((f"paused{since}", f"calrelay resume {standing.table.name}"))
     elif standing.word == "never run":
         remarks.append(("never loaded", f"calrelay plan {standing.table.name}"))
     elif standing.word in ("loading", "first load waits") and standing.live:

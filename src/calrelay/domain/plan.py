@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from calrelay.domain.entry import Entry, Hasher
 from calrelay.domain.event import Event
-from calrelay.domain.link import REJECTED, Field, Imprint, Link, Owed, State, Wait, has_extras, once_more, quieter
+from calrelay.domain.link import REJECTED, REJECTED_FOR_NOW, Field, Imprint, Link, Owed, State, Wait, has_extras, once_more, quieter
 from calrelay.domain.policy import Policy, Standing
 
 GONE = "gone from the source"
@@ -91,9 +91,11 @@ def plan(event: Event, link: Link | None, *, policy: Policy, hasher: Hasher, now
     if link is not None and event.end > now and _is_refused_as_it_is(link, source_hash, policy):
         return Unchanged(link=link, reason="quarantined")
     if link is not None and link.state is State.IGNORED and link.until_changed:
-        if _stays_rejected(event, link, source_hash, policy, hasher, now, was_missing=was_missing):
-            noted = dataclasses.replace(link, source_hash=source_hash, basis=link.basis if link.is_live else policy.basis)
-            return Skipped(event=event, reason=link.reason or link.state.value, link=noted)
+        reason = _why_still_rejected(event, link, source_hash, policy, hasher, now, was_missing=was_missing)
+        if reason is not None:
+            basis = link.basis if link.is_live else policy.basis
+            noted = dataclasses.replace(link, source_hash=source_hash, basis=basis, reason=reason)
+            return Skipped(event=event, reason=reason or link.state.value, link=noted)
     elif link is not None and link.is_hands_off:
         return Skipped(event=event, reason=link.reason or link.state.value, link=dataclasses.replace(link, source_hash=source_hash))
     if link is None or not link.is_live:
@@ -101,20 +103,21 @@ def plan(event: Event, link: Link | None, *, policy: Policy, hasher: Hasher, now
     return _plan_live(event, link, source_hash, policy, hasher, now)
 
 
-def _stays_rejected(
+def _why_still_rejected(
     event: Event, link: Link, source_hash: str, policy: Policy, hasher: Hasher, now: datetime, *, was_missing: bool
-) -> bool:
-    """Whether what was rejected, or dropped, is left alone: its row is the one of which it was, or has its entry come to the very same.
+) -> str | None:
+    """Say why what was rejected, or dropped, is left alone: its row is the one of which it was, or has its entry come to the very same.
 
-    What was not to be deleted is, for as long as something wants to delete it; then what its source says counts again. What was not to be
-    created is another booking with another row, be it only that it is certain now.
+    What was not to be deleted is left alone for as long as the same wants to delete it, a booking that was cancelled for as long as it is;
+    then what its source says counts again. What was not to be created is another booking with another row, be it only that it is certain
+    now. None where it is to be planned like any other.
     """
     is_of_this_row = link.is_of_row(source_hash)
     is_kept = link.wanted is None and link.accepted is not None
     if is_of_this_row and not is_kept:
-        return True
+        return link.reason
     if not (link.source_hash or link.attempts or link.reason.startswith(REJECTED)):  # dropped because its row could not be read
-        return False
+        return None
     settled = dataclasses.replace(link, state=State.SETTLED, until_changed=False)
     if not link.is_live:
         again: Decision = _plan_absent(event, settled, source_hash, policy, hasher, now)
@@ -122,12 +125,15 @@ def _stays_rejected(
         again = _judge_live(event, settled, source_hash, policy, hasher, now)
     if is_kept:  # an older version did not note the row; where its absence was rejected there is none
         is_of_this_row = is_of_this_row or (not link.source_hash and not was_missing)
-        return is_of_this_row and isinstance(again, Delete) and again.successor is None
+        if not isinstance(again, Delete) or again.successor is not None:
+            return None
+        reason = f"{REJECTED_FOR_NOW} ({again.reason})"
+        return reason if is_of_this_row or link.reason == reason else None
     if not isinstance(again, Create | Update | Delete):
-        return False
+        return None
     if isinstance(again, Create) and link.source_hash and not _is_read_anew(link, policy):
-        return False
-    return _is_the_same_wish(again.link.wanted, link, source_hash)
+        return None
+    return link.reason if _is_the_same_wish(again.link.wanted, link, source_hash) else None
 
 
 def _is_read_anew(link: Link, policy: Policy) -> bool:

@@ -4,6 +4,7 @@ import dataclasses
 
 from calrelay.domain.link import LOST, Link, Owed, State, once_more
 from calrelay.domain.policy import Policy
+from calrelay.domain.words import counted
 from calrelay.engine.adopt import orphan
 from calrelay.engine.drift import Drift, DriftKind, as_held, generation_of
 from calrelay.engine.generations import next_generation, used_up
@@ -62,7 +63,8 @@ async def _delete_doubles(pipeline: Pipeline, found: Verification) -> None:
     recent = pipeline.ledger.deletes_since(pipeline.name, pipeline.clock() - DAY)
     if doubles and pipeline.limits.deletes.is_exceeded(len(doubles) + recent, lambda: pipeline.ledger.count_live(pipeline.name)):
         refusal = GuardRefused(
-            f"{len(doubles)} doubled entries, with the last day's deletes, are more than the `deletes` guard lets through; left alone",
+            f"{counted(len(doubles), 'doubled entry', 'doubled entries')} and the last day's deletes are more than the `deletes` guard "
+            "lets through; left alone",
             remedy="look at them in Apptoto; delete them there, or raise `deletes` under [pipelines.guards] and repair again",
         )
         found.fail(refusal)

@@ -98,7 +98,13 @@ class Standing:
     @property
     def needs_somebody(self) -> bool:
         """Whether it is neither well nor switched off on purpose."""
-        return self.word not in ("in step", "loading", "loaded", "disabled", "retired") or bool(self.held or self.quarantined)
+        is_well = self.word in ("in step", "loading", "loaded", "disabled", "retired") and not self.is_half_retired
+        return not is_well or bool(self.held or self.quarantined)
+
+    @property
+    def is_half_retired(self) -> bool:
+        """Whether `retire --delete` has begun and is not done: what was let go instead is not in these states."""
+        return self.is_retired and any(self.counts.get(state) for state in State if state not in HANDS_OFF)
 
     @property
     def is_stale(self) -> bool:

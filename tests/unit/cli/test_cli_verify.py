@@ -307,4 +307,10 @@ def test_what_was_begun_to_be_deleted_says_that_no_pass_of_it_runs(house: House)
     house.world.apptoto.faults.add(Fault(kind=Kind.STATUS, method="DELETE", status=403, times=None))
     said = house.type("retire", "venue", "--delete", "--yes")
     assert "until then no pass of it runs" in said.out
+    assert "nothing was read or sent" not in said.out
     assert house.type("sync", "venue").code == ExitCode.GUARD
+    told = house.type("status", "venue").out
+    assert "not all of its events are deleted or let go" in told
+    assert "calrelay retire venue --delete goes on" in told
+    assert house.type("retire", "venue").code == 0
+    assert "its events were let go" in house.type("status", "venue").out

@@ -66,12 +66,15 @@ class PipelineView:
         if self.word == "refused":  # not its first load: that one waits for somebody
             return f"The last pass of {self.name} was refused"
         last = self.standing.record.last_complete_at
-        return f"{self.name} was last read completely {ago(last, self.standing.now)}" if last else f"{self.name} was never read completely"
+        read = f"was last read completely {ago(last, self.standing.now)}" if last else "was never read completely"
+        return f"{self.name} is paused, and {read}" if self.word == "paused" else f"{self.name} {read}"
 
     @property
     def mood(self) -> Mood:
         """How much it wants somebody to look."""
         match self.word:
+            case "paused" if self.freshness is not None and self.freshness.is_stale:
+                return Mood.BAD
             case "disabled" | "paused" | "retired":
                 return Mood.OFF
             case "in step" | "loaded":

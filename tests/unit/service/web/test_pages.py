@@ -371,11 +371,22 @@ async def test_a_pipeline_is_paused_and_resumed_with_a_pass_at_once(browser: Bro
     assert await browser.stand.next_pass() is Reach.COMPLETE
 
 
+async def test_a_paused_pipeline_is_in_step_with_nothing_once_it_was_not_read_for_long(browser: Browser) -> None:
+    await browser.log_in()
+    await browser.press("/pipelines/pause", pipeline="venue")
+    assert "Everything is in step." in await browser.read("/")
+    browser.stand.now += timedelta(hours=3, minutes=1)
+    page = await browser.read("/")
+    assert "venue is paused, and was last read completely 3 h ago." in page
+    assert "Everything is in step." not in page
+
+
 async def test_a_pass_that_was_refused_is_not_called_a_first_load(browser: Browser) -> None:
     browser.stand.source.clock_skew_seconds = 600
     await a_pass(browser)
     page = await browser.read()
     assert "The last pass of venue was refused." in page
+    assert (await browser.http.get("/readyz")).json()["pipelines"][0]["health"] == "refused"
     assert "first load" not in page
 
 
@@ -424,7 +435,7 @@ async def test_a_pipeline_without_complete_reads_turns_readiness_red(browser: Br
     browser.stand.now += timedelta(hours=3, minutes=1)
     answer = await browser.http.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json()["pipelines"][0]["standing"] == "stale"
+    assert [(one["standing"], one["health"]) for one in answer.json()["pipelines"]] == [("stale", "well")]
     assert "venue was last read completely 3 h ago." in await browser.read()
 
 
