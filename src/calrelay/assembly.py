@@ -87,7 +87,7 @@ class Relay:
 
     def load_lock(self, pipeline: str) -> AbstractContextManager[object]:
         """Return the lock under which one process at a time loads a pipeline, chunk after chunk; entering it raises Busy."""
-        return load_lock(self.state.database, pipeline)
+        return load_lock(self.state.database, pipeline, command=self.command)
 
 
 @asynccontextmanager

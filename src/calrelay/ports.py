@@ -353,6 +353,16 @@ class PassRecord:
     problems: Sequence[Mapping[str, str]]
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class EntryAt:
+    """An entry of some pipeline at a target account. What is in flight has no id of the target's; what is let go nobody looks after."""
+
+    pipeline: str
+    external_id: ExternalId
+    target_id: TargetId | None
+    is_let_go: bool
+
+
 NO_ROWS: Mapping[SourceId, str] = MappingProxyType({})
 
 
@@ -403,11 +413,8 @@ class Ledger(Protocol):
     def live_targets(self, pipeline: str, *, ending_after: datetime) -> set[str]:
         """Return the target accounts at which this pipeline has entries that end after this instant, or may; released ones left out."""
 
-    def entries_at(self, target: str, *, ending_after: datetime) -> list[tuple[ExternalId, TargetId | None]]:
-        """Return external id and target's id of what any pipeline has at an account, or may have, beyond this instant; soonest first.
-
-        What was let go is among them; what is in flight has no target's id, and comes last.
-        """
+    def entries_at(self, target: str, *, ending_after: datetime) -> list[EntryAt]:
+        """Return what any pipeline has at an account, or may have, beyond this instant; soonest first, what is in flight last."""
 
     def count_states(self, pipeline: str, states: Collection[State] = tuple(State)) -> dict[State, int]:
         """Count the links by state, those in some states only where the others are many and do not matter."""

@@ -11,7 +11,7 @@ import pytest
 from calrelay.domain.event import SourceId
 from calrelay.domain.link import Basis, ExternalId, Field, Link, MessageMode, State, TargetId
 from calrelay.errors import Busy, StateError
-from calrelay.ports import DELETED, DELETED_AS_APPROVED, Claim, Happening, Hold, Ledger, PipelineRecord
+from calrelay.ports import DELETED, DELETED_AS_APPROVED, Claim, EntryAt, Happening, Hold, Ledger, PipelineRecord
 from tests.fakes.links import HOUR, NOON, a_happening, a_hold, a_link, a_new_link, a_pass, an_imprint, an_item
 
 
@@ -213,8 +213,11 @@ class LedgerContract:
                 a_link(7, state=State.SENDING, accepted=an_imprint(NOON - HOUR)),
             ]
         )
-        found = [(ExternalId("ts-5"), None), (ExternalId("ts-1.2"), TargetId("9001")), (ExternalId("ts-3"), None)]
-        assert ledger.entries_at("reminders", ending_after=NOON) == found
+        assert ledger.entries_at("reminders", ending_after=NOON) == [
+            EntryAt(pipeline="garden", external_id=ExternalId("ts-5"), target_id=None, is_let_go=True),
+            EntryAt(pipeline="venue", external_id=ExternalId("ts-1.2"), target_id=TargetId("9001"), is_let_go=False),
+            EntryAt(pipeline="venue", external_id=ExternalId("ts-3"), target_id=None, is_let_go=False),
+        ]
         assert ledger.entries_at("nowhere", ending_after=NOON) == []
 
     def test_live_links_may_be_stored_while_they_are_read(self, ledger: OperatorsLedger) -> None:

@@ -137,13 +137,13 @@ class LockContract:
 
     def test_a_load_keeps_out_another_load_and_no_pass(self, place: Place, database: Database) -> None:
         with place.open() as other:
-            with load_lock(database, "venue"):
-                with load_lock(other, "garden"), PipelineLock(other, "venue", command="run"), DaemonLock(other):
+            with load_lock(database, "venue", command="backfill"):
+                with load_lock(other, "garden", command="backfill"), PipelineLock(other, "venue", command="run"), DaemonLock(other):
                     pass
                 with pytest.raises(Busy, match=r"a load of pipeline venue is being worked on by .*\(calrelay backfill\)") as caught:
-                    load_lock(other, "venue").__enter__()
+                    load_lock(other, "venue", command="backfill").__enter__()
                 assert caught.value.exit_code == ExitCode.BUSY
-            with load_lock(other, "venue"):
+            with load_lock(other, "venue", command="backfill"):
                 pass
 
     def test_one_process_at_a_time_refreshes_the_tokens_of_an_account(self, place: Place, database: Database) -> None:

@@ -16,7 +16,7 @@ from calrelay.engine.report import Outcome
 from calrelay.engine.retire import WholeLedger, doomed, release, rename
 from calrelay.engine.trial import delete_trial, send_trial
 from calrelay.engine.verify import verify
-from calrelay.engine.whereabouts import ASKED
+from calrelay.engine.whereabouts import ASKED, MEMO_ACCOUNT
 from calrelay.errors import ConfigError, ExitCode, VendorUnavailable
 from tests.fakes.memory_source import MemorySource, a_guest, an_event, with_status
 from tests.fakes.memory_target import Call, MemoryTarget
@@ -38,7 +38,7 @@ async def test_nothing_is_read_or_sent_while_none_of_our_entries_is_there(order:
         report = await bench.sync(**order)
         assert (report.outcome, report.exit_code, report.read, report.sent) == (Outcome.FAILED, ExitCode.CONFIG, 0, 0)
     [problem] = report.problems
-    assert "of the 30 coming events that are known by that name it shows none" in problem.message
+    assert "of 30 coming events known by that name it shows none (5 asked for)" in problem.message
     assert "a name of its own" in problem.remedy
     assert len(bench.target.finds) == 2 * ASKED
     assert not bench.target.live
@@ -83,6 +83,23 @@ async def test_what_a_retired_pipeline_left_at_the_account_of_before_is_no_entry
     assert {link.state for link in bench.ledger.live_links("venue", ending_after=bench.now)} == {State.RELEASED}
     report = await heir.sync()  # the account put back
     assert (report.created, report.exit_code, len(bench.target.live)) == (0, 0, 3)
+
+
+async def test_an_account_is_known_by_the_entries_that_are_looked_after_whatever_became_of_others() -> None:
+    bench = await a_loaded_bench(60)
+    two = dataclasses.replace(bench, name="two", source=MemorySource([an_event(number) for number in range(71, 81)]))
+    await two.sync()
+    release(cast("WholeLedger", bench.ledger), "venue", clock=lambda: bench.now)
+    for number in range(1, 61):
+        bench.target.purge(f"ms-{number}")
+    two.target_identity = "a new address"
+    assert (await two.sync()).outcome is Outcome.OK
+
+
+async def test_an_account_that_is_not_remembered_is_looked_at_where_entries_are_known() -> None:
+    bench = await exchanged()
+    bench.ledger.save_memo(MEMO_ACCOUNT.format(target="reminders"), None, bench.now)
+    assert (await bench.sync()).exit_code == ExitCode.CONFIG
 
 
 async def test_by_names_of_their_own_another_account_and_its_pipeline_have_a_first_load_of_their_own() -> None:

@@ -246,22 +246,3 @@ async def test_what_was_rejected_and_then_created_after_all_is_looked_after_with
     restored.source.put(with_status(an_event(30), "LOST"))
     report = await restored.sync()
     assert (report.deleted, report.created, sorted(bench.target.live)) == (1, 0, sorted(f"ms-{i}" for i in range(1, 21)))
-
-
-@pytest.mark.parametrize("edited", ["template", "routes"])
-async def test_what_an_edit_left_waiting_for_a_decision_waits_after_adopting(edited: str) -> None:
-    bench = a_bench(*(an_event(i) for i in range(1, 21)))
-    bench.edit("choice texts")
-    await bench.sync()
-    if edited == "template":
-        bench.title = "New {{ event.title }}"
-        bench.edit("choice texts2")
-    else:
-        bench.routes = (Route(match=Match(facets={}), calendar=TERRACE),)
-        bench.edit("choice2 texts")
-    assert (await bench.sync()).held == 20
-    [before] = bench.ledger.holds()
-    await bench.sync(adopts_only=True)
-    report = await bench.sync()
-    [after] = bench.ledger.holds()
-    assert (report.sent, after.kind, after.items) == (0, before.kind, before.items)

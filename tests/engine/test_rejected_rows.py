@@ -9,7 +9,7 @@ import pytest
 
 from calrelay.domain.event import Event, SourceId
 from calrelay.domain.guard import HoldKind
-from calrelay.domain.link import ExternalId, State
+from calrelay.domain.link import HANDS_OFF, ExternalId, State
 from calrelay.domain.messages import InvitationStatus
 from calrelay.domain.policy import Match, Route
 from calrelay.engine import decisions
@@ -17,8 +17,8 @@ from calrelay.engine.decisions import drop
 from calrelay.engine.listening import KEPT
 from calrelay.engine.retire import WholeLedger, release
 from calrelay.errors import VendorUnavailable
-from calrelay.service.left_alone import HANDS_OFF, counted_by_cause
 from calrelay.service.left_alone import Cause as LeftAloneBy
+from calrelay.service.left_alone import counted_by_cause
 from tests.fakes.memory_source import an_event, moved, with_status
 from tests.fakes.memory_target import TERRACE, Applied, Call, Poison
 from tests.fakes.pipelines import Bench, a_loaded_bench

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from calrelay.domain.event import SourceId
 from calrelay.domain.link import ExternalId, Link, State, TargetId, external_id_parts
 from calrelay.errors import StateError
-from calrelay.ports import DELETED, NO_ROWS, Claim, Happening, Hold, HoldItem, PassRecord, PipelineRecord
+from calrelay.ports import DELETED, NO_ROWS, Claim, EntryAt, Happening, Hold, HoldItem, PassRecord, PipelineRecord
 from calrelay.state.claims import claim_after
 from calrelay.state.holds import with_decisions
 
@@ -116,13 +116,16 @@ class MemoryLedger:
             if link.state is State.SENDING or (_ends_after(link, ending_after) and link.state is not State.RELEASED)
         }
 
-    def entries_at(self, target: str, *, ending_after: datetime) -> list[tuple[ExternalId, TargetId | None]]:
+    def entries_at(self, target: str, *, ending_after: datetime) -> list[EntryAt]:
         def is_there(link: Link) -> bool:
             return _ends_after(link, ending_after) or (link.state is State.SENDING and link.accepted is None)
 
         there = [link for link in self._links.values() if link.target == target and is_there(link)]
         there.sort(key=lambda link: (link.accepted is None, link.accepted.start if link.accepted else _NEVER, link.base_id))
-        return [(link.external_id, link.target_id) for link in there]
+        return [
+            EntryAt(pipeline=link.pipeline, external_id=link.external_id, target_id=link.target_id, is_let_go=link.is_hands_off)
+            for link in there
+        ]
 
     def count_states(self, pipeline: str, states: Collection[State] = tuple(State)) -> dict[State, int]:
         return dict(Counter(link.state for link in self._of(pipeline) if link.state in states))

@@ -108,7 +108,7 @@ def remarks(found: Overlap) -> list[Block]:
 def _left_out(names: Sequence[str], tables: Sequence[model.Pipeline]) -> list[Block]:
     """Say why there is nothing to tell, or nothing of a pipeline that was asked for."""
     told = {table.name for table in tables}
-    silent = [name for name in names if name not in told and not name.endswith(SCOPE)]
+    silent = [name for name in names if not any(one == name or (name.endswith(SCOPE) and one.startswith(name)) for one in told)]
     return [f"{_nobody_speaks(silent)}; only TimeTap's messages can be told."] if silent or not tables else []
 
 

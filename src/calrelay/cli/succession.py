@@ -20,7 +20,7 @@ from calrelay.engine.retire import Doomed, delete_all, doomed, end, is_known, re
 from calrelay.engine.retire import rename as rename_in
 from calrelay.errors import ConfigError
 from calrelay.state.database import Access
-from calrelay.state.locks import DaemonLock, PipelineLock
+from calrelay.state.locks import DaemonLock, PipelineLock, load_lock
 
 
 def retire(session: Session, output: Output, name: str, *, is_delete: bool, is_confirmed: bool) -> int:
@@ -33,7 +33,9 @@ def retire(session: Session, output: Output, name: str, *, is_delete: bool, is_c
             f"{config.path} has no pipeline {name}, so its target cannot be reached",
             remedy="put its [[pipelines]] table back until it is retired, or retire it without --delete: the target keeps its events",
         )
-    is_confirmed = is_confirmed or not sys.stdin.isatty()  # --delete is said on purpose, and nobody is there to be asked
+    is_confirmed = (
+        is_confirmed or sys.stdin is None or not sys.stdin.isatty()
+    )  # --delete is said on purpose, and nobody is there to be asked
     report, found, kept, is_begun = session.run(_delete(config, output, name, is_confirmed=is_confirmed))
     if report is None:
         output.answer(_retired(config, name, found=found, is_retired=False), ["Nothing was deleted."])
@@ -55,6 +57,7 @@ def rename(session: Session, output: Output, old: str, new: str) -> int:
             raise ConfigError(f"{config.path} has a pipeline {new} already", remedy="choose another name")
         locks.enter_context(DaemonLock(state.database, command="rename"))
         for name in (old, new):
+            locks.enter_context(load_lock(state.database, name, command="rename"))
             locks.enter_context(PipelineLock(state.database, name, command="rename"))
         live = rename_in(state.ledger, old, new, clock=session.now)
     document = {
@@ -71,7 +74,7 @@ def _let_go(session: Session, output: Output, name: str) -> int:
     with session.state(Access.WRITE) as (config, state):
         if name not in _names(config) and not is_known(state.ledger, name):
             raise ConfigError(f"there is no pipeline {name}, in the config or in the state", remedy="`calrelay status` lists them")
-        with PipelineLock(state.database, name, command="retire"):
+        with load_lock(state.database, name, command="retire"), PipelineLock(state.database, name, command="retire"):
             kept = release(state.ledger, name, clock=session.now)
     words = (
         f"pipeline {name} is retired: {counted(kept, 'coming event')} of it stay at the target as they are; nobody touches them any more."
@@ -87,7 +90,7 @@ async def _delete(config: Config, output: Output, name: str, *, is_confirmed: bo
     """Delete under the lock, from before the question on: what is shown is what is deleted. Last of all, say whether it was begun."""
     async with assemble(config, command="retire", pipelines=[name]) as relay:
         pipeline = relay.pipelines[name]
-        with relay.lock(name):
+        with relay.load_lock(name), relay.lock(name):
             found = await doomed(pipeline)
             if found.links and not is_confirmed and not _is_agreed(output, name, pipeline.target.account, found):
                 return None, found, 0, False

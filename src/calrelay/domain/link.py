@@ -114,6 +114,7 @@ class Imprint:
 
 
 AT_FAULT_AFTER = 3  # passes in which the target failed over an event by itself: then it is the event, where the vendor works otherwise
+HANDS_OFF = frozenset({State.IGNORED, State.RELEASED})  # the operator said to leave these alone
 OWING = frozenset({State.READY, State.SENDING})
 _UNASKED = "?"
 
@@ -219,7 +220,7 @@ class Link:
     @property
     def is_hands_off(self) -> bool:
         """Whether the operator said to leave it alone, for good or until its row changes."""
-        return self.state in (State.IGNORED, State.RELEASED)
+        return self.state in HANDS_OFF
 
     def is_of_row(self, source_hash: str) -> bool:
         """Whether the row it knows is the one with this hash, the extra fields aside; see `Hasher.of_event`."""

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from calrelay.domain.guard import Approval, Count, HoldKind, Limits, Parked
-from calrelay.domain.link import Link, State
+from calrelay.domain.link import HANDS_OFF, Link, State
 from calrelay.domain.plan import GONE, Delete, plan_gone
 from calrelay.domain.window import Span
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.survey import Surveyor
 
 FAR_FINDS = 20  # linked events outside the window that one pass asks for: care goes beyond discovery (rule 17), a few requests at a time
-_HANDS_OFF = frozenset({State.IGNORED, State.RELEASED})
 MEMO_FAR = "far:{pipeline}"
 
 
@@ -43,7 +42,7 @@ def absences(pipeline: Pipeline, surveyor: Surveyor, span: Span, now: datetime, 
             is_shown = source_id in surveyor.survey.shown
             expected, undecided = expected + (is_shown and start in span), undecided + (not is_shown and start in span)
             continue
-        if source_id in surveyor.survey.seen and state not in _HANDS_OFF:
+        if source_id in surveyor.survey.seen and state not in HANDS_OFF:
             expected += start in span
         else:
             unclear.append(source_id)

@@ -14,6 +14,7 @@ from calrelay.domain.link import (
     Link,
     MessageMode,
     State,
+    external_id_of,
     external_id_parts,
     mode_of_content,
     once_more,
@@ -39,19 +40,21 @@ class Holdings:
         self._by_base: dict[ExternalId, tuple[int, Holding]] = {}
         self._used: dict[ExternalId, int] = {}
         self._nameless = 0
+        self._named = 0
         for holding in holdings:
             self.add(holding)
 
     @property
     def tells_external_ids(self) -> bool:
         """Whether the list can be relied upon to name our entries: it names one, or there is nothing that it could have left unnamed."""
-        return bool(self._used) or self._nameless == 0
+        return self._named > 0 or self._nameless == 0
 
-    def add(self, holding: Holding) -> None:
+    def add(self, holding: Holding, *, is_listed: bool = True) -> None:
         """Note one entry of the target; a deleted one is nothing to adopt, but its external id is used up."""
         if holding.external_id is None:
             self._nameless += 0 if holding.is_deleted else 1
             return
+        self._named += is_listed
         base, generation = external_id_parts(holding.external_id)
         self._used[base] = max(generation, self._used.get(base, 0))
         if holding.is_deleted:
@@ -123,13 +126,23 @@ async def ask_for_unlisted(pipeline: Pipeline, holdings: Holdings) -> None:
     for link in list(pipeline.ledger.live_links(pipeline.name, ending_after=pipeline.clock())):
         if link.state in (State.IGNORED, State.RELEASED) or holdings.find(link.base_id) is not None or not holdings.says(link):
             continue
-        if (holding := await pipeline.target.find(link.external_id)) is not None:
-            holdings.add(holding)
+        generation = link.generation
+        while (holding := await pipeline.target.find(external_id_of(link.base_id, generation))) is not None:
+            holdings.add(holding, is_listed=False)
+            if not holding.is_deleted:
+                break
+            generation += 1
 
 
-def adopt(link: Link, generation: int, holding: Holding, entry: Entry, imprint: Imprint) -> Link:
-    """Return a link that knows what the target holds; a field the target shows otherwise is one we know nothing about, so it is sent."""
-    same = frozenset(field for field in Field if _is_same(field, holding, entry))
+def adopt(link: Link, generation: int, holding: Holding, entry: Entry, imprint: Imprint, *, known: Imprint | None = None) -> Link:
+    """Return a link that knows what the target holds; a field the target shows otherwise is one we know nothing about, so it is sent.
+
+    So is one that was accepted otherwise, by what is `known`, and that the target does not show to be exactly as we would send it.
+    """
+    changed = frozenset(field for field, value in imprint.hashes.items() if known and known.hashes.get(field, value) != value)
+    same = frozenset(
+        field for field in Field if _is_same(field, holding, entry) and (field not in changed or _is_shown(field, holding, entry))
+    )
     accepted = Imprint(
         calendar=holding.calendar or entry.calendar,
         start=holding.start or imprint.start,
@@ -193,6 +206,17 @@ def _is_same(field: Field, holding: Holding, entry: Entry) -> bool:
             return holding.custom_data is None or dict(holding.custom_data) == dict(entry.custom_data)
         case Field.TIME_ZONE:
             return True  # not echoed, and without effect on the instant
+
+
+def _is_shown(field: Field, holding: Holding, entry: Entry) -> bool:
+    """Say of a field that is not told otherwise whether it is told at all, and of people that there is nobody else."""
+    match field:
+        case Field.PARTICIPANTS:
+            return holding.participants is not None and len(holding.participants) == len(entry.participants)
+        case Field.TIME_ZONE:
+            return False
+        case _:
+            return getattr(holding, field.value) is not None
 
 
 def _has_all(held: tuple[HeldPerson, ...], entry: Entry) -> bool:

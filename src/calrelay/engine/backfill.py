@@ -58,6 +58,7 @@ async def backfill(
         chunk, rest = rest.split(length)
         with lock():
             if is_first and holdings is None:
+                await pipeline.check_target(remember=True)
                 holdings = await look_at_target(pipeline, span)
             order = Order(command=LOAD, span=chunk, is_load=True, fills_batches=rest is not None, mode=mode, earlier=earlier)
             report = await run_pass(pipeline, order, progress=progress, holdings=holdings)

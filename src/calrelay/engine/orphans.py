@@ -63,7 +63,7 @@ async def adopt_orphans(pipeline: Pipeline, policy: Policy, surveyor: Surveyor, 
             is_taken = known is not None and (known.is_live or known.is_hands_off)
             if not is_taken and (legacy := claims.legacy(source_id)):
                 links[source_id], legacies[source_id] = legacy.taken, legacy
-        elif known is None or not known.is_hands_off or surveyor.holdings.has_after_all(known):
+        elif known is None or not known.shown_again().is_hands_off or surveyor.holdings.has_after_all(known):
             link = orphan(known or policy.fresh_link(source_id), *held, policy.calendar)
             links |= {source_id: link} if link else {}
     known_as_ours = {i: link for i, link in links.items() if i not in legacies and (pipeline.owns_prefix or i in linked)}

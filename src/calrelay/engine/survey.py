@@ -211,6 +211,7 @@ class Surveyor:
     def _take_event(self, event: Event, link: Link | None, claims: Claims) -> None:
         if self.overlap is not None:
             self.overlap.note(event, link)
+        known = link
         try:
             if self._order.adopts_only and link is not None and not self._is_left_alone(link):
                 link = self._disowned(link)
@@ -219,9 +220,9 @@ class Surveyor:
             decision: Decision | None = self._plan(event, link)
             if isinstance(decision, Create) and (link is None or not link.is_live):
                 decision = self._claim(decision, link, claims)
-            if isinstance(decision, Create) and (adopted := self._adopted(decision, link)):
+            if isinstance(decision, Create) and (adopted := self._adopted(decision, known)):
                 link, decision = adopted, self._plan(event, adopted)
-            elif isinstance(decision, Skipped) and (kept := self._held_unwanted(event.source_id, link, claims)):
+            elif isinstance(decision, Skipped) and (kept := self._held_unwanted(event.source_id, link, claims, event)):
                 link, decision = kept, self._plan(event, kept)
             elif self._order.adopts_only and link is not None and decision is not None:
                 self.survey.changed.append(link)
@@ -284,7 +285,7 @@ class Surveyor:
         if self.holdings is None:
             return
         self.holdings.add(dataclasses.replace(holding, external_id=external_id))
-        kept = self._held_unwanted(event.source_id, link, self._claims_on([event.source_id]))
+        kept = self._held_unwanted(event.source_id, link, self._claims_on([event.source_id]), event)
         if kept is not None:
             self.add(self._plan(event, kept), kept)
 
@@ -306,9 +307,15 @@ class Surveyor:
         marked = as_marked(create.link, holding)
         if known is not None and known.source_hash:
             marked = dataclasses.replace(marked, source_hash=known.source_hash, basis=known.basis)
+        if known is not None and known.is_live and known.state is State.READY:  # perhaps tagged anew, which the target does not know yet
+            marked = dataclasses.replace(marked, mode=known.mode)
         entry = self._policy.entry_of(create.event, marked.mode, backfilled=marked.backfilled)
         imprint = self._pipeline.hasher.of_entry(entry)
-        return self._remembered(adopt(dataclasses.replace(marked, wanted=imprint), generation, holding, entry, imprint))
+        accepted = known.accepted if known is not None else None
+        adopted = adopt(dataclasses.replace(marked, wanted=imprint), generation, holding, entry, imprint, known=accepted)
+        if known is not None and known.hold and known.wanted is not None:  # what waits is what was shown, until the next plan
+            adopted = dataclasses.replace(adopted, wanted=known.wanted)
+        return self._remembered(adopted)
 
     def _disowned(self, link: Link) -> Link:
         """Forget what the ledger says of the target, which is looked at anew; what lies beyond the look stays as the ledger has it."""
@@ -324,7 +331,7 @@ class Surveyor:
         is_there = self._order.adopts_only and self.holdings is not None and self.holdings.has_after_all(link)
         return link.shown_again().is_hands_off and not is_there
 
-    def _held_unwanted(self, source_id: SourceId, link: Link | None, claims: Claims) -> Link | None:
+    def _held_unwanted(self, source_id: SourceId, link: Link | None, claims: Claims, event: Event | None = None) -> Link | None:
         """Return a link for an entry that the target holds although it should not, so that it is kept in mind and taken out again.
 
         None where there is none, where it is over, or where it could be another pipeline's.
@@ -340,6 +347,10 @@ class Surveyor:
         ):
             return None
         kept = orphan(link or self._policy.fresh_link(source_id), *held, self._policy.calendar)
+        if kept is not None and event is not None and link is not None and link.source_hash:
+            entry = self._policy.entry_of(event, kept.mode, backfilled=kept.backfilled)
+            compared = adopt(kept, *held, entry, self._pipeline.hasher.of_entry(entry))
+            kept = dataclasses.replace(compared, wanted=None)
         return self._remembered(kept) if kept else None
 
     def _inherited(self, event: Event, claims: Claims) -> Link | None:

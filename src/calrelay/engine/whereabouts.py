@@ -1,15 +1,17 @@
 """Whether our entries are at the account that the config names: it may name another one, or another one by the same name."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime
 
 from calrelay.domain.link import ExternalId, TargetId
 from calrelay.domain.words import counted
 from calrelay.errors import ConfigError, VendorError
-from calrelay.ports import Ledger, Target
+from calrelay.ports import EntryAt, Ledger, Target
 
 MEMO_ACCOUNT = "account:{target}"  # a hash of whose account the name stood for at the last pass of any pipeline
-ASKED = 5  # of the entries: one that is there is proof enough
+ASKED = 5  # of a pipeline's entries: one that is there is proof enough
+ASKED_IN_ALL = 50
 
 
 def refuse_another_name(ledger: Ledger, pipeline: str, target: str, *, now: datetime) -> None:
@@ -32,25 +34,38 @@ async def refuse_another_account(ledger: Ledger, target: Target, identity: str, 
     known = ledger.memo(memo)
     if known is not None and known[0] == identity:
         return
-    entries = ledger.entries_at(target.account, ending_after=now) if known is not None else []
-    if entries and not await _holds_one(target, entries):
+    entries = ledger.entries_at(target.account, ending_after=now)
+    asked = _some_of_each(entries)
+    if entries and not await _holds_one(target, asked):
         raise ConfigError(
-            f"account {target.account} has another user name or address than before, and of the {counted(len(entries), 'coming event')} "
-            "that are known by that name it shows none; nothing was read or sent",
-            remedy="set it back; or, if it is another account, give it a name of its own in the config, and its pipelines too, and end "
-            "those of before with `calrelay retire NAME`",
+            f"account {target.account} has another user name or address than before, and of {counted(len(entries), 'coming event')} known "
+            f"by that name it shows none ({len(asked)} asked for); nothing was read or sent",
+            remedy="set it back; or, if it is another account, put it beside the old one, with a name of its own and pipelines of its own, "
+            "and end the old ones with `calrelay retire NAME --delete`: without it the old account goes on reminding",
         )
     if remember:
         ledger.save_memo(memo, identity, now)
 
 
-async def _holds_one(target: Target, entries: Sequence[tuple[ExternalId, TargetId | None]]) -> bool:
-    """Ask for a few, the first, the last and some between: somebody may have removed the entries of a day."""
-    provable = [(external_id, target_id) for external_id, target_id in entries if target_id is not None]
-    last = len(provable) - 1
+def _some_of_each(entries: Iterable[EntryAt]) -> list[tuple[ExternalId, TargetId]]:
+    """Choose a few of each pipeline, those that are looked after before those that were let go; ids that the target gave prove most.
+
+    The first, the last and some between: somebody may have removed the entries of a day.
+    """
+    groups = defaultdict[tuple[bool, str], list[tuple[ExternalId, TargetId]]](list)
+    for entry in entries:
+        if entry.target_id is not None:
+            groups[entry.is_let_go, entry.pipeline].append((entry.external_id, entry.target_id))
+    chosen = []
+    for _, group in sorted(groups.items()):
+        last = len(group) - 1
+        chosen += [group[at] for at in sorted({round(last * part / (ASKED - 1)) for part in range(ASKED)})]
+    return chosen[:ASKED_IN_ALL]
+
+
+async def _holds_one(target: Target, entries: Iterable[tuple[ExternalId, TargetId]]) -> bool:
     failure: VendorError | None = None
-    for at in sorted({round(last * part / (ASKED - 1)) for part in range(ASKED)}) if provable else ():
-        external_id, target_id = provable[at]
+    for external_id, target_id in entries:
         try:
             found = await target.find(external_id)
         except VendorError as error:

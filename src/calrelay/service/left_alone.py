@@ -5,11 +5,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 
-from calrelay.domain.link import REJECTED, Link, State
+from calrelay.domain.link import HANDS_OFF, REJECTED, Link, State
 from calrelay.ports import Ledger
 from calrelay.state.history import KEPT_FOR
-
-HANDS_OFF = frozenset({State.IGNORED, State.RELEASED})
 
 
 class Cause(StrEnum):

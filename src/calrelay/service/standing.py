@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 
 from calrelay.config.load import Config
 from calrelay.config.model import Pipeline
-from calrelay.domain.link import State
+from calrelay.domain.link import HANDS_OFF, State
 from calrelay.engine.heirs import retired_ones
 from calrelay.engine.holds import is_approved
 from calrelay.engine.overlapping import Overlapping, remembered_overlaps
 from calrelay.errors import CLAIMED, UNCLEAR, VendorUnavailable
 from calrelay.ports import LOAD, Hold, Ledger, PassRecord, PipelineRecord
 from calrelay.service.freshness import INTERVALS
-from calrelay.service.left_alone import HANDS_OFF, Cause, counted_by_cause, left_alone
+from calrelay.service.left_alone import Cause, counted_by_cause, left_alone
 from calrelay.state.ledger import SqlLedger
 
 HOUR = timedelta(hours=1)

@@ -10,8 +10,8 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, case, delete, func, null, or_, select, update
 
 from calrelay.domain.event import SourceId
-from calrelay.domain.link import ExternalId, Link, State, TargetId, external_id_of, external_id_parts
-from calrelay.ports import NO_ROWS, Claim, Happening, Hold, PassRecord, PipelineRecord
+from calrelay.domain.link import HANDS_OFF, ExternalId, Link, State, TargetId, external_id_of, external_id_parts
+from calrelay.ports import NO_ROWS, Claim, EntryAt, Happening, Hold, PassRecord, PipelineRecord
 from calrelay.state import history, holds, overviews, pipelines, row_hashes
 from calrelay.state.asked import asked_since
 from calrelay.state.bulk import execute_many
@@ -201,16 +201,25 @@ class SqlLedger:
         with self._database.reading() as connection:  # two questions, because an index answers each by itself
             return {*connection.scalars(held), *connection.scalars(sending)}
 
-    def entries_at(self, target: str, *, ending_after: datetime) -> list[tuple[ExternalId, TargetId | None]]:
-        """Return external id and target's id of what any pipeline has at an account, or may have, beyond this instant; soonest first.
+    def entries_at(self, target: str, *, ending_after: datetime) -> list[EntryAt]:
+        """Return what any pipeline has at an account, or may have, beyond this instant; soonest first, what is in flight last.
 
         It looks at all links: an account is seldom exchanged.
         """
         is_there = or_(_LINK.c.accepted_end > ending_after, and_(_LINK.c.state == State.SENDING.value, _LINK.c.accepted_end.is_(None)))
-        query = select(_LINK.c.base_id, _LINK.c.generation, _LINK.c.target_id).where(_LINK.c.target == target, is_there)
+        columns = (_LINK.c.pipeline, _LINK.c.base_id, _LINK.c.generation, _LINK.c.target_id, _LINK.c.state)
+        query = select(*columns).where(_LINK.c.target == target, is_there)
         with self._database.reading() as connection:
             rows = connection.execute(query.order_by(_LINK.c.accepted_start.is_(None), _LINK.c.accepted_start, _LINK.c.base_id))
-            return [(external_id_of(row.base_id, row.generation), row.target_id) for row in rows]
+            return [
+                EntryAt(
+                    pipeline=row.pipeline,
+                    external_id=external_id_of(row.base_id, row.generation),
+                    target_id=row.target_id,
+                    is_let_go=State(row.state) in HANDS_OFF,
+                )
+                for row in rows
+            ]
 
     def count_states(self, pipeline: str, states: Collection[State] = tuple(State)) -> dict[State, int]:
         """Count the links by state, those in some states only where the others are many and do not matter."""

@@ -87,9 +87,12 @@ class DaemonLock(Lock):
             raise Busy(busy.message, remedy=_STOP_THEM if is_worker else _STOP_IT) from None
 
 
-def load_lock(database: Database, pipeline: str) -> AbstractContextManager[object]:
-    """Return the right to load a pipeline from its first chunk to its last; between chunks the lock of the pipeline is free for passes."""
-    what, command = f"a load of pipeline {pipeline}", "backfill"
+def load_lock(database: Database, pipeline: str, *, command: str) -> AbstractContextManager[object]:
+    """Return the right to load a pipeline from its first chunk to its last; between chunks the lock of the pipeline is free for passes.
+
+    What must not come between two chunks holds it, too.
+    """
+    what = f"a load of pipeline {pipeline}"
     if database.is_on_server:
         return AdvisoryLock(database, f"load {pipeline}", what=what, command=command)
     return FileLock(lock_path(database, f"load.{safe_name(pipeline)}"), what=what, command=command)

@@ -140,7 +140,7 @@ def test_a_pipeline_that_another_process_works_on_is_busy(house: House) -> None:
 
 
 def test_a_second_load_of_a_pipeline_is_told_of_the_first_and_asks_nobody(house: House) -> None:
-    with state_of(house) as database, load_lock(database, "venue"):
+    with state_of(house) as database, load_lock(database, "venue", command="backfill"):
         asked = len(house.world.tripleseat.journal.entries)
         said = house.type("backfill", "venue", "--from", _day(0), "--to", _day(10), "--messages", "skip", "--json")
         assert len(house.world.tripleseat.journal.entries) == asked

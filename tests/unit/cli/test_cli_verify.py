@@ -1,6 +1,7 @@
 """`verify`, `retire` and `rename` as they are typed, end to end against the simulators, with a person's hand in Apptoto."""
 
 import dataclasses
+import io
 from datetime import timedelta
 
 import pytest
@@ -15,7 +16,7 @@ from calrelay.simulators.apptoto.events import StoredEvent
 from calrelay.simulators.faults import Fault, Kind
 from calrelay.state.database import open_database
 from calrelay.state.ledger import SqlLedger
-from calrelay.state.locks import DaemonLock, PipelineLock
+from calrelay.state.locks import DaemonLock, PipelineLock, load_lock
 from tests.fakes.memory_source import an_event
 from tests.fakes.pipelines import a_bench
 from tests.unit.cli.house import House
@@ -229,6 +230,14 @@ def test_at_a_terminal_no_is_the_default(house: House, monkeypatch: pytest.Monke
     assert house.type("sync", "venue").code == 0
 
 
+@pytest.mark.parametrize("stdin", [None, io.StringIO()], ids=["closed", "no terminal"])
+def test_deleting_asks_nobody_where_nobody_is(house: House, monkeypatch: pytest.MonkeyPatch, stdin: io.StringIO | None) -> None:
+    house.load("venue")
+    monkeypatch.setattr("sys.stdin", stdin)
+    assert house.type("retire", "venue", "--delete").code == 0
+    assert ours(house) == []
+
+
 @pytest.mark.parametrize("confirmed", [["--yes"], []], ids=["with --yes", "without a terminal"])
 def test_deleting_empties_the_calendar_of_coming_events_and_forgets(house: House, confirmed: list[str]) -> None:
     house.load("venue", "studio")
@@ -287,7 +296,10 @@ def test_nothing_is_renamed_while_the_daemon_or_a_pass_is_at_work(house: House) 
             assert house.type("rename", "venue", "hall").code == ExitCode.BUSY
         with PipelineLock(database, "venue", command="sync"):
             said = house.type("rename", "venue", "hall")
-    assert (said.code, "calrelay sync" in said.err) == (ExitCode.BUSY, True)
+        assert (said.code, "calrelay sync" in said.err) == (ExitCode.BUSY, True)
+        with load_lock(database, "venue", command="backfill"):  # between two of its chunks nobody has the pipeline itself
+            refused = [house.type(*words) for words in (["rename", "venue", "hall"], ["retire", "venue"], ["retire", "venue", "--delete"])]
+    assert [(one.code, "calrelay backfill" in one.err) for one in refused] == [(ExitCode.BUSY, True)] * 3
 
 
 def test_what_was_not_begun_to_be_deleted_says_that_its_passes_go_on(house: House) -> None:
