@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable
 from datetime import timedelta
 
-from calrelay.domain.entry import Entry
+from calrelay.domain.entry import Entry, Hasher
 from calrelay.domain.link import (
     LOST,
     CalendarId,
@@ -21,6 +21,7 @@ from calrelay.domain.link import (
 )
 from calrelay.domain.policy import LOAD_KEY, LOAD_VALUE
 from calrelay.domain.window import Span
+from calrelay.engine.drift import as_held, compare
 from calrelay.engine.pipeline import Pipeline
 from calrelay.errors import AuthFailed, VendorUnavailable
 from calrelay.ports import Flaw, HeldPerson, Holding
@@ -74,6 +75,21 @@ class Holdings:
         """Say whether this tells what has become of a link's entry: it is here, or was to be found where was looked."""
         is_here = link.base_id in self._by_base
         return is_here or link.accepted is None or self.span is None or link.accepted.start in self.span
+
+    def compared(self, link: Link, hasher: Hasher) -> Link | None:
+        """Return a link of whose entry the ledger is right: it is there as it was accepted, or nothing is there and nothing was.
+
+        One that waits for a decision is corrected instead, where somebody changed its entry: it goes on waiting.
+        """
+        held = self._by_base.get(link.base_id)
+        if link.accepted is None:
+            is_right = held is None and link.state is not State.SENDING and link.generation >= self.next_generation(link.base_id)
+            return link if is_right else None
+        is_known = link.accepted.hashes.keys() >= set(Field)  # else its row has to say what the entry is compared with
+        if held is None or not is_known or (held[0], held[1].target_id) != (link.generation, link.target_id):
+            return None
+        drift = compare(link, link.accepted, held[1], hasher)
+        return link if drift is None else as_held(drift) if link.state is State.HELD else None
 
     def disown(self, link: Link) -> Link:
         """Return a link that forgets what the ledger says of the target; an id that is not held any more is used up.

@@ -59,6 +59,8 @@ async def adopt_orphans(pipeline: Pipeline, policy: Policy, surveyor: Surveyor, 
         if not anew and source_id in linked and linked[source_id].is_live:
             continue
         known = linked.get(source_id)
+        if known is not None and surveyor.holdings.compared(known, pipeline.hasher) is known:  # as absent as for any other pass
+            continue
         if claims.of_another(source_id):
             is_taken = known is not None and (known.is_live or known.is_hands_off)
             if not is_taken and (legacy := claims.legacy(source_id)):

@@ -214,6 +214,8 @@ class Surveyor:
         known = link
         try:
             if self._order.adopts_only and link is not None and not self._is_left_alone(link):
+                if self._is_as_known(link):
+                    return
                 link = self._disowned(link)
             if (link is None or not (link.is_live or link.is_hands_off)) and (heir := self._inherited(event, claims)):
                 link = heir
@@ -222,7 +224,7 @@ class Surveyor:
                 decision = self._claim(decision, link, claims)
             if isinstance(decision, Create) and (adopted := self._adopted(decision, known)):
                 link, decision = adopted, self._plan(event, adopted)
-            elif isinstance(decision, Skipped) and (kept := self._held_unwanted(event.source_id, link, claims, event)):
+            elif isinstance(decision, Skipped) and (kept := self._held_unwanted(event.source_id, link, claims)):
                 link, decision = kept, self._plan(event, kept)
             elif self._order.adopts_only and link is not None and decision is not None:
                 self.survey.changed.append(link)
@@ -285,7 +287,7 @@ class Surveyor:
         if self.holdings is None:
             return
         self.holdings.add(dataclasses.replace(holding, external_id=external_id))
-        kept = self._held_unwanted(event.source_id, link, self._claims_on([event.source_id]), event)
+        kept = self._held_unwanted(event.source_id, link, self._claims_on([event.source_id]))
         if kept is not None:
             self.add(self._plan(event, kept), kept)
 
@@ -299,23 +301,27 @@ class Surveyor:
         return self._taken_over(create, *held, known) if held else None
 
     def _taken_over(self, create: Create, generation: int, holding: Holding, known: Link | None = None) -> Link:
-        """Adopt an entry as it was marked at the target: mode and load are told from it before it is compared.
-
-        What was known of its row and the config stays known, so that what an edit changes waits for a decision as before (rules 13, 14).
-        """
+        """Adopt an entry as it was marked at the target: mode and load are told from it before it is compared."""
         self._report.notes["adopted from the target"] += 1
         marked = as_marked(create.link, holding)
-        if known is not None and known.source_hash:
-            marked = dataclasses.replace(marked, source_hash=known.source_hash, basis=known.basis)
-        if known is not None and known.is_live and known.state is State.READY:  # perhaps tagged anew, which the target does not know yet
-            marked = dataclasses.replace(marked, mode=known.mode)
         entry = self._policy.entry_of(create.event, marked.mode, backfilled=marked.backfilled)
         imprint = self._pipeline.hasher.of_entry(entry)
         accepted = known.accepted if known is not None else None
-        adopted = adopt(dataclasses.replace(marked, wanted=imprint), generation, holding, entry, imprint, known=accepted)
-        if known is not None and known.hold and known.wanted is not None:  # what waits is what was shown, until the next plan
-            adopted = dataclasses.replace(adopted, wanted=known.wanted)
-        return self._remembered(adopted)
+        return self._remembered(adopt(dataclasses.replace(marked, wanted=imprint), generation, holding, entry, imprint, known=accepted))
+
+    def _is_as_known(self, link: Link) -> bool:
+        """Whether the target holds of an event what the ledger says, and no more is to be learnt; else forget what it says, or correct it.
+
+        What is so keeps its state: what waits, was decided or is not sent yet is the next pass's business, as without an adoption.
+        """
+        if self.holdings is None:
+            return False
+        found = self.holdings.compared(link, self._pipeline.hasher)
+        if found is None:
+            return False
+        self._report.unchanged += 1
+        self._remember(found, link)
+        return True
 
     def _disowned(self, link: Link) -> Link:
         """Forget what the ledger says of the target, which is looked at anew; what lies beyond the look stays as the ledger has it."""
@@ -331,7 +337,7 @@ class Surveyor:
         is_there = self._order.adopts_only and self.holdings is not None and self.holdings.has_after_all(link)
         return link.shown_again().is_hands_off and not is_there
 
-    def _held_unwanted(self, source_id: SourceId, link: Link | None, claims: Claims, event: Event | None = None) -> Link | None:
+    def _held_unwanted(self, source_id: SourceId, link: Link | None, claims: Claims) -> Link | None:
         """Return a link for an entry that the target holds although it should not, so that it is kept in mind and taken out again.
 
         None where there is none, where it is over, or where it could be another pipeline's.
@@ -347,10 +353,6 @@ class Surveyor:
         ):
             return None
         kept = orphan(link or self._policy.fresh_link(source_id), *held, self._policy.calendar)
-        if kept is not None and event is not None and link is not None and link.source_hash:
-            entry = self._policy.entry_of(event, kept.mode, backfilled=kept.backfilled)
-            compared = adopt(kept, *held, entry, self._pipeline.hasher.of_entry(entry))
-            kept = dataclasses.replace(compared, wanted=None)
         return self._remembered(kept) if kept else None
 
     def _inherited(self, event: Event, claims: Claims) -> Link | None:
@@ -405,7 +407,7 @@ class Surveyor:
             self._report.skipped[shown.reason or shown.state.value] += 1
             self._remember(shown.as_let_in(is_rescoped=is_let_in and shown.until_changed), link)
             return
-        if self._order.adopts_only and link is not None:
+        if self._order.adopts_only and link is not None and not (self.holdings and self.holdings.compared(link, self._pipeline.hasher)):
             link = self._disowned(link)
         link = (
             self._held_unwanted(source_id, link, claims)
