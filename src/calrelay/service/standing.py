@@ -22,7 +22,8 @@ _LATE = 2  # complete reads missed before a pipeline is called late
 _OF_ONE_EVENT = (VendorUnavailable.__name__, UNCLEAR)  # kinds of problems: the target fails over it, or nobody can tell
 _PASSES_SEEN = 20
 _CHUNKS_SEEN = 110  # of a load, each of them a pass: two years of them
-_CHUNKS_APART = timedelta(minutes=10)
+_CHUNKS_APART = timedelta(seconds=5)  # at most, live passes between them aside: each follows at once
+_ENDS_A_LOAD = ("failed", "refused")
 _STANDING_COUNTS = frozenset({"quarantined", "held", "waiting"})
 
 
@@ -142,10 +143,16 @@ class Budget:
 def _chunks(passes: Sequence[PassRecord]) -> Sequence[PassRecord]:
     """Return the passes of the load that ended last, newest first; live passes go between them."""
     found: list[PassRecord] = []
-    for one in (one for one in passes if one.command == LOAD):
-        if found and found[-1].started_at - one.started_at - timedelta(seconds=one.seconds) > _CHUNKS_APART:
+    waited = timedelta()
+    for one in passes:
+        length = timedelta(seconds=one.seconds)
+        if one.command != LOAD:
+            waited += length
+            continue
+        if found and (one.outcome in _ENDS_A_LOAD or found[-1].started_at - one.started_at - length - waited > _CHUNKS_APART):
             break
         found.append(one)
+        waited = timedelta()
     return found
 
 
