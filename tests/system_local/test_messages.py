@@ -240,6 +240,8 @@ def test_a_pipeline_whose_source_messages_nobody_is_left_out_and_said_so(busines
     assert len(both.out) > len(nothing.out)
     assert business.stage.type("messages", "venue", "--event", f"tt-{business.ids[0]}").code == ExitCode.CONFIG
     assert business.stage.type("messages", "nobody").code == ExitCode.CONFIG
+    foreign = business.stage.type("messages", "--event", "ts-61000001")
+    assert (foreign.code, "is no id of studio; only TimeTap's messages can be told" in foreign.err) == (ExitCode.CONFIG, True)
 
 
 def test_one_event_is_told_as_a_timeline_with_what_its_triggers_really_say(business: Business) -> None:

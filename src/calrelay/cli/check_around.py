@@ -62,7 +62,7 @@ def examine_daemon(view: DaemonView, found: Examination) -> None:
 
 def examine_listeners(config: Config, found: Examination) -> None:
     """Warn of an address that `run` could not listen on. A running daemon listens there itself, so that nothing can be tried beside it."""
-    if found.daemon is not None and found.daemon.holder is not None:
+    if found.daemon is not None and found.daemon.is_running:
         return
     for key, address in (("listen", config.web.listen), ("hooks", config.web.hooks)):
         if address is not None and (why := _cannot_listen(address)):

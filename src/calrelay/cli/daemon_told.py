@@ -18,6 +18,8 @@ def daemon_in_words(view: DaemonView, now: datetime) -> str:
         return f"does not run — {'systemctl start calrelay' if SERVICE_UNIT.exists() else 'calrelay run'}"
     if view.holder.command == WORKER:
         return f"does not run: workers share the pipelines, among them process {view.holder.pid} on {view.holder.host}"
+    if not view.is_running:
+        return f"does not run, and cannot while {view.holder} is at work"
     where = f" on {view.holder.host}" if view.holder.host else ""
     running = f"runs (process {view.holder.pid}{where}), started {ago(view.holder.since, now)}"
     return f"{running}; {BEHIND} — {view.reload}" if view.is_behind else running
@@ -36,9 +38,9 @@ def holder_to_json(pipeline: str, holder: Holder) -> dict[str, Any]:
 
 def daemon_to_json(view: DaemonView) -> dict[str, Any]:
     """Return it as status.json and check.json have it."""
-    holder = view.holder
+    holder = view.holder if view.is_running else None
     return {
-        "running": holder is not None,
+        "running": view.is_running,
         "process": holder.pid if holder else None,
         "since": iso(holder.since) if holder else None,
         "config_loaded_at": iso(view.loaded_at),

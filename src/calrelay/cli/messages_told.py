@@ -135,7 +135,11 @@ async def _survey(config: Config, tables: Sequence[model.Pipeline], external_id:
 
 async def _one(relay: Relay, external_id: str, schedules: Mapping[str, Sequence[timedelta]], now: datetime) -> Overlap:
     base, _ = external_id_parts(external_id)
-    located = (await locate(list(relay.pipelines.values()), base))[0]
+    try:
+        located = (await locate(list(relay.pipelines.values()), base))[0]
+    except ConfigError as error:
+        known = " and ".join(relay.pipelines)
+        raise ConfigError(f"{external_id} is no id of {known}; only TimeTap's messages can be told", remedy=error.remedy) from None
     messenger = relay.messengers[located.pipeline.source.account]
     return await tell_messages(located.pipeline, located.link, located.is_known, messenger, schedules, now)
 

@@ -21,7 +21,7 @@ from calrelay.ports import Clock
 from calrelay.service.deserted import deserted
 from calrelay.service.freshness import Freshness, freshness
 from calrelay.service.lending import Answer, Lending, Work
-from calrelay.service.loaded import note_loaded
+from calrelay.service.loaded import COMMAND, note_loaded
 from calrelay.service.metrics import Metrics
 from calrelay.service.pass_log import PassLog
 from calrelay.service.refusals import Refusal, tell_refusals
@@ -35,7 +35,6 @@ STOP_WITHIN = timedelta(seconds=25)  # below TimeoutStopSec=30s of the unit
 FIRST_WITHIN = timedelta(seconds=3)  # rule 26 allows 5 s; spread, so that pipelines on one account do not all begin at once
 APART = timedelta(milliseconds=250)
 NAMED = 12  # pipelines in systemd's status line; the others are counted
-COMMAND = "run"
 _log = get_logger(__name__)
 
 

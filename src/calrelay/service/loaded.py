@@ -13,22 +13,31 @@ from calrelay.state.ledger import SqlLedger
 from calrelay.state.locks import DaemonLock
 from calrelay.state.opening import State
 
+COMMAND: Final = "run"  # as a daemon calls itself where it holds a lock
 MEMO: Final = "daemon:config"
 RELOAD: Final = "systemctl reload calrelay, or kill -HUP {pid}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonView:
-    """The daemon as seen from outside; `loaded_at` and `is_current` are of a daemon that runs, and None where nothing is known."""
+    """The daemon as seen from outside; `loaded_at` and `is_current` are of a daemon that runs, and None where nothing is known.
+
+    `holder` has its lock: the daemon itself, a worker, or a command that lets none run meanwhile.
+    """
 
     holder: Holder | None = None
     loaded_at: datetime | None = None
     is_current: bool | None = None
 
     @property
+    def is_running(self) -> bool:
+        """Whether it is the daemon that has its lock."""
+        return self.holder is not None and self.holder.command == COMMAND
+
+    @property
     def is_behind(self) -> bool:
         """Whether a daemon runs that has not loaded the config as it is now."""
-        return self.holder is not None and self.is_current is False
+        return self.is_running and self.is_current is False
 
     @property
     def reload(self) -> str:
@@ -49,9 +58,10 @@ def view_daemon(state: State, config: Config) -> DaemonView:
         holder = DaemonLock(state.database).holder()
     except StateError:
         return DaemonView()
-    known = state.ledger.memo(MEMO) if holder else None
+    view = DaemonView(holder=holder)
+    known = state.ledger.memo(MEMO) if view.is_running else None
     if known is None:
-        return DaemonView(holder=holder)
+        return view
     return DaemonView(holder=holder, loaded_at=known[1], is_current=hmac.compare_digest(known[0], _fingerprint(state.ledger, config)))
 
 

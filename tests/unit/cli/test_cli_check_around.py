@@ -115,6 +115,16 @@ def test_a_changed_secret_is_another_config_and_stands_nowhere(house: House) -> 
     assert "apptoto-key" not in memo[0]
 
 
+@pytest.mark.parametrize(("command", "words"), [("worker", "workers share the pipelines"), ("rename", "and cannot while process")])
+def test_whoever_has_the_daemons_lock_is_not_called_one(house: House, command: str, words: str) -> None:
+    config = load_config(house.config, VENDORS)
+    with open_state(config.state_url(), config.folder) as state, DaemonLock(state.database, command=command):
+        note_loaded(state.ledger, config, datetime.now(UTC))  # by the daemon that ran before
+        document, said = house.ask("status"), house.type("status").out
+    assert document["daemon"] == {"running": False, "process": None, "since": None, "config_loaded_at": None, "config_is_current": None}
+    assert f"does not run{':' if command == 'worker' else ','} {words}" in said
+
+
 @pytest.mark.parametrize("is_installed", [False, True])
 def test_without_a_daemon_status_says_how_to_start_one(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_installed: bool
