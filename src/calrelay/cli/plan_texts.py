@@ -59,6 +59,7 @@ def _summary(report: PassReport) -> str:
     would = {"create": report.created, "update": report.updated, "delete": report.deleted, "hold": report.held, "let wait": report.waiting}
     words = ", ".join(f"{word} {number}" for word, number in would.items() if number)
     rest = f"{report.unchanged} unchanged, {report.skipped.total()} skipped"
+    rest += f", {report.quarantined} in quarantine" if report.quarantined else ""
     return f"read {report.read}; would {words or 'send nothing'}; {rest}"
 
 

@@ -38,14 +38,19 @@ def contact_of(text: str, region: str) -> Participant:
     return Participant(name=NAME, email=email, phone=phone, role=Role.CONTACT)
 
 
+_ALONE = ", with nobody but you on it"
+_WAS_THERE = "it was there before: it tells of no new booking, and whoever else was tried on it may still hear of it; --delete it first"
+
+
 async def _send(config: Config, external_id: str, to: str, mode: MessageMode | None) -> tuple[dict[str, Any], list[Block]]:
     async with assemble(config, command="try") as relay:
         found = (await locate(list(relay.pipelines.values()), external_id))[0]
         contact = contact_of(to, config.pipeline(found.pipeline.name).region)
-        copy_id, entry = await send_trial(found.pipeline, found.link.source_id, contact, mode)
+        trial = await send_trial(found.pipeline, found.link.source_id, contact, mode)
+    entry = trial.entry
     document = {
         "pipeline": found.pipeline.name,
-        "external_id": copy_id,
+        "external_id": trial.external_id,
         "is_deleted": False,
         "title": entry.title,
         "start": iso(entry.start),
@@ -53,7 +58,11 @@ async def _send(config: Config, external_id: str, to: str, mode: MessageMode | N
         "messages": (mode_of_content(entry.content) or MessageMode.SEND).value,
     }
     blocks: list[Block] = [
-        f"sent as {copy_id} to calendar {entry.calendar}, with nobody but you on it: “{entry.title}”, {entry.start.isoformat()}",
+        (
+            f"sent as {trial.external_id} to calendar {entry.calendar}{'' if trial.was_there else _ALONE}: “{entry.title}”, "
+            f"{entry.start.isoformat()}"
+        ),
+        *([_WAS_THERE] if trial.was_there else []),
         f"delete it again with `calrelay try {external_id} --delete`",
     ]
     return document, blocks

@@ -14,9 +14,16 @@ PREFIX = "try-"
 MEMO_TRIAL = "trial:{target}:{external_id}"
 
 
-async def send_trial(
-    pipeline: Pipeline, source_id: SourceId, contact: Participant, mode: MessageMode | None = None
-) -> tuple[ExternalId, Entry]:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A copy as it was sent; one that was there before may have others on it, because the target keeps people it has messaged."""
+
+    external_id: ExternalId
+    entry: Entry
+    was_there: bool
+
+
+async def send_trial(pipeline: Pipeline, source_id: SourceId, contact: Participant, mode: MessageMode | None = None) -> Trial:
     """Send the event as it would look, to nobody but `contact`. Sending it again updates the same copy.
 
     Raises ConfigError when the source does not have the event, or the target is another account than before, MappingError when it cannot
@@ -31,10 +38,11 @@ async def send_trial(
         raise row.error
     entry = dataclasses.replace(policy.entry_of(row, mode or policy.mode, backfilled=False), participants=(contact,))
     external_id = ExternalId(PREFIX + policy.base_id(source_id))
+    was_there = pipeline.ledger.memo(_memo(pipeline, external_id)) is not None
     holdings = await pipeline.target.upsert([Put(external_id=external_id, calendar=entry.calendar, entry=entry, fields=frozenset(Field))])
     target_id = holdings[0].target_id if holdings else None
     pipeline.ledger.save_memo(_memo(pipeline, external_id), target_id or "", pipeline.clock())
-    return external_id, entry
+    return Trial(external_id=external_id, entry=entry, was_there=was_there)
 
 
 async def delete_trial(pipeline: Pipeline, source_id: SourceId) -> bool:

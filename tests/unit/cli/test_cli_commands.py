@@ -647,6 +647,9 @@ def test_a_trial_copy_goes_to_nobody_but_the_operator_and_can_be_deleted(house: 
     assert sent.code == 0
     assert f"calrelay try {external_id} --delete" in sent.out
     assert len(house.world.apptoto.events.live_events()) == 1
+    assert "with nobody but you on it" in sent.out
+    again = house.type("try", external_id, "--to", "+1 212 555 0148")
+    assert ("with nobody but you" in again.out, "whoever else was tried on it may still hear of it" in again.out) == (False, True)
     document = house.ask("try", external_id, "--to", "ops@example.com")
     assert_fits(document, "trial")
     assert len(house.world.apptoto.events.live_events()) == 1

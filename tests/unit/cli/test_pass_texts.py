@@ -160,3 +160,10 @@ async def test_many_people_of_an_event_are_counted_after_the_third() -> None:
 def test_blocks_without_rows_are_never_printed() -> None:
     report = PassReport(pipeline="venue", command="sync", started_at=NOW)
     assert [block for block in describe_passes([report]) if isinstance(block, Table) and not block.rows] == []
+
+
+async def test_a_plan_counts_what_is_in_quarantine() -> None:
+    bench = await loaded(a_bench(an_event(1)))
+    bench.source.put(an_event(2))
+    bench.source.spoil(2)
+    assert "read 2; would send nothing; 1 unchanged, 0 skipped, 1 in quarantine" in plan_text(await a_plan(bench))
