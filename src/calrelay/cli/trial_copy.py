@@ -14,6 +14,8 @@ from calrelay.engine.trial import PREFIX, delete_trial, send_trial
 from calrelay.errors import ConfigError
 
 NAME = "Trial"
+_ALONE = ", with nobody but you on it"
+_WAS_THERE = "it was there before: it tells of no new booking, and whoever else was tried on it may still hear of it; --delete it first"
 
 
 def try_event(session: Session, output: Output, external_id: str, to: str | None, mode: MessageMode | None, *, is_delete: bool) -> int:
@@ -36,10 +38,6 @@ def contact_of(text: str, region: str) -> Participant:
             remedy="write a number with its country code, such as '+1 212 555 0147', or an address",
         )
     return Participant(name=NAME, email=email, phone=phone, role=Role.CONTACT)
-
-
-_ALONE = ", with nobody but you on it"
-_WAS_THERE = "it was there before: it tells of no new booking, and whoever else was tried on it may still hear of it; --delete it first"
 
 
 async def _send(config: Config, external_id: str, to: str, mode: MessageMode | None) -> tuple[dict[str, Any], list[Block]]:
