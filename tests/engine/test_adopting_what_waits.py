@@ -134,3 +134,55 @@ async def test_a_cancellation_since_an_older_backup_is_carried_out_where_the_lis
     await restored.sync(adopts_only=True)
     await restored.sync()
     assert "ms-6" not in restored.target.live
+
+
+async def approve_all(bench: Bench) -> None:
+    """Sync, and approve what that holds."""
+    await bench.sync()
+    if bench.ledger.holds("venue"):
+        decisions.approve(bench.ledger, "venue", clock=lambda: bench.now)
+
+
+@pytest.mark.parametrize("status", ["DEFINITE", "LOST"])
+@pytest.mark.parametrize("waits", ["in a hold", "to settle", "not"])
+async def test_a_backup_from_before_a_booking_was_created_knows_its_entry_where_the_list_names_nothing(waits: str, status: str) -> None:
+    bench = await a_loaded_bench(40)
+    bench.scope = "wider" if waits == "in a hold" else bench.scope
+    bench.settle = timedelta(minutes=10) if waits == "to settle" else timedelta()
+    bench.source.put(an_event(41))
+    await bench.sync()
+    if waits == "not":
+        bench.source.put(with_status(an_event(41), "LOST"))
+        await bench.sync()
+    kept = a_backup(bench.ledger)
+    bench.settle = timedelta()
+    for now in ("DEFINITE", "LOST", "DEFINITE"):
+        bench.source.put(with_status(an_event(41), now))
+        for _ in range(2):
+            await approve_all(bench)
+    there = set(bench.target.live)
+    assert len(there) == 41
+    bench.ledger, bench.target.echoes_external_ids = kept, False
+    bench.source.put(with_status(an_event(41), status))
+    await bench.sync(adopts_only=True)
+    for _ in range(4):
+        await approve_all(bench)
+    assert set(bench.target.live) == {one for one in there if status == "DEFINITE" or not one.startswith("ms-41")}
+
+
+@pytest.mark.parametrize("by", ["a person in Apptoto", "its room"])
+async def test_what_waits_with_many_others_waits_though_it_changes_its_calendar(by: str) -> None:
+    bench = a_bench(*(an_event(number) for number in range(1, 41)))
+    bench.routes = (Route(match=Match(facets={"rooms": frozenset({"terrace"})}), calendar=TERRACE),)
+    bench.edit("choice texts")
+    await bench.sync()
+    bench.source.put(*(moved(an_event(number), HOUR) for number in range(1, 12)))
+    assert (await bench.sync()).held == 11
+    if by == "its room":
+        bench.source.put(dataclasses.replace(moved(an_event(1), HOUR), facets={"rooms": frozenset({"terrace"})}))
+    else:
+        bench.target.change("ms-1", calendar=TERRACE)
+        await bench.sync(adopts_only=True)
+    report = await bench.sync()
+    assert (report.sent, report.held) == (0, 11)
+    assert bench.target.held("ms-1").start == an_event(1).start

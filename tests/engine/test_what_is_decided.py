@@ -740,3 +740,29 @@ async def test_a_rejected_move_to_another_calendar_goes_out_in_no_other_words() 
     for _ in range(2):
         assert (await bench.sync()).sent == 0
     assert {one.calendar for one in bench.target.live.values()} == {MAIN_HALL}
+
+
+async def test_bookings_that_move_by_the_same_amount_and_into_another_calendar_are_counted() -> None:
+    bench = a_bench(*(an_event(number) for number in range(1, 101)))
+    bench.routes = (Route(match=Match(facets={"rooms": frozenset({"terrace"})}), calendar=TERRACE),)
+    bench.edit("choice texts")
+    await bench.sync()
+    elsewhere = {"rooms": frozenset({"terrace"})}
+    bench.source.put(*(dataclasses.replace(moved(an_event(number), HOUR), facets=elsewhere) for number in range(1, 11)))
+    report = await bench.sync()
+    assert (report.sent, {hold.kind for hold in bench.ledger.holds()}) == (0, {HoldKind.SAME_SHIFT})
+
+
+async def test_a_deletion_that_was_refused_and_dropped_is_dropped_until_its_row_changes() -> None:
+    bench = await a_loaded_bench(10)
+    lost = with_status(an_event(3), "LOST")
+    bench.source.put(lost)
+    bench.target.fail_next(RequestRejected("no", status=400), call=Call.DELETE, times=1)
+    assert (await bench.sync()).quarantined == 1
+    decisions.drop(bench.ledger, ["venue"], "ms-3", clock=lambda: bench.now)
+    for _ in range(2):
+        assert (await bench.sync()).deleted == 0
+    [link] = bench.ledger.links_in("venue", {State.IGNORED})
+    assert not link.reason.startswith("rejected")
+    bench.source.put(dataclasses.replace(lost, title="Another title"))
+    assert (await bench.sync()).deleted == 1

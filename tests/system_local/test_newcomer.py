@@ -207,12 +207,17 @@ class Terminal:
     """A command at a terminal of its own, and what the screen shows."""
 
     def __init__(self, folder: Path, *words: str) -> None:
-        self._ours, theirs = pty.openpty()
+        self._ours, self._theirs = pty.openpty()  # theirs stays open: what was written last can be lost when nobody has it any more
         self._screen = ""
         self.process = subprocess.Popen(
-            [COMMAND, *words], cwd=folder, env=environment(), stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+            [COMMAND, *words],
+            cwd=folder,
+            env=environment(),
+            stdin=self._theirs,
+            stdout=self._theirs,
+            stderr=self._theirs,
+            start_new_session=True,
         )
-        os.close(theirs)
 
     def until(self, text: str) -> str:
         """Read until the screen shows a text, and return what it showed up to there."""
@@ -232,9 +237,12 @@ class Terminal:
     def end(self) -> tuple[int, str]:
         """Read to the end and return the exit code and the rest of the screen."""
         deadline = time.monotonic() + PATIENCE
-        while self._read(deadline):
-            pass
-        os.close(self._ours)
+        has_ended = False
+        while self._read(time.monotonic() + 0.05) or not has_ended:
+            has_ended = self.process.poll() is not None
+            assert time.monotonic() < deadline, f"the command never ended: {self._screen}"
+        for end in (self._ours, self._theirs):
+            os.close(end)
         return self.process.wait(PATIENCE), self._screen
 
     def interrupt(self) -> None:
@@ -253,10 +261,7 @@ class Terminal:
         ready, _, _ = select.select([self._ours], [], [], max(deadline - time.monotonic(), 0))
         if not ready:
             return False
-        try:
-            found = os.read(self._ours, 65_536)
-        except OSError:  # EIO: nobody has the other end any more
-            return False
+        found = os.read(self._ours, 65_536)
         self._screen += found.decode()
         return bool(found)
 

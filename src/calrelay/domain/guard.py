@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
+from calrelay.domain.entry import Entry
 from calrelay.domain.event import SourceId
 from calrelay.domain.plan import PAST, Action, Cause, Create, Delete, Update
 
@@ -205,6 +206,8 @@ def _parked_already(action: Action, standing: Mapping[SourceId, HoldKind], *, gu
             return kind
         case Delete() if kind in _OF_DELETES or (kind is HoldKind.SAME_SHIFT and shift_of(action) is not None):
             return kind
+        case Delete(successor=Entry()) if kind in (HoldKind.UPDATES, HoldKind.MAPPING):  # a change of place beside what waits
+            return kind
         case _:
             return None
 
@@ -261,7 +264,7 @@ def shift_of(action: Action) -> timedelta | None:
     """Return by how much its source moves an event's start, into the past too, or None where it does not."""
     accepted = action.link.accepted
     match action:
-        case Update(link=link) if accepted and link.wanted:
+        case Update(link=link) | Delete(link=link, successor=Entry()) if accepted and link.wanted:
             shift = link.wanted.start - accepted.start
         case Delete(reason=reason, event=event) if accepted and event and reason == PAST:
             shift = event.start - accepted.start

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from calrelay.domain.entry import Entry, Hasher
 from calrelay.domain.event import Event
-from calrelay.domain.link import REJECTED, REJECTED_FOR_NOW, Field, Imprint, Link, Owed, State, Wait, has_extras, once_more, quieter
+from calrelay.domain.link import REJECTED, Field, Imprint, Link, Owed, State, Wait, has_extras, once_more, quieter
 from calrelay.domain.policy import Policy, Standing
 
 GONE = "gone from the source"
@@ -127,7 +127,9 @@ def _why_still_rejected(
         is_of_this_row = is_of_this_row or (not link.source_hash and not was_missing)
         if not isinstance(again, Delete) or again.successor is not None:
             return None
-        reason = f"{REJECTED_FOR_NOW} ({again.reason})"
+        if not link.reason.startswith(REJECTED):  # dropped, which is until its row changes
+            return link.reason if is_of_this_row else None
+        reason = f"{REJECTED} for as long as the same would delete it ({again.reason})"
         return reason if is_of_this_row or link.reason == reason else None
     if not isinstance(again, Create | Update | Delete):
         return None

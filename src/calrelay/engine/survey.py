@@ -235,7 +235,7 @@ class Surveyor:
             self._report.notes.update(event.notes)
         if decision is not None:
             self.add(decision, link, row_hash=event.known_by)
-        if isinstance(decision, Skipped) and decision.link is None and self._is_in_the_dark:
+        if isinstance(decision, Skipped) and (decision.link is None or self._order.adopts_only) and self._is_in_the_dark:
             self._note_unwanted(event, link)
 
     def _note_unwanted(self, event: Event, link: Link | None) -> None:
