@@ -83,8 +83,8 @@ class Holdings:
         """
         held = self._by_base.get(link.base_id)
         if link.accepted is None:
-            is_right = held is None and self.tells_external_ids and link.generation >= self.next_generation(link.base_id)
-            is_right = is_right and link.state is not State.SENDING
+            is_unused = link.generation >= self.next_generation(link.base_id)
+            is_right = held is None and is_unused and self.tells_external_ids and link.state is not State.SENDING
             return link if is_right else None
         is_known = link.accepted.hashes.keys() >= set(Field)  # else its row has to say what the entry is compared with
         if held is None or not is_known or (held[0], held[1].target_id) != (link.generation, link.target_id):
