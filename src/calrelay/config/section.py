@@ -21,7 +21,8 @@ _HOST_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(?P<port>\d{
 class Section(BaseModel):
     """A table of the config: unknown keys are errors, values do not change, and "5" is no number."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # A table within another is validated by that one: what would validate it alone is built where somebody asks for it.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
