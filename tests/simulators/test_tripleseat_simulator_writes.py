@@ -219,9 +219,7 @@ async def test_a_change_in_mid_read_can_be_ordered_by_a_control_call() -> None:
     assert names == ["Alder Team Dinner", "Later"]
 
 
-@pytest.mark.parametrize(
-    ("path", "body"), [("events/1/nonsense", {}), ("events/9/rename", {"name": "x"}), ("tokens/nonsense", {}), ("events/1/rename", [])]
-)
+@pytest.mark.parametrize(("path", "body"), [("events/1/nonsense", {}), ("tokens/nonsense", {}), ("events/1/rename", [])])
 async def test_a_control_call_that_makes_no_sense_is_400(path: str, body: object) -> None:
     async with client_of(a_simulator()) as client:
         answer = await client.post(f"/_control/{path}", json=body)

@@ -52,6 +52,10 @@ class Simulator(Protocol):
         """Sum up what the vendor holds, as JSON."""
 
 
+class Missing(ValueError):
+    """There is nothing of the id in a control call's path."""
+
+
 def control_app(simulator: Simulator) -> list[BaseRoute]:
     """Give the control calls, below /_control, to put before the vendor's own routes.
 
@@ -75,15 +79,20 @@ def control_app(simulator: Simulator) -> list[BaseRoute]:
 
 
 def guarded(call: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """Answer 400 {"error"} instead of 500 where a control call was given something it cannot use."""
+    """Answer 400 {"error"} instead of 500 where a control call was given something it cannot use, and 404 where nothing is of that id."""
 
     async def endpoint(request: Request) -> Response:
         try:
             return await call(request)
         except knobs.BadKnob as error:
             return JSONResponse({"error": str(error), "known": list(error.known)}, 400)
-        except (ValueError, TypeError, KeyError) as error:
-            return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 400)
+        except Missing as error:
+            return JSONResponse({"error": str(error)}, 404)
+        except KeyError as error:
+            what = error.args[0]
+            return JSONResponse({"error": f"the body has no {what!r}" if isinstance(what, str) else f"nothing has the number {what}"}, 400)
+        except (ValueError, TypeError) as error:
+            return JSONResponse({"error": str(error)}, 400)
 
     return endpoint
 

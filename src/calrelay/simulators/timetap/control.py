@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from calrelay.simulators.control import guarded, read_object
+from calrelay.simulators.control import Missing, guarded, read_object
 from calrelay.simulators.timetap.book import AppointmentBook
 from calrelay.simulators.timetap.due import Message, MessageSchedule
 from calrelay.simulators.timetap.mail import Mails
@@ -72,9 +72,9 @@ class ControlCalls:
         """Do one of the verbs to an appointment; 404 when there is none."""
         number, verb = request.path_params["id"], request.path_params["verb"]
         if number not in self._book.bookings:
-            return JSONResponse({"error": f"no appointment {number}"}, 404)
+            raise Missing(f"there is no appointment {number}")
         if verb not in self._verbs:
-            raise ValueError(f"no verb {verb!r}; there are {', '.join(self._verbs)}")
+            raise ValueError(f"an appointment cannot be told to {verb!r}, but to {', '.join(self._verbs)}")
         self._verbs[verb](number, await read_object(request))
         await self._webhooks.deliver()
         booking = self._book.bookings.get(number)

@@ -19,7 +19,7 @@ PATIENCE = 5.0  # seconds a receiver has
 class Order(StrEnum):
     """In which order a burst arrives."""
 
-    AS_HAPPENED = "as-happened"
+    AS_HAPPENED = "as_happened"
     REVERSED = "reversed"
     SHUFFLED = "shuffled"
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from calrelay.simulators.control import guarded, read_object
+from calrelay.simulators.control import Missing, guarded, read_object
 from calrelay.simulators.people import Person
 from calrelay.simulators.tripleseat.events import Events, Stamp, Trigger
 from calrelay.simulators.tripleseat.oauth import Authority, TokenPair
@@ -41,7 +41,7 @@ class TripleseatControl:
     def __init__(self, simulator: Controlled) -> None:
         self._simulator = simulator
         self._edits: dict[str, Callable[[int, _Args], Row | None]] = {
-            "patch": lambda n, a: self._events.patch(n, a.get("set", {}), drop=a.get("drop", ()), stamp=Stamp(a.get("stamp", "move"))),
+            "patch": self._patch,
             "move": self._move,
             "rename": lambda n, a: self._events.rename(n, a["name"]),
             "status": lambda n, a: self._events.set_status(n, a["status"]),
@@ -78,7 +78,7 @@ class TripleseatControl:
         return JSONResponse([{**{k: s.row.get(k) for k in keys}, "deletion": s.deletion} for s in self._events])
 
     async def _show(self, request: Request) -> Response:
-        return JSONResponse(self._events.get(request.path_params["id"]).row)
+        return JSONResponse(self._events.get(self._meant(request)).row)
 
     async def _add(self, request: Request) -> Response:
         """Add a full row, or make one from `start`, `end` (wall clock, ISO) and what else an event can be told about itself."""
@@ -102,16 +102,33 @@ class TripleseatControl:
         return an_event_row(given.pop("id", self._events.next_id()), start, end, **about, **given)
 
     async def _edit(self, request: Request) -> Response:
-        event_id, edit = request.path_params["id"], self._edits[request.path_params["edit"]]
+        event_id, edit = self._meant(request), self._edit_of(request)
         edit(event_id, await read_object(request))
         await self._simulator.webhooks.flush_now()
         return JSONResponse(self._events.get(event_id).row)
 
     async def _edit_later(self, request: Request) -> Response:
-        event_id, edit = request.path_params["id"], self._edits[request.path_params["edit"]]
+        event_id, edit = self._meant(request), self._edit_of(request)
         given = await read_object(request)
         self._simulator.after_page(request.path_params["page"], lambda: edit(event_id, given))
         return JSONResponse({"waiting": True})
+
+    def _meant(self, request: Request) -> int:
+        event_id: int = request.path_params["id"]
+        if event_id not in self._events:
+            raise Missing(f"there is no event {event_id}")
+        return event_id
+
+    def _edit_of(self, request: Request) -> Callable[[int, _Args], Row | None]:
+        edit = self._edits.get(request.path_params["edit"])
+        if edit is None:
+            raise ValueError(f"an event cannot be told to {request.path_params['edit']!r}, but to {', '.join(self._edits)}")
+        return edit
+
+    def _patch(self, event_id: int, given: _Args) -> Row:
+        if not given.keys() & {"set", "drop"}:
+            raise ValueError('a patch is {"set": {"FIELD": VALUE}} or {"drop": ["FIELD"]}, or both')
+        return self._events.patch(event_id, given.get("set", {}), drop=given.get("drop", ()), stamp=Stamp(given.get("stamp", "move")))
 
     def _move(self, event_id: int, given: _Args) -> Row:
         if "minutes" in given:
@@ -120,8 +137,10 @@ class TripleseatControl:
         return self._events.move(event_id, datetime.fromisoformat(given["start"]), datetime.fromisoformat(end) if end else None)
 
     def _vary(self, event_id: int, given: _Args) -> Row:
-        row = dict(self._events.get(event_id).row)
-        vary(row, Variant(given["variant"]))
+        row, variant = dict(self._events.get(event_id).row), given["variant"]
+        if variant not in list(Variant):
+            raise ValueError(f"{variant!r} is no variant; there are {', '.join(Variant)}")
+        vary(row, Variant(variant))
         return self._events.replace(row)
 
     async def _issue(self, _: Request) -> Response:
@@ -137,7 +156,7 @@ class TripleseatControl:
             case "grant":
                 authority.grant(given["refresh_token"])
             case verb:
-                raise KeyError(verb)
+                raise ValueError(f"tokens cannot be told to {verb!r}, but to expire, revoke, grant")
         return JSONResponse(authority.counts())
 
     async def _deliveries(self, _: Request) -> Response:
