@@ -1,154 +1,88 @@
-"""Rebuilds links from what the target already holds, by external_id: after a lost database, a restored backup, and before a first load."""
+"""Makes links of what the target already holds, by external_id: after a lost database, a restored backup, and before a first load."""
 
 import dataclasses
-from collections.abc import Iterable
-from datetime import timedelta
 
-from calrelay.domain.entry import Entry, Hasher
-from calrelay.domain.link import (
-    LOST,
-    CalendarId,
-    ExternalId,
-    Field,
-    Imprint,
-    Link,
-    MessageMode,
-    State,
-    external_id_of,
-    external_id_parts,
-    mode_of_content,
-    once_more,
-)
-from calrelay.domain.policy import LOAD_KEY, LOAD_VALUE
-from calrelay.domain.window import Span
-from calrelay.engine.drift import as_held, compare
+from calrelay.domain.entry import Entry
+from calrelay.domain.event import SourceId
+from calrelay.domain.link import CalendarId, Field, Imprint, Link, MessageMode, State, mode_of_content
+from calrelay.domain.plan import Create
+from calrelay.domain.policy import LOAD_KEY, LOAD_VALUE, Policy
+from calrelay.engine.claims import Claims
+from calrelay.engine.holdings import Holdings
 from calrelay.engine.pipeline import Pipeline
-from calrelay.errors import AuthFailed, VendorUnavailable
-from calrelay.ports import Flaw, HeldPerson, Holding
-
-DAY = timedelta(days=1)  # target days and ours may differ by a zone
-BEYOND = timedelta(days=730)  # nobody books further ahead than that
+from calrelay.ports import HeldPerson, Holding
 
 
-class Holdings:
-    """The target's live entries by the external id of their first generation; of several generations the newest counts.
+class Adoption:
+    """What a pass makes of the entries that the target holds; nothing where it did not have to look.
 
-    `span` is where was looked; None means everywhere.
+    `is_anew` says that the links are made anew: what the ledger says of an entry counts only where the target says the same.
     """
 
-    def __init__(self, holdings: Iterable[Holding] = (), *, span: Span | None = None) -> None:
-        self.span = span
-        self._by_base: dict[ExternalId, tuple[int, Holding]] = {}
-        self._used: dict[ExternalId, int] = {}
-        self._nameless = 0
-        self._named = 0
-        for holding in holdings:
-            self.add(holding)
+    def __init__(self, pipeline: Pipeline, policy: Policy, *, is_anew: bool) -> None:
+        self._pipeline = pipeline
+        self._policy = policy
+        self._is_anew = is_anew
+        self._now = pipeline.clock()
+        self.holdings: Holdings | None = None  # set where links may have to be adopted
 
     @property
-    def tells_external_ids(self) -> bool:
-        """Whether the list can be relied upon to name our entries: it names one, or there is nothing that it could have left unnamed."""
-        return self._named > 0 or self._nameless == 0
+    def is_in_the_dark(self) -> bool:
+        """Whether the target was looked at in vain, because it does not say which entry is which event's."""
+        return self.holdings is not None and not self.holdings.tells_external_ids
 
-    def add(self, holding: Holding, *, is_listed: bool = True) -> None:
-        """Note one entry of the target; a deleted one is nothing to adopt, but its external id is used up."""
-        if holding.external_id is None:
-            self._nameless += 0 if holding.is_deleted else 1
-            return
-        self._named += is_listed
-        base, generation = external_id_parts(holding.external_id)
-        self._used[base] = max(generation, self._used.get(base, 0))
-        if holding.is_deleted:
-            return
-        if generation > self._by_base.get(base, (0, holding))[0]:
-            self._by_base[base] = (generation, holding)
+    def next_generation(self, create: Create) -> int:
+        """Return the first generation of an event that the target has not seen yet, as far as anybody looked."""
+        return self.holdings.next_generation(create.link.base_id) if self.holdings else 1
 
-    def find(self, base: ExternalId) -> tuple[int, Holding] | None:
-        """Return generation and entry of an event, if the target holds one."""
-        return self._by_base.get(base)
+    def leaves_alone(self, link: Link) -> bool:
+        """Whether somebody said to leave an event alone; not of one that was not to be created, and turns out to be there."""
+        is_there = self._is_anew and self.holdings is not None and self.holdings.has_after_all(link)
+        return link.shown_again().is_hands_off and not is_there
 
-    def next_generation(self, base: ExternalId) -> int:
-        """Return the first generation of an event that the target has not seen yet, as far as it tells."""
-        return self._used.get(base, 0) + 1
+    def known(self, link: Link) -> Link | None:
+        """Return a link of which the target holds what the ledger says, corrected where it waits; None where it is to be made anew.
 
-    def says(self, link: Link) -> bool:
-        """Say whether this tells what has become of a link's entry: it is here, or was to be found where was looked."""
-        is_here = link.base_id in self._by_base
-        return is_here or link.accepted is None or self.span is None or link.accepted.start in self.span
-
-    def compared(self, link: Link, hasher: Hasher) -> Link | None:
-        """Return a link of whose entry the ledger is right: it is there as it was accepted, or nothing is there and nothing was.
-
-        One that waits for a decision is corrected instead, where somebody changed its entry: it goes on waiting.
+        What is so keeps its state: what waits, was decided or is not sent yet is the next pass's business, as without an adoption.
         """
-        held = self._by_base.get(link.base_id)
-        if link.accepted is None:
-            is_unused = link.generation >= self.next_generation(link.base_id)
-            is_right = held is None and is_unused and self.tells_external_ids and link.state is not State.SENDING
-            return link if is_right else None
-        is_known = link.accepted.hashes.keys() >= set(Field)  # else its row has to say what the entry is compared with
-        if held is None or not is_known or (held[0], held[1].target_id) != (link.generation, link.target_id):
+        return self.holdings.compared(link, self._pipeline.hasher) if self.holdings else None
+
+    def disowned(self, link: Link) -> Link:
+        """Forget what the ledger says of the target, which is looked at anew; what lies beyond the look stays as the ledger has it."""
+        if self.holdings is None or (link.accepted is not None and not self.holdings.says(link)):
+            return link
+        is_settled = link.state is State.SETTLED or link.was_deleted_there
+        if is_settled and not link.is_live and self.holdings.find(link.base_id) is None:  # nothing was there, and nothing is
+            return link
+        return self.holdings.disown(link)
+
+    def found(self, create: Create) -> tuple[int, Holding] | None:
+        """Return generation and entry of an event that is about to be created, if the target holds one."""
+        return self.holdings.find(create.link.base_id) if self.holdings else None
+
+    def taken_over(self, create: Create, generation: int, holding: Holding, known: Link | None = None) -> Link:
+        """Return the link of an entry as it was marked at the target: mode and load are told from it before it is compared."""
+        marked = as_marked(create.link, holding)
+        entry = self._policy.entry_of(create.event, marked.mode, backfilled=marked.backfilled)
+        imprint = self._pipeline.hasher.of_entry(entry)
+        accepted = known.accepted if known is not None else None
+        return adopt(dataclasses.replace(marked, wanted=imprint), generation, holding, entry, imprint, known=accepted)
+
+    def unwanted(self, source_id: SourceId, link: Link | None, claims: Claims) -> Link | None:
+        """Return a link for an entry that the target holds although it should not, so that it is kept in mind and taken out again.
+
+        None where there is none, where it is over, or where it could be another pipeline's.
+        """
+        held = self.holdings.find(self._policy.base_id(source_id)) if self.holdings else None
+        if held is None or (held[1].end is not None and held[1].end <= self._now):
             return None
-        drift = compare(link, link.accepted, held[1], hasher)
-        return link if drift is None else as_held(drift) if link.state is State.HELD else None
-
-    def disown(self, link: Link) -> Link:
-        """Return a link that forgets what the ledger says of the target; an id that is not held any more is used up.
-
-        What is lost has somebody taken out, so it is not created again unasked; and its guest has heard of what was accepted.
-        """
-        generation = link.generation
-        if link.base_id not in self._by_base:
-            generation = max(generation + (1 if link.is_live else 0), self.next_generation(link.base_id))
-            if link.is_live:
-                link = dataclasses.replace(link, let_in=True, mode=once_more(link.mode) if link.accepted else link.mode)
-        # Waiting, not ready: what is created again is no move under way, so the guards look at it.
-        return dataclasses.replace(link, state=State.WAITING, accepted=None, target_id=None, generation=generation, reason=LOST)
-
-    def has_after_all(self, link: Link) -> bool:
-        """Say whether somebody rejected to have an event created of which this has the entry."""
-        return link.state is State.IGNORED and link.until_changed and not link.is_live and link.base_id in self._by_base
-
-    def with_prefix(self, prefix: str) -> dict[ExternalId, tuple[int, Holding]]:
-        """Return the entries whose external ids begin like this."""
-        return {base: held for base, held in self._by_base.items() if base.startswith(prefix)}
-
-
-async def look_at_target(pipeline: Pipeline, span: Span) -> Holdings:
-    """Read what the target holds in a span and far beyond its end, before anything is created there.
-
-    Beyond it are bookings that were moved out of the window: the source shows them when they are asked for by id.
-
-    Raises VendorUnavailable where the list has a gap: it could hide what would then be doubled.
-    """
-    padded = span.padded(DAY)
-    whole = Span(begin=padded.begin, end=padded.end + BEYOND)
-    holdings = Holdings(span=whole)
-    async for page in pipeline.target.listing(whole, include_deleted=True):
-        if isinstance(page, Flaw):
-            if isinstance(page.error, AuthFailed):
-                raise page.error
-            raise VendorUnavailable(
-                f"what account {pipeline.target.account} already holds could not be read whole ({page.what}); nothing was sent",
-                remedy=page.error.remedy if page.error else "try again",
-                account=pipeline.target.account,
-            )
-        for holding in page:
-            holdings.add(holding)
-    return holdings
-
-
-async def ask_for_unlisted(pipeline: Pipeline, holdings: Holdings) -> None:
-    """Ask by external id for what the ledger has where was looked and the list does not show: moved since, deleted, or unnamed."""
-    for link in list(pipeline.ledger.live_links(pipeline.name, ending_after=pipeline.clock())):
-        if link.state in (State.IGNORED, State.RELEASED) or holdings.find(link.base_id) is not None or not holdings.says(link):
-            continue
-        generation = link.generation
-        while (holding := await pipeline.target.find(external_id_of(link.base_id, generation))) is not None:
-            holdings.add(holding, is_listed=False)
-            if not holding.is_deleted:
-                break
-            generation += 1
+        if (
+            claims.of_another(source_id) is not None
+            or (link is None and not self._pipeline.owns_prefix)
+            or (link is not None and (link.is_live or link.is_hands_off))
+        ):
+            return None
+        return orphan(link or self._policy.fresh_link(source_id), *held, self._policy.calendar)
 
 
 def adopt(link: Link, generation: int, holding: Holding, entry: Entry, imprint: Imprint, *, known: Imprint | None = None) -> Link:

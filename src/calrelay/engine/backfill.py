@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from calrelay.domain.guard import Earlier
 from calrelay.domain.link import MessageMode
 from calrelay.domain.window import INSTANT, Span
-from calrelay.engine.adopt import Holdings, look_at_target
+from calrelay.engine.holdings import Holdings, look_at_target
 from calrelay.engine.order import Order
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import Outcome, PassReport

@@ -19,7 +19,7 @@ async def adopt_unlisted(pipeline: Pipeline, policy: Policy, surveyor: Surveyor)
     Asked for are those about to be created, and those that should not be there and may be. What the source does not show any more, and a
     later generation where deleted ones are not shown, cannot be found so.
     """
-    if surveyor.holdings is None or surveyor.holdings.tells_external_ids:
+    if not surveyor.adoption.is_in_the_dark:
         return
     for create in [action for action in surveyor.survey.actions if isinstance(action, Create)]:
         if found := await _find_live(pipeline, create.link.base_id, create.link.generation):
@@ -45,10 +45,11 @@ async def adopt_orphans(pipeline: Pipeline, policy: Policy, surveyor: Surveyor, 
     An entry that the source does not know at all is taken up where the ledger has it, where a retired pipeline left it, or where no other
     pipeline writes such ids: else it could be theirs. `anew` says that links are made anew; else live ones are as absent as any other.
     """
-    if surveyor.holdings is None:
+    holdings = surveyor.adoption.holdings
+    if holdings is None:
         return
     unseen: dict[SourceId, tuple[int, Holding]] = {}
-    for base, held in surveyor.holdings.with_prefix(policy.id_prefix).items():
+    for base, held in holdings.with_prefix(policy.id_prefix).items():
         source_id = SourceId(base.removeprefix(policy.id_prefix))
         if source_id not in surveyor.survey.seen:
             unseen[source_id] = held
@@ -59,13 +60,13 @@ async def adopt_orphans(pipeline: Pipeline, policy: Policy, surveyor: Surveyor, 
         if not anew and source_id in linked and linked[source_id].is_live:
             continue
         known = linked.get(source_id)
-        if known is not None and surveyor.holdings.compared(known, pipeline.hasher) is known:  # as absent as for any other pass
+        if known is not None and holdings.compared(known, pipeline.hasher) is known:  # as absent as for any other pass
             continue
         if claims.of_another(source_id):
             is_taken = known is not None and (known.is_live or known.is_hands_off)
             if not is_taken and (legacy := claims.legacy(source_id)):
                 links[source_id], legacies[source_id] = legacy.taken, legacy
-        elif known is None or not known.shown_again().is_hands_off or surveyor.holdings.has_after_all(known):
+        elif known is None or not known.shown_again().is_hands_off or holdings.has_after_all(known):
             link = orphan(known or policy.fresh_link(source_id), *held, policy.calendar)
             links |= {source_id: link} if link else {}
     known_as_ours = {i: link for i, link in links.items() if i not in legacies and (pipeline.owns_prefix or i in linked)}
@@ -77,11 +78,12 @@ async def adopt_orphans(pipeline: Pipeline, policy: Policy, surveyor: Surveyor, 
 
 def forget_lost(pipeline: Pipeline, surveyor: Surveyor) -> None:
     """Let go of entries that were deleted at both ends since the ledger was written, so that they are not taken for absent bookings."""
-    if surveyor.holdings is None:
+    holdings = surveyor.adoption.holdings
+    if holdings is None:
         return
     for link in pipeline.ledger.live_links(pipeline.name, ending_after=pipeline.clock()):
-        is_here = surveyor.holdings.find(link.base_id) is not None
-        if link.source_id in surveyor.survey.seen or link.is_hands_off or is_here or not surveyor.holdings.says(link):
+        is_here = holdings.find(link.base_id) is not None
+        if link.source_id in surveyor.survey.seen or link.is_hands_off or is_here or not holdings.says(link):
             continue
-        gone = surveyor.holdings.disown(link)
+        gone = holdings.disown(link)
         surveyor.survey.changed.append(dataclasses.replace(gone, state=State.SETTLED, wanted=None, source_hash="", hold=None))

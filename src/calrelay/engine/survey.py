@@ -13,7 +13,7 @@ from calrelay.domain.link import ExternalId, Link, State
 from calrelay.domain.plan import Action, Cause, Create, Decision, Delete, Skipped, Unchanged, Update, plan
 from calrelay.domain.policy import Policy, Standing
 from calrelay.domain.window import Span
-from calrelay.engine.adopt import Holdings, adopt, as_marked, orphan
+from calrelay.engine.adopt import Adoption
 from calrelay.engine.claims import Claims, as_barred
 from calrelay.engine.order import Order
 from calrelay.engine.overlap import OverlapCount
@@ -59,7 +59,7 @@ class Surveyor:
         self._shelf = shelf
         self._at_hand = KEPT_AT_HAND
         self._tallies: list[tuple[datetime, Counter[tuple[str, str]]]] = []  # by the row's start, where some may be left to another pass
-        self.holdings: Holdings | None = None  # set where links may have to be adopted
+        self.adoption = Adoption(pipeline, policy, is_anew=order.adopts_only)
         self.survey = Survey()
 
     def _overlap_count(self) -> OverlapCount | None:
@@ -94,7 +94,7 @@ class Surveyor:
         if self._sound_rows and not self._order.is_dry_run:
             self._pipeline.ledger.note_rows(self._policy.pipeline, self._sound_rows)
         self._sound_rows = {}
-        if self._shelf is not None and not self._is_in_the_dark:
+        if self._shelf is not None and not self.adoption.is_in_the_dark:
             self._put_away(self._shelf)
 
     def _put_away(self, shelf: Shelf) -> None:
@@ -213,19 +213,22 @@ class Surveyor:
             self.overlap.note(event, link)
         known = link
         try:
-            if self._order.adopts_only and link is not None and not self._is_left_alone(link):
-                if self._is_as_known(link):
+            if self._order.adopts_only and link is not None and not self.adoption.leaves_alone(link):
+                if corrected := self.adoption.known(link):
+                    self._report.unchanged += 1
+                    self._remember(corrected, link)
                     return
-                link = self._disowned(link)
+                link = self.adoption.disowned(link)
             if (link is None or not (link.is_live or link.is_hands_off)) and (heir := self._inherited(event, claims)):
                 link = heir
             decision: Decision | None = self._plan(event, link)
             if isinstance(decision, Create) and (link is None or not link.is_live):
                 decision = self._claim(decision, link, claims)
-            if isinstance(decision, Create) and (adopted := self._adopted(decision, known)):
-                link, decision = adopted, self._plan(event, adopted)
-            elif isinstance(decision, Skipped) and (kept := self._held_unwanted(event.source_id, link, claims)):
-                link, decision = kept, self._plan(event, kept)
+            if isinstance(decision, Create) and (held := self.adoption.found(decision)):
+                link = self._taken_over(decision, *held, known)
+                decision = self._plan(event, link)
+            elif isinstance(decision, Skipped) and (kept := self.adoption.unwanted(event.source_id, link, claims)):
+                link, decision = self._remembered(kept), self._plan(event, kept)
             elif self._order.adopts_only and link is not None and decision is not None:
                 self.survey.changed.append(link)
         except MappingError as error:
@@ -235,7 +238,7 @@ class Surveyor:
             self._report.notes.update(event.notes)
         if decision is not None:
             self.add(decision, link, row_hash=event.known_by)
-        if isinstance(decision, Skipped) and (decision.link is None or self._order.adopts_only) and self._is_in_the_dark:
+        if isinstance(decision, Skipped) and (decision.link is None or self._order.adopts_only) and self.adoption.is_in_the_dark:
             self._note_unwanted(event, link)
 
     def _note_unwanted(self, event: Event, link: Link | None) -> None:
@@ -284,76 +287,16 @@ class Surveyor:
 
     def adopt_unwanted(self, event: Event, link: Link | None, external_id: ExternalId, holding: Holding) -> None:
         """Plan an event again that was skipped, now that the target turned out to hold it."""
-        if self.holdings is None:
+        if self.adoption.holdings is None:
             return
-        self.holdings.add(dataclasses.replace(holding, external_id=external_id))
-        kept = self._held_unwanted(event.source_id, link, self._claims_on([event.source_id]))
+        self.adoption.holdings.add(dataclasses.replace(holding, external_id=external_id))
+        kept = self.adoption.unwanted(event.source_id, link, self._claims_on([event.source_id]))
         if kept is not None:
-            self.add(self._plan(event, kept), kept)
-
-    @property
-    def _is_in_the_dark(self) -> bool:
-        """Whether the target was looked at in vain, because it does not say which entry is which event's."""
-        return self.holdings is not None and not self.holdings.tells_external_ids
-
-    def _adopted(self, create: Create, known: Link | None) -> Link | None:
-        held = self.holdings.find(create.link.base_id) if self.holdings else None
-        return self._taken_over(create, *held, known) if held else None
+            self.add(self._plan(event, self._remembered(kept)), kept)
 
     def _taken_over(self, create: Create, generation: int, holding: Holding, known: Link | None = None) -> Link:
-        """Adopt an entry as it was marked at the target: mode and load are told from it before it is compared."""
         self._report.notes["adopted from the target"] += 1
-        marked = as_marked(create.link, holding)
-        entry = self._policy.entry_of(create.event, marked.mode, backfilled=marked.backfilled)
-        imprint = self._pipeline.hasher.of_entry(entry)
-        accepted = known.accepted if known is not None else None
-        return self._remembered(adopt(dataclasses.replace(marked, wanted=imprint), generation, holding, entry, imprint, known=accepted))
-
-    def _is_as_known(self, link: Link) -> bool:
-        """Whether the target holds of an event what the ledger says, and no more is to be learnt; else forget what it says, or correct it.
-
-        What is so keeps its state: what waits, was decided or is not sent yet is the next pass's business, as without an adoption.
-        """
-        if self.holdings is None:
-            return False
-        found = self.holdings.compared(link, self._pipeline.hasher)
-        if found is None:
-            return False
-        self._report.unchanged += 1
-        self._remember(found, link)
-        return True
-
-    def _disowned(self, link: Link) -> Link:
-        """Forget what the ledger says of the target, which is looked at anew; what lies beyond the look stays as the ledger has it."""
-        if self.holdings is None or (link.accepted is not None and not self.holdings.says(link)):
-            return link
-        is_settled = link.state is State.SETTLED or link.was_deleted_there
-        if is_settled and not link.is_live and self.holdings.find(link.base_id) is None:  # nothing was there, and nothing is
-            return link
-        return self.holdings.disown(link)
-
-    def _is_left_alone(self, link: Link) -> bool:
-        """Whether somebody said to leave an event alone; not of one that was not to be created, and turns out to be there."""
-        is_there = self._order.adopts_only and self.holdings is not None and self.holdings.has_after_all(link)
-        return link.shown_again().is_hands_off and not is_there
-
-    def _held_unwanted(self, source_id: SourceId, link: Link | None, claims: Claims) -> Link | None:
-        """Return a link for an entry that the target holds although it should not, so that it is kept in mind and taken out again.
-
-        None where there is none, where it is over, or where it could be another pipeline's.
-        """
-        base = self._policy.base_id(source_id)
-        held = self.holdings.find(base) if self.holdings else None
-        if held is None or (held[1].end is not None and held[1].end <= self._now):
-            return None
-        if (
-            claims.of_another(source_id) is not None
-            or (link is None and not self._pipeline.owns_prefix)
-            or (link is not None and (link.is_live or link.is_hands_off))
-        ):
-            return None
-        kept = orphan(link or self._policy.fresh_link(source_id), *held, self._policy.calendar)
-        return self._remembered(kept) if kept else None
+        return self._remembered(self.adoption.taken_over(create, generation, holding, known))
 
     def _inherited(self, event: Event, claims: Claims) -> Link | None:
         """Take over an event that a retired pipeline left at the target, where this one wants it, or it was cancelled since."""
@@ -383,7 +326,7 @@ class Surveyor:
             self._report.skipped[f"claimed by pipeline {barring.pipeline}"] += 1
             self._report.problems.append(claims.problem(source_id, barring))
             return None
-        used, seen = claims.of(source_id), self.holdings.next_generation(create.link.base_id) if self.holdings else 1
+        used, seen = claims.of(source_id), self.adoption.next_generation(create)
         return self._with_generation(create, max(create.link.generation, seen, used.generation if used else 1))
 
     @functools.cached_property
@@ -402,18 +345,16 @@ class Surveyor:
         if link is not None and link.was_deleted_there:  # that its row cannot be read either makes nothing of it
             self._report.problems.append(Problem.of(error, link.external_id))
             return
-        if link is not None and self._is_left_alone(link) and not link.is_only_missing:
+        if link is not None and self.adoption.leaves_alone(link) and not link.is_only_missing:
             shown = link.shown_again()
             self._report.skipped[shown.reason or shown.state.value] += 1
             self._remember(shown.as_let_in(is_rescoped=is_let_in and shown.until_changed), link)
             return
-        if self._order.adopts_only and link is not None and not (self.holdings and self.holdings.compared(link, self._pipeline.hasher)):
-            link = self._disowned(link)
-        link = (
-            self._held_unwanted(source_id, link, claims)
-            or link
-            or dataclasses.replace(self._policy.fresh_link(source_id), let_in=is_let_in)
-        )
+        if self._order.adopts_only and link is not None:
+            link = self.adoption.known(link) or self.adoption.disowned(link)
+        if kept := self.adoption.unwanted(source_id, link, claims):
+            link = self._remembered(kept)
+        link = link or dataclasses.replace(self._policy.fresh_link(source_id), let_in=is_let_in)
         since = link.since if link.state is State.QUARANTINED else None
         shown = link.shown_again().as_let_in(is_rescoped=is_let_in)
         quarantined = dataclasses.replace(

@@ -14,9 +14,9 @@ from calrelay.domain.policy import Policy
 from calrelay.domain.window import Span
 from calrelay.domain.words import counted
 from calrelay.engine.absence import GuardTerms, absences, forget_unsent, settle_absences
-from calrelay.engine.adopt import Holdings, ask_for_unlisted, look_at_target
 from calrelay.engine.apply import Applier
 from calrelay.engine.heirs import end_retirement, is_retired, take_up_again
+from calrelay.engine.holdings import Holdings, ask_for_unlisted, look_at_target
 from calrelay.engine.holds import approval_of, shifts_held, standing_in
 from calrelay.engine.latecomers import look_for_latecomers
 from calrelay.engine.newcomers import Arrivals, Intake, leave_queued
@@ -222,9 +222,9 @@ class _Pass:
             await self._survey_named(surveyor)
             return
         if self._looks_at_target:
-            surveyor.holdings = self._holdings or await look_at_target(self._pipeline, self._span)
-        if self._order.adopts_only and surveyor.holdings is not None:
-            await ask_for_unlisted(self._pipeline, surveyor.holdings)
+            holdings = surveyor.adoption.holdings = self._holdings or await look_at_target(self._pipeline, self._span)
+            if self._order.adopts_only:
+                await ask_for_unlisted(self._pipeline, holdings)
         async for page in self._pipeline.source.read(dataclasses.replace(self._scope(), recall=surveyor.recall)):
             if isinstance(page, Flaw):
                 surveyor.survey.flaws.append(page)
