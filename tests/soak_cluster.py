@@ -109,6 +109,8 @@ class Listening:
         async def noting() -> Message:
             nonlocal body
             message = await receive()
+            if message["type"] == "http.disconnect":  # killed while it sent: what never came whole is no write
+                return message
             body += message.get("body", b"")
             if body and not message.get("more_body"):
                 self._note(writer, {str(row["external_id"]) for row in json.loads(body)["events"]}, at)

@@ -57,6 +57,23 @@ async def test_after_the_end_nobody_listens_and_it_can_start_again(world: World,
             await client.get(f"{url}/_control/state")
 
 
+async def test_half_a_request_is_none(world: World, client: httpx.AsyncClient) -> None:
+    """Whoever is killed while it sends has sent nothing: no server acts on a body that never came to its end."""
+    for half in (b"", b'{"events": ['):
+        async with a_server(world) as server:
+            url = httpx.URL(server.urls["apptoto"])
+            _, writer = await asyncio.open_connection(url.host, url.port)
+            writer.write(
+                b"PUT /v1/events HTTP/1.1\r\nHost: apptoto\r\nContent-Type: application/json\r\nContent-Length: 400\r\n\r\n" + half
+            )
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+            for _ in range(3):
+                await client.get(f"{url}/v1/calendars")
+        assert {entry.method for entry in world.apptoto.journal.entries} == {"GET"}
+
+
 async def test_a_taken_port_is_named_and_leaves_nothing_open(world: World, client: httpx.AsyncClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as other:
         free = other.getsockname()[1]

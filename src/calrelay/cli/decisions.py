@@ -13,7 +13,7 @@ from calrelay.domain.guard import FOR_GOOD
 from calrelay.domain.link import ExternalId, Link, MessageMode, State, external_id_parts
 from calrelay.domain.words import ago, counted, iso
 from calrelay.engine import decisions as engine
-from calrelay.engine.holds import MOVE, as_shown, if_approved, is_approved
+from calrelay.engine.holds import DELETE, MOVE, as_shown, if_approved, is_approved
 from calrelay.engine.locate import not_taken_up
 from calrelay.errors import ConfigError
 from calrelay.ports import Hold, HoldItem, Ledger
@@ -234,6 +234,14 @@ def _items(hold: Hold | None) -> int:
     return len(hold.items) if hold else 0
 
 
+def _for_how_long(hold: Hold) -> str:
+    deletes = sum(item.action == DELETE for item in hold.items)
+    if deletes == len(hold.items):
+        return "each is kept for as long as the same would delete it"
+    others = "each is left alone until its row changes at the source"
+    return f"{others}; what was to be deleted is kept for as long as the same would delete it" if deletes else others
+
+
 def _rejected(hold: Hold) -> Iterator[Block]:
     """Say what was rejected, for how long, and how to take it back."""
     yield f"rejected {hold.id}: the target keeps what it has of {counted(len(hold.items), 'event')}"
@@ -242,7 +250,7 @@ def _rejected(hold: Hold) -> Iterator[Block]:
     if hold.kind in FOR_GOOD:
         yield "  let go for good: calrelay does not touch them any more, whatever becomes of the bookings or of the config"
     else:
-        yield "  each is left alone until its row changes at the source"
+        yield f"  {_for_how_long(hold)}"
     ids = "" if len(hold.items) <= ITEMS_NAMED else "; `calrelay ignore --list` has the ids"
     yield f"  to take it back: {_undo(hold.items)}{ids}"
 

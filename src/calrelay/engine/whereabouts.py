@@ -37,9 +37,11 @@ async def refuse_another_account(ledger: Ledger, target: Target, identity: str, 
     entries = ledger.entries_at(target.account, ending_after=now)
     asked = _some_of_each(entries)
     if entries and not await _holds_one(target, asked):
+        whose = "has another user name or address than before" if known is not None else "was not looked at by this version before"
+        shows = f"it shows none ({len(asked)} asked for)" if asked else "nobody knows whether they have arrived"
+        count = counted(len(entries), "coming event")
         raise ConfigError(
-            f"account {target.account} has another user name or address than before, and of {counted(len(entries), 'coming event')} known "
-            f"by that name it shows none ({len(asked)} asked for); nothing was read or sent",
+            f"account {target.account} {whose}, and of {count} known by that name {shows}; nothing was read or sent",
             remedy="set it back; or, if it is another account, put it beside the old one, with a name of its own and pipelines of its own, "
             "and end the old ones with `calrelay retire NAME --delete`: without it the old account goes on reminding",
         )

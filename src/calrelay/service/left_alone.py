@@ -37,7 +37,7 @@ def why(cause: Cause) -> str:
     """Say in words by which decision, and for how long."""
     match cause:
         case Cause.REJECTED:
-            return "rejected, until the row changes at the source"
+            return "rejected, until the row changes at the source; where it was to be deleted, for as long as the same would delete it"
         case Cause.DROPPED:
             return "dropped from quarantine, until the row changes at the source"
         case Cause.IGNORED:

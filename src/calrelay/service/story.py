@@ -114,6 +114,8 @@ def next_step(told: Told) -> str:
             return f"tried again when its row, the config or calrelay changes, or after `calrelay quarantine retry {identity}`"
         case State.QUARANTINED:
             return "read again by every pass; it goes on once it can be mapped"
+        case State.IGNORED if link.until_changed and link.owed is Owed.DELETE:
+            return f"kept for as long as the same would delete it, or until `calrelay ignore {identity} --undo`"
         case State.IGNORED if link.until_changed:
             return f"left alone until its row changes at the source, or after `calrelay ignore {identity} --undo`"
         case State.IGNORED:

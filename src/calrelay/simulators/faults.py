@@ -177,6 +177,8 @@ class FaultMiddleware:
             return
         at, monotonic = self._clock.now(), asyncio.get_running_loop().time()
         body = await _read_body(receive)
+        if body is None:
+            return
         fault = self._faults.take(scope["method"], scope["path"])
         answer = _Answer()
         try:
@@ -246,10 +248,13 @@ def _start(status: int, content_type: str, length: int, headers: Mapping[str, st
     return {"type": "http.response.start", "status": status, "headers": [(k.encode(), v.encode()) for k, v in pairs.items()]}
 
 
-async def _read_body(receive: Receive) -> bytes:
+async def _read_body(receive: Receive) -> bytes | None:
+    """Read a request to its end; None where the client goes away before: no server acts on half a request."""
     chunks = []
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
         chunks.append(message.get("body", b""))
         if not message.get("more_body", False):
             return b"".join(chunks)
