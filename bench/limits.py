@@ -94,13 +94,14 @@ class AtTheLimits:
 def measure(*, behind: int = 800, tracked: int = 5_000) -> AtTheLimits:
     """Measure everything; most of the time goes into putting `tracked` events into two simulators."""
     return AtTheLimits(
-        loads=[_told(load) for load in _loads()],
-        newcomers=[_told(_newcomer(behind, by_webhook=by_webhook)) for by_webhook in (True, False)],
-        unchanged=[_told(one) for one in _unchanged(tracked)],
+        loads=[told(load) for load in _loads()],
+        newcomers=[told(_newcomer(behind, by_webhook=by_webhook)) for by_webhook in (True, False)],
+        unchanged=[told(one) for one in _unchanged(tracked)],
     )
 
 
-def _told(found: Found) -> Found:
+def told(found: Found) -> Found:
+    """Say how it goes."""
     print(found, flush=True)
     return found
 

@@ -20,7 +20,7 @@ PATIENCE = 600.0
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What one run cost and did. Seconds; `startup` until its first request, `work` from there to its end; `peak` in MB, all processes."""
+    """What one run cost and did. Seconds; `startup` until its first request, `work` from there to its end; `peak` in MiB, all processes."""
 
     name: str
     exit_code: int
@@ -112,7 +112,7 @@ def run(contender: Contender, server: Server, folder: Path, *, kill_after: int |
 
 
 def _note_peaks(session: int, peaks: dict[int, float]) -> None:
-    """Note the highest memory of each process of a session so far, in MB (proc(5): VmHWM)."""
+    """Note the highest memory of each process of a session so far, in MiB (proc(5): VmHWM, in units of 1,024 bytes)."""
     for pid in _processes_of(session):
         with contextlib.suppress(OSError, StopIteration):
             lines = Path(f"/proc/{pid}/status").read_text().splitlines()

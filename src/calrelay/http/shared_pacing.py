@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-# A request goes out some time after its slot began: the loop was busy, a connection had to be made, the line was slow. So much of a second
-# is left for that between processes, which do not know of each other's delays: a third until it wakes up, one until it is on the wire, and
-# one for the way.
-_MARGIN = 1.15
+# A request goes out some time after its slot began: the loop was busy, a connection had to be made, the line was slow. So many seconds are
+# left for that between processes, which do not know of each other's delays: a third until it wakes up, one until it is on the wire, and one
+# for the way. As many requests as a second may hold spread over so much more than it; those that a minute may hold, over 2 % more at least,
+# as within one process: a rate of so many a minute loses no more than that.
+_DELAYS = 0.15
+_MARGIN = 1.02
+_MINUTE = 60.0
 _RECOVERY = 10  # requests in a row without a 429, before each step back up
 _MOST_ALLOWED = 5.0  # seconds
 _PUNCTUAL = 0.01  # seconds; a smaller allowance is none
@@ -55,8 +58,8 @@ class SharedPacer:
         self._account = account
         self._bookings = bookings
         self._clock = clock
-        self._interval = _MARGIN / rate
-        self._tolerance = (math.ceil(rate) * self._interval - 1) / 3
+        self._interval = max(_MARGIN / rate, (1 + _DELAYS) / math.ceil(rate))
+        self._tolerance = min(math.ceil(rate) * self._interval - 1, _MINUTE * (rate * self._interval - 1)) / 3
         self._turn = asyncio.Lock()
         self._allowance = 0.0
         self._slots = 1

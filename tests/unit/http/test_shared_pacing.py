@@ -52,7 +52,11 @@ async def ask(pacer: SharedPacer, count: int, times: list[float]) -> None:
 
 
 def most_in_a_second(times: list[float]) -> int:
-    return max(sum(start <= other <= start + 1 for other in times) for start in times)
+    return most_within(1, times)
+
+
+def most_within(seconds: float, times: list[float]) -> int:
+    return max(sum(start <= other <= start + seconds for other in times) for start in times)
 
 
 @pytest.mark.parametrize("rate", [0.5, 1, 1.5, 3, 10, 25])
@@ -67,6 +71,20 @@ def test_no_second_ever_holds_more_requests_than_the_rate_over_all_processes(rat
     assert len(times) == 60
     assert most_in_a_second(times) <= ceil(rate)
     assert times[-1] < 60 * 1.16 / rate
+
+
+@pytest.mark.parametrize("a_minute", [6, 50, 90, 100])
+def test_a_rate_of_so_many_a_minute_loses_little(a_minute: int, in_no_time: Callable[..., Any]) -> None:
+    """Delays are as long as ever, and a minute is sixty times a second: of its rate no more is left to them than within a process."""
+    desk = Desk()
+    times: list[float] = []
+
+    async def all_together() -> None:
+        await asyncio.gather(*(ask(a_pacer(desk, a_minute / 60)[0], 100, times) for _ in range(3)))
+
+    in_no_time(all_together())
+    assert most_within(60, times) <= a_minute
+    assert times[-1] < 300 * 60 / a_minute * 1.021
 
 
 class SleepyPacer(SharedPacer):
@@ -96,11 +114,12 @@ def test_processes_that_are_always_late_keep_the_rate_and_get_their_turn(seed: i
     assert most_in_a_second(times) <= 10
 
 
-@pytest.mark.parametrize("rate", [0.5, 3, 10])
+@pytest.mark.parametrize("rate", [0.1, 0.5, 1.5, 5 / 3, 3, 10])
 def test_processes_that_write_late_keep_the_rate_where_they_ask_again(rate: float, in_no_time: Callable[..., Any]) -> None:
     """New connections take up to half a second here, and a third of the room that is left up to the vendor."""
     desk, chance = Desk(), random.Random(7)
-    way = (ceil(rate) * 1.15 / rate - 1) / 3
+    interval = max(1.02 / rate, 1.15 / ceil(rate))
+    way = min(ceil(rate) * interval - 1, 60 * (rate * interval - 1)) / 3
     times: list[float] = []
 
     async def ask_slowly(pacer: SharedPacer, count: int) -> None:
@@ -117,6 +136,7 @@ def test_processes_that_write_late_keep_the_rate_where_they_ask_again(rate: floa
     in_no_time(all_together())
     assert len(times) == 75
     assert most_in_a_second(times) <= ceil(rate)
+    assert most_within(60, times) <= max(60 * rate, 1)
 
 
 def test_a_refusal_slows_all_processes_down_and_ten_successes_in_a_row_bring_a_step_back(in_no_time: Callable[..., Any]) -> None:
