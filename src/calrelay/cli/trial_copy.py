@@ -10,7 +10,7 @@ from calrelay.domain.link import MessageMode, mode_of_content
 from calrelay.domain.people import Participant, Role, normalise_email, normalise_phone
 from calrelay.domain.words import iso
 from calrelay.engine.locate import locate
-from calrelay.engine.trial import PREFIX, delete_trial, send_trial
+from calrelay.engine.trial import delete_trial, send_trial
 from calrelay.errors import ConfigError
 
 NAME = "Trial"
@@ -69,7 +69,6 @@ async def _send(config: Config, external_id: str, to: str, mode: MessageMode | N
 async def _delete(config: Config, external_id: str) -> tuple[dict[str, Any], list[Block]]:
     async with assemble(config, command="try") as relay:
         found = (await locate(list(relay.pipelines.values()), external_id))[0]
-        was_there = await delete_trial(found.pipeline, found.link.source_id)
-    copy_id = PREFIX + found.link.base_id
+        copy_id, was_there = await delete_trial(found.pipeline, found.link.source_id)
     document = {"pipeline": found.pipeline.name, "external_id": copy_id, "is_deleted": was_there}
     return document, [f"{copy_id} was deleted" if was_there else f"there was no trial copy {copy_id}"]

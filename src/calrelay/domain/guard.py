@@ -206,7 +206,7 @@ def _parked_already(action: Action, standing: Mapping[SourceId, HoldKind], *, gu
             return kind
         case Delete() if kind in _OF_DELETES or (kind is HoldKind.SAME_SHIFT and shift_of(action) is not None):
             return kind
-        case Delete(successor=Entry()) if kind in (HoldKind.UPDATES, HoldKind.MAPPING):  # a change of place beside what waits
+        case Delete(successor=Entry()) if kind is HoldKind.UPDATES:  # a change of place beside what waits
             return kind
         case _:
             return None

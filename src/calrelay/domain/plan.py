@@ -337,6 +337,8 @@ def _update(event: Event, link: Link, source_hash: str, policy: Policy, hasher: 
             return Create(link=wanting, event=event, entry=entry)
         case Owed.MOVE if wanting.wanted is not None and wanting.accepted is not None:
             cause = _cause_of_choice(link, source_hash, policy, wanting.wanted.differs_from(wanting.accepted), ours=Cause.ROUTE)
+            if cause is Cause.SOURCE:  # or a person put it elsewhere, and its new words are undecided
+                cause = _cause(link, source_hash, policy, frozenset())
             return Delete(link=wanting, event=event, reason="belongs to another calendar", cause=cause, successor=entry)
         case Owed.UPDATE if wanting.wanted is not None and wanting.accepted is not None:
             fields = wanting.wanted.differs_from(wanting.accepted)

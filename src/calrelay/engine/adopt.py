@@ -12,6 +12,8 @@ from calrelay.engine.holdings import Holdings
 from calrelay.engine.pipeline import Pipeline
 from calrelay.ports import HeldPerson, Holding
 
+_TO_COME = (State.READY, State.WAITING, State.HELD)
+
 
 class Adoption:
     """What a pass makes of the entries that the target holds; nothing where it did not have to look.
@@ -54,7 +56,14 @@ class Adoption:
         is_settled = link.state is State.SETTLED or link.was_deleted_there
         if is_settled and not link.is_live and self.holdings.find(link.base_id) is None:  # nothing was there, and nothing is
             return link
+        if self.is_in_the_dark and self._is_to_come(link, self.holdings):
+            return link
         return self.holdings.disown(link)
+
+    def _is_to_come(self, link: Link, holdings: Holdings) -> bool:
+        """Whether an entry is still to be created, as far as anybody knows: it is planned as what it is, and asked for by its id then."""
+        is_unused = link.generation >= holdings.next_generation(link.base_id) and holdings.find(link.base_id) is None
+        return link.accepted is None and link.state in _TO_COME and is_unused
 
     def found(self, create: Create) -> tuple[int, Holding] | None:
         """Return generation and entry of an event that is about to be created, if the target holds one."""
@@ -66,7 +75,10 @@ class Adoption:
         entry = self._policy.entry_of(create.event, marked.mode, backfilled=marked.backfilled)
         imprint = self._pipeline.hasher.of_entry(entry)
         accepted = known.accepted if known is not None else None
-        return adopt(dataclasses.replace(marked, wanted=imprint), generation, holding, entry, imprint, known=accepted)
+        link = adopt(dataclasses.replace(marked, wanted=imprint), generation, holding, entry, imprint, known=accepted)
+        if known is None or known.accepted is None or not known.source_hash:
+            return link
+        return dataclasses.replace(link, basis=known.basis, source_hash=known.source_hash)  # an edit that no pass has seen yet is one still
 
     def unwanted(self, source_id: SourceId, link: Link | None, claims: Claims) -> Link | None:
         """Return a link for an entry that the target holds although it should not, so that it is kept in mind and taken out again.

@@ -72,7 +72,8 @@ class Holdings:
             is_unused = link.generation >= self.next_generation(link.base_id)
             is_right = held is None and is_unused and self.tells_external_ids and link.state is not State.SENDING
             return link if is_right else None
-        is_known = link.accepted.hashes.keys() >= set(Field)  # else its row has to say what the entry is compared with
+        # Of what waits for nobody's decision its row can say what the entry is compared with, where that is not known.
+        is_known = link.state is State.HELD or link.accepted.hashes.keys() >= set(Field)
         if held is None or not is_known or (held[0], held[1].target_id) != (link.generation, link.target_id):
             return None
         drift = compare(link, link.accepted, held[1], hasher)

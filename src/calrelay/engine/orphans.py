@@ -26,8 +26,10 @@ async def adopt_unlisted(pipeline: Pipeline, policy: Policy, surveyor: Surveyor)
             surveyor.adopt(create, *found)
     for event, link in surveyor.survey.unwanted:
         base = policy.base_id(event.source_id)
-        if found := await _find_live(pipeline, base, 1):
-            surveyor.adopt_unwanted(event, link, external_id_of(base, found[0]), found[1])
+        for generation in {link.generation if link is not None else 1, 1}:  # where deleted ones are not shown, none leads to a later one
+            if found := await _find_live(pipeline, base, generation):
+                surveyor.adopt_unwanted(event, link, external_id_of(base, found[0]), found[1])
+                break
 
 
 async def _find_live(pipeline: Pipeline, base: ExternalId, generation: int) -> tuple[int, Holding] | None:

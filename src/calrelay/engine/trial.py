@@ -4,14 +4,14 @@ import dataclasses
 
 from calrelay.domain.entry import Entry
 from calrelay.domain.event import SourceId, Unmappable
-from calrelay.domain.link import ExternalId, Field, MessageMode, TargetId
+from calrelay.domain.link import ExternalId, Field, MessageMode, TargetId, external_id_of
 from calrelay.domain.people import Participant
 from calrelay.engine.pipeline import Pipeline
 from calrelay.errors import ConfigError
 from calrelay.ports import Put
 
 PREFIX = "try-"
-MEMO_TRIAL = "trial:{target}:{external_id}"
+MEMO_TRIAL = "copy:{target}:{base_id}"  # the generation that is there, or due, and the target's id of it where one is there
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,29 +37,45 @@ async def send_trial(pipeline: Pipeline, source_id: SourceId, contact: Participa
     if isinstance(row, Unmappable):
         raise row.error
     entry = dataclasses.replace(policy.entry_of(row, mode or policy.mode, backfilled=False), participants=(contact,))
-    external_id = ExternalId(PREFIX + policy.base_id(source_id))
-    was_there = pipeline.ledger.memo(_memo(pipeline, external_id)) is not None
+    base_id = _base_id(policy.base_id(source_id))
+    generation, target_id = _known(pipeline, base_id)
+    while (held := await pipeline.target.find(external_id_of(base_id, generation))) is not None and held.is_deleted:
+        generation += 1  # what is sent to a deleted one may bring it back, with whoever was on it (Apptoto: 6)
+        target_id = None
+    external_id = external_id_of(base_id, generation)
     holdings = await pipeline.target.upsert([Put(external_id=external_id, calendar=entry.calendar, entry=entry, fields=frozenset(Field))])
-    target_id = holdings[0].target_id if holdings else None
-    pipeline.ledger.save_memo(_memo(pipeline, external_id), target_id or "", pipeline.clock())
-    return Trial(external_id=external_id, entry=entry, was_there=was_there)
+    _remember(pipeline, base_id, generation, holdings[0].target_id if holdings else None)
+    return Trial(external_id=external_id, entry=entry, was_there=held is not None or target_id is not None)
 
 
-async def delete_trial(pipeline: Pipeline, source_id: SourceId) -> bool:
-    """Delete the trial copy again; return whether there was one. Raises ConfigError when the target is another account than before."""
+async def delete_trial(pipeline: Pipeline, source_id: SourceId) -> tuple[ExternalId, bool]:
+    """Delete the trial copy again; return its id, and whether there was one. The next copy is another entry.
+
+    Raises ConfigError when the target is another account than before.
+    """
     await pipeline.check_target()
     policy = await pipeline.policy(remember=True)
-    external_id = ExternalId(PREFIX + policy.base_id(source_id))
-    memo = pipeline.ledger.memo(_memo(pipeline, external_id))
-    target_id = TargetId(memo[0]) if memo and memo[0] else None
+    base_id = _base_id(policy.base_id(source_id))
+    generation, target_id = _known(pipeline, base_id)
     if target_id is None:
-        holding = await pipeline.target.find(external_id)
+        holding = await pipeline.target.find(external_id_of(base_id, generation))
         target_id = holding.target_id if holding and not holding.is_deleted else None
     if target_id is not None:
         await pipeline.target.delete(target_id)
-    pipeline.ledger.save_memo(_memo(pipeline, external_id), None, pipeline.clock())
-    return target_id is not None
+        _remember(pipeline, base_id, generation + 1, None)
+    return external_id_of(base_id, generation), target_id is not None
 
 
-def _memo(pipeline: Pipeline, external_id: ExternalId) -> str:
-    return MEMO_TRIAL.format(target=pipeline.target.account, external_id=external_id)
+def _base_id(base_id: ExternalId) -> ExternalId:
+    return ExternalId(PREFIX + base_id)
+
+
+def _known(pipeline: Pipeline, base_id: ExternalId) -> tuple[int, TargetId | None]:
+    memo = pipeline.ledger.memo(MEMO_TRIAL.format(target=pipeline.target.account, base_id=base_id))
+    generation, _, target_id = memo[0].partition(":") if memo else ("1", "", "")
+    return int(generation), TargetId(target_id) if target_id else None
+
+
+def _remember(pipeline: Pipeline, base_id: ExternalId, generation: int, target_id: TargetId | None) -> None:
+    memo = MEMO_TRIAL.format(target=pipeline.target.account, base_id=base_id)
+    pipeline.ledger.save_memo(memo, f"{generation}:{target_id or ''}", pipeline.clock())

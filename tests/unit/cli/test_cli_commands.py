@@ -660,6 +660,27 @@ def test_a_trial_copy_goes_to_nobody_but_the_operator_and_can_be_deleted(house: 
     assert house.ask("try", external_id, "--delete")["is_deleted"] is False
 
 
+@pytest.mark.parametrize("shows_deleted", [True, False])
+def test_a_trial_copy_after_a_delete_is_another_entry_with_nobody_of_before_on_it(house: House, *, shows_deleted: bool) -> None:
+    """What is sent to a deleted entry may bring it back, and whom it has messaged with it: here it would (Apptoto: 6)."""
+    events = house.world.apptoto.events
+    external_id = house.ask("plan", "studio")["passes"][0]["actions"][0]["external_id"]
+    house.type("try", external_id, "--to", "+1 212 555 0147")
+    (first,) = events.live_events()
+    first.participants[0].messaged = True
+    if shows_deleted:  # and somebody deleted it there
+        events.delete(first)
+    else:
+        house.world.apptoto.settings.show_deleted = False
+        house.type("try", external_id, "--delete")
+    sent = house.type("try", external_id, "--to", "ops@example.com")
+    (copy,) = events.live_events()
+    assert "with nobody but you on it" in sent.out
+    assert (copy.external_id, [person.email for person in copy.participants]) == (f"try-{external_id}.2", ["ops@example.com"])
+    gone = house.ask("try", external_id, "--delete")
+    assert (gone["external_id"], gone["is_deleted"]) == (f"try-{external_id}.2", True)
+
+
 @pytest.mark.parametrize("words", [("--to", "12"), ("--to", "nobody@nowhere"), (), ("--to", "ops@example.com", "--delete")])
 def test_try_wants_one_usable_contact_and_never_repeats_it(house: House, words: tuple[str, ...]) -> None:
     said = house.type("try", "tt-70000005", *words)
