@@ -194,7 +194,7 @@ COMMANDS: tuple[Row, ...] = (
         "reject",
         "calrelay.cli.decide:reject",
         "Turn a hold down: the target keeps what it has.",
-        ("calrelay reject venue-deletes-11210251",),
+        ("calrelay reject venue-deletes-1121025137",),
     ),
     Row(DECIDE, "pause", "calrelay.cli.decide:pause", "Stop a pipeline until it is resumed.", ("calrelay pause venue",)),
     Row(DECIDE, "resume", "calrelay.cli.decide:resume", "Let a paused pipeline run again.", ("calrelay resume venue",)),

@@ -44,7 +44,7 @@ def _app(config: Config, name: str) -> OAuthApp:
     account = config.account(name)
     if not isinstance(account, TripleseatAccount):
         label = VENDORS[account.vendor].label
-        raise ConfigError(f"account {name} is a {label} account, which needs no login", remedy="`calrelay check` proves its credentials")
+        raise ConfigError(f"account {name} is one of {label}, which needs no login", remedy="`calrelay check` proves its credentials")
     if account.auth is Auth.CLIENT_CREDENTIALS:
         raise ConfigError(
             f"account {name} needs no login: it signs in by its client_credentials",

@@ -24,7 +24,7 @@ _MEANING = {
     DriftKind.CHANGED: "somebody edited it at the target; a repair sends these fields again, and no others",
     DriftKind.LOST: "it is not there any more; a repair creates it again, if its source still has it",
     DriftKind.DOUBLED: "a second entry of one event; a repair deletes the one that calrelay does not know",
-    DriftKind.UNKNOWN: "an entry under an id of ours that calrelay knows nothing about; a repair adopts it",
+    DriftKind.UNKNOWN: "an entry under an id of ours that nothing is known about; a repair adopts it, or deletes it if its booking is gone",
 }
 
 

@@ -54,7 +54,10 @@ def next_commands(reports: Sequence[PassReport]) -> list[Block]:
 
 def _summary(report: PassReport) -> tuple[str, str, str]:
     done = [f"{number} {word}" for word, number in _done(report).items() if number]
-    nothing = "it is not known what was carried out" if report.actions and not report.is_dry_run else "nothing was read or sent"
+    if report.passed and not report.is_dry_run:
+        nothing = "it is not known what was carried out"
+    else:
+        nothing = "nothing was sent" if report.actions else "nothing was read or sent"
     words = f"read {report.read}: {', '.join(done) or 'nothing to send'}" if report.read else ", ".join(done) or nothing
     if report.is_cut_short:
         words += "; cut short"
@@ -103,7 +106,9 @@ def _standing(report: PassReport) -> str:
     parts = [
         f"{counted(report.held, 'action')} held until you decide" if report.held else "",
         f"{counted(report.quarantined, 'event')} in quarantine" if report.quarantined else "",
-        f"{counted(report.waiting, 'event')} settling, or until creating hours; a later pass sends what waits" if report.waiting else "",
+        f"{counted(report.waiting, 'event')} settling, for creating hours or to be created anew; a later pass sends them, or asks you first"
+        if report.waiting
+        else "",
     ]
     return ", ".join(part for part in parts if part)
 

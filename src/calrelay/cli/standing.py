@@ -46,12 +46,15 @@ def status(session: Session, output: Output, names: Sequence[str] = ()) -> int:
     if config.tenants:
         document["tenants"] = tenants.tenants_to_json(config, chosen, known)
     told = tenants.refused(config, chosen.refusals, known, now)
-    blocks = describe_tenants(config, chosen, standings, rates, now, told) if config.tenants else describe(config, standings, rates, now)
+    lost = _deserted(left)
+    if config.tenants:
+        blocks = describe_tenants(config, chosen, standings, rates, now, [*lost, *told], deserted=len(left))
+    else:
+        blocks = [*describe(config, standings, rates, now), *lost]
     output.answer(
         document,
         [
             *blocks,
-            *_deserted(left),
             *(f"{name}: at work is {who}" for name, who in working.items()),
             f"daemon {daemon_in_words(daemon, now)}",
         ],
@@ -91,11 +94,18 @@ def describe(config: Config, standings: Sequence[Standing], rates: Sequence[Budg
 
 
 def describe_tenants(
-    config: Config, chosen: Chosen, standings: Sequence[Standing], rates: Sequence[Budget], now: datetime, refused: Sequence[Block]
+    config: Config,
+    chosen: Chosen,
+    standings: Sequence[Standing],
+    rates: Sequence[Budget],
+    now: datetime,
+    refused: Sequence[Block],
+    *,
+    deserted: int = 0,
 ) -> list[Block]:
-    """Tell of tenants: what is refused, then those that need somebody, then a line for each of the others."""
+    """Tell of tenants: what is missing or refused, then those that need somebody, then a line for each of the others."""
     shown = tenants.unfolded(standings) if chosen.is_all else standings
-    blocks: list[Block] = [tenants.headline(standings, chosen.refusals), ""] if chosen.is_all else []
+    blocks: list[Block] = [tenants.headline(standings, chosen.refusals, deserted=deserted), ""] if chosen.is_all else []
     blocks += refused
     if shown or not standings:
         blocks += describe(config, shown, _rates_of(shown, rates), now) if shown or not chosen.refusals else []

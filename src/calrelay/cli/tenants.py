@@ -49,11 +49,15 @@ def unfolded(standings: Sequence[Standing]) -> list[Standing]:
     return sorted(shown, key=lambda one: not one.needs_somebody)
 
 
-def headline(standings: Sequence[Standing], refusals: Mapping[str, ConfigError]) -> str:
-    """Count tenants and those that need somebody."""
+def headline(standings: Sequence[Standing], refusals: Mapping[str, ConfigError], *, deserted: int = 0) -> str:
+    """Count tenants and those that need somebody; `deserted` are pipelines that no file names any more."""
     needy = {tenant_of(one.table.name) for one in standings if one.needs_somebody} - {""}
     tenants = {tenant_of(one.table.name) for one in standings} - {""} | refusals.keys()
-    parts = [f"{len(refusals)} refused" if refusals else "", f"{len(needy)} in need of somebody" if needy else ""]
+    parts = [
+        f"{counted(deserted, 'pipeline')} that no file names" if deserted else "",
+        f"{len(refusals)} refused" if refusals else "",
+        f"{len(needy)} in need of somebody" if needy else "",
+    ]
     words = ", ".join(part for part in parts if part) or "all of them well"
     return f"{counted(len(tenants), 'tenant')}, {counted(len(standings), 'pipeline')}: {words}"
 

@@ -3,6 +3,7 @@
 import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import Any, Final
 
 from calrelay.config.model import Pipeline
@@ -66,7 +67,7 @@ def doubts(files: Sequence[File], web: WebSection, vendors: Mapping[str, VendorC
     accounts = {name: account for file in files for name, account in file.accounts.items()}
     if not pipelines:
         yield "pipelines: there is none, so nothing is relayed — add [[pipelines]]"
-    yield from _shared_prefixes(pipelines)
+    yield from _shared_sources(pipelines, accounts, vendors)
     yield from _shared_targets(pipelines, accounts, vendors)
     yield from _same_target_twice(accounts, vendors)
     for file in files:
@@ -80,25 +81,53 @@ def _doubts_within(file: File, vendors: Mapping[str, VendorConfig]) -> Iterator[
     yield from _fast_accounts(file.accounts, vendors)
 
 
-def _shared_prefixes(pipelines: Sequence[Pipeline]) -> Iterator[str]:
-    shared: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for pipeline in (one for one in pipelines if one.enabled):
-        shared[pipeline.source, pipeline.target, pipeline.id_prefix].append(pipeline.name)
-    for (source, target, _), names in shared.items():
-        if len(names) > 1:
+def _whose(account: AccountModel) -> tuple[str, ...]:
+    """Tell accounts apart by what they are; two names, or two tenants' files, may have the same one."""
+    return (account.vendor, *(str(getattr(account, key)) for key in account.identity_keys))
+
+
+def _shared_sources(
+    pipelines: Sequence[Pipeline], accounts: Mapping[str, AccountModel], vendors: Mapping[str, VendorConfig]
+) -> Iterator[str]:
+    """Doubt pipelines that carry the same bookings to the same account: twice under different ids, or in each other's way."""
+    shared: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Pipeline]] = defaultdict(list)
+    for one in (one for one in pipelines if one.enabled):
+        shared[_whose(accounts[one.source]), _whose(accounts[one.target])].append(one)
+    for (source, _), ones in shared.items():
+        if len(ones) == 1:
+            continue
+        what = f"the same account of {vendors[source[0]].label} to {ones[0].target}"
+        remove = "; if one is a copy of another, remove it" if len({one.source for one in ones}) > 1 else ""
+        if len({one.id_prefix for one in ones}) > 1:
+            if all(_are_apart(one, other) for one, other in combinations(ones, 2)):
+                continue
             yield (
-                f"pipelines: {_listed(names)} all relay {source} to {target} — an event that fits several of their filters is refused; "
-                "keep the filters apart"
+                f"pipelines: {_listed([one.name for one in ones])} relay {what}, under ids of their own: who is on an event that fits "
+                f"several of their filters gets every message twice — keep the filters apart{remove}"
             )
+        else:
+            yield (
+                f"pipelines: {_listed([one.name for one in ones])} all relay {what} — an event that fits several of their filters is "
+                f"refused; keep the filters apart{remove}"
+            )
+
+
+def _are_apart(one: Pipeline, other: Pipeline) -> bool:
+    """Whether both filters name values of one facet, and none in common. An event in two rooms may fit both all the same."""
+    ours, theirs = ({"statuses": each.filter.statuses, **each.filter.facets} for each in (one, other))
+    return any(
+        {value.casefold() for value in ours[name]}.isdisjoint(value.casefold() for value in theirs[name]) for name in ours.keys() & theirs
+    )
 
 
 def _shared_targets(
     pipelines: Sequence[Pipeline], accounts: Mapping[str, AccountModel], vendors: Mapping[str, VendorConfig]
 ) -> Iterator[str]:
     """Doubt different sources of one vendor that write to one target under ids that nobody could tell apart afterwards."""
-    shared: dict[tuple[str, str, str], dict[str, str]] = defaultdict(dict)
+    shared: dict[tuple[str, str, str], dict[tuple[str, ...], str]] = defaultdict(dict)
     for one in (one for one in pipelines if one.enabled):
-        shared[accounts[one.source].vendor, one.target, one.id_prefix].setdefault(one.source, one.name)
+        source = accounts[one.source]
+        shared[source.vendor, one.target, one.id_prefix].setdefault(_whose(source), one.name)
     for (vendor, target, _), names in shared.items():
         if len(names) > 1:
             yield (

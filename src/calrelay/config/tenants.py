@@ -121,6 +121,8 @@ def _check_stem(name: str, labels: Sequence[str]) -> None:
 def _read(name: str, path: Path, label: str, text: str, shared: Mapping[str, str], vendors: Mapping[str, VendorConfig]) -> Tenant:
     raw = read_tables(text, path)
     digest = digest_of(raw)
+    if not raw:
+        raise ConfigError(f"{label}: it is empty", remedy="put its tables back; to end the tenant, remove the file")
     misplaced = [f"{key}: stands in the config itself, for all tenants — take it out of this file" for key in raw if key in _ROOT_ONLY]
     own = {key: value for key, value in raw.items() if key not in _ROOT_ONLY}
     document, problems = _validated(own, shared, vendors)

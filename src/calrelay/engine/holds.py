@@ -112,7 +112,7 @@ def item_of(action: Action) -> HoldItem:
 def _hold(pipeline: str, kind: HoldKind, older: Hold | None, group: Parked | None, items: Sequence[HoldItem], now: datetime) -> Hold:
     people, earliest = _reach_of(older, group, items)
     created_at = older.created_at if older else now
-    identity = older.id if older else f"{pipeline}-{kind.value.replace(' ', '-')}-{now:%m%d%H%M}"
+    identity = older.id if older else f"{pipeline}-{kind.value.replace(' ', '-')}-{now:%m%d%H%M%S}"
     live = (group.live if group else None) or (older.live if older else None)
     return Hold(
         id=identity,

@@ -99,7 +99,7 @@ class Standing:
     @property
     def needs_somebody(self) -> bool:
         """Whether it is neither well nor switched off on purpose."""
-        is_well = self.word in ("in step", "loading", "loaded", "disabled", "retired") and not self.is_half_retired
+        is_well = self.word in ("in step", "loading", "loaded", "disabled")  # one that is retired is to be taken out of the config
         return not is_well or bool(self.held or self.quarantined)
 
     @property

@@ -109,7 +109,7 @@ def test_a_wrong_client_secret_is_told_as_such(house: House) -> None:
 
 
 @pytest.mark.parametrize(
-    ("account", "said"), [("studio", "TimeTap account, which needs no login"), ("reminders", "Apptoto"), ("venu", "did you mean “venue”?")]
+    ("account", "said"), [("studio", "of TimeTap, which needs no login"), ("reminders", "Apptoto"), ("venu", "did you mean “venue”?")]
 )
 def test_accounts_that_need_no_login_are_refused(house: House, account: str, said: str) -> None:
     answer = house.type("login", account, "--code", "x")

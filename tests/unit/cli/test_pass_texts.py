@@ -6,6 +6,7 @@ from datetime import timedelta
 from calrelay.cli.output import Block, Table, plain_table
 from calrelay.cli.pass_texts import SHOWN, describe_passes
 from calrelay.cli.plan_texts import describe_plans
+from calrelay.cli.tenants import headline
 from calrelay.domain.guard import Limit, Limits
 from calrelay.engine.order import Order
 from calrelay.engine.report import PassReport, Problem
@@ -47,6 +48,20 @@ async def test_a_pass_without_work_says_nothing_of_people_and_names_no_command()
     assert "1 unchanged" in text
     assert "messaged" not in text
     assert "Next" not in text
+
+
+async def test_a_read_that_shows_nothing_has_sent_nothing_where_all_it_wants_is_held() -> None:
+    bench = await loaded(a_bench(*(an_event(i) for i in range(1, 9))))
+    for number in range(1, 9):
+        bench.source.remove(number)
+    text = text_of(describe_passes([await bench.sync()]))
+    assert "nothing was sent" in text
+    assert "not known" not in text
+
+
+def test_the_tenants_are_not_all_well_where_one_is_missing() -> None:
+    assert headline([], {}) == "0 tenants, 0 pipelines: all of them well"
+    assert headline([], {}, deserted=1) == "0 tenants, 0 pipelines: 1 pipeline that no file names"
 
 
 def test_a_problem_that_many_events_share_is_told_once() -> None:

@@ -194,11 +194,18 @@ def test_a_longer_interval_or_shorter_window_takes_the_other_defaults_along(load
 
 def test_two_pipelines_with_different_filters_are_allowed_with_a_warning(load: Load) -> None:
     config = load({"pipelines/1": SECOND | {"filter": {"rooms": ["Terrace"]}}})
-    assert [warning.partition(" — ")[0] for warning in config.warnings] == ["pipelines: venue, second all relay venue to reminders"]
+    assert [warning.partition(" — ")[0] for warning in config.warnings] == [
+        "pipelines: venue, second all relay the same account of Tripleseat to reminders"
+    ]
 
 
-def test_prefixes_keep_two_pipelines_apart(load: Load) -> None:
-    assert load({"pipelines/1": SECOND | {"id_prefix": "x-"}}).warnings == ()
+def test_two_pipelines_with_ids_of_their_own_tell_every_guest_twice_unless_their_filters_are_apart(load: Load) -> None:
+    second = SECOND | {"id_prefix": "x-"}
+    (warning,) = load({"pipelines/1": second}).warnings
+    assert "who is on an event that fits several of their filters gets every message twice" in warning
+    rooms = {"pipelines/0/filter": {"rooms": ["Main Hall"]}}
+    assert len(load(rooms | {"pipelines/1": second | {"filter": {"rooms": ["main hall", "Terrace"]}}}).warnings) == 1
+    assert load(rooms | {"pipelines/1": second | {"filter": {"rooms": ["Terrace"]}}}).warnings == ()
 
 
 def test_filters_that_differ_in_order_only_are_the_same(problems: Problems) -> None:

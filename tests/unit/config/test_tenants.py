@@ -29,6 +29,7 @@ source = "site"
 target = "reminders"
 calendar = "Main Hall"
 """
+ANOTHER = TENANT.replace('"uid"', '"uid of another"')
 OWN_TARGET = """
 [accounts.reminders]
 vendor = "apptoto"
@@ -214,14 +215,31 @@ def test_a_doubt_names_the_file(house: Write) -> None:
 
 
 def test_tenants_that_share_a_target_are_told_of_prefixes(house: Write) -> None:
-    (warning,) = house(acme=TENANT, zoo=TENANT).warnings
+    (warning,) = house(acme=TENANT, zoo=ANOTHER).warnings
     assert warning.startswith("pipelines: acme/venue, zoo/venue relay different accounts of Tripleseat to reminders without an id_prefix")
-    with_prefix = TENANT.replace('name = "venue"', 'name = "venue"\nid_prefix = "zoo-"')
+    with_prefix = ANOTHER.replace('name = "venue"', 'name = "venue"\nid_prefix = "zoo-"')
     assert house(acme=TENANT, zoo=with_prefix).warnings == ()
 
 
+def test_the_copy_of_a_tenants_file_is_told_as_one_and_never_of_prefixes(house: Write) -> None:
+    """With ids of its own it would create all bookings again, and tell their guests of them (rule 16)."""
+    for prefix in ("", 'id_prefix = "zoo-"\n'):
+        (warning,) = house(acme=TENANT, zoo=TENANT + prefix).warnings
+        assert warning.startswith("pipelines: acme/venue, zoo/venue ")
+        assert "if one is a copy of another, remove it" in warning
+        assert ("gets every message twice" in warning, "is refused" in warning) == (bool(prefix), not prefix)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing but words\n"])
+def test_a_file_that_somebody_emptied_is_broken_and_no_tenant_that_ended(house: Write, text: str) -> None:
+    before = house(acme=TENANT, zoo=ANOTHER)
+    after = keep_running(house(acme=text, zoo=ANOTHER), before)
+    assert [one.name for one in after.pipelines] == ["acme/venue", "zoo/venue"]
+    assert "it is empty" in str(after.refusals["acme"])
+
+
 def test_one_target_under_two_names_is_worth_a_warning(house: Write) -> None:
-    (warning,) = house(acme=TENANT + OWN_TARGET, zoo=TENANT + OWN_TARGET).warnings
+    (warning,) = house(acme=TENANT + OWN_TARGET, zoo=ANOTHER + OWN_TARGET).warnings
     assert warning.startswith("accounts: acme/reminders, zoo/reminders are one account under several names")
 
 
