@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
 from calrelay.simulators import knobs
-from calrelay.simulators.faults import Entry, Fault, Faults, Journal, Kind, SimulatedClock, When
+from calrelay.simulators.faults import Entry, Fault, Faults, Journal, Kind, SimulatedClock
 
 
 class Simulator(Protocol):
@@ -89,28 +89,43 @@ def guarded(call: Callable[[Request], Awaitable[Response]]) -> Callable[[Request
         except Missing as error:
             return JSONResponse({"error": str(error)}, 404)
         except KeyError as error:
-            what = error.args[0]
-            return JSONResponse({"error": f"the body has no {what!r}" if isinstance(what, str) else f"nothing has the number {what}"}, 400)
-        except (ValueError, TypeError) as error:
+            return JSONResponse({"error": f"there is no {error.args[0]!r}"}, 400)
+        except OverflowError as error:
+            return JSONResponse({"error": f"a number is too large: {error}"}, 400)
+        except (ValueError, TypeError, AttributeError) as error:
             return JSONResponse({"error": str(error)}, 400)
 
     return endpoint
 
 
-async def read_object(request: Request) -> dict[str, Any]:
-    """Read a JSON object from the body; an empty body is an empty object, anything else a ValueError."""
+class Body(dict[str, Any]):
+    """A JSON object that says what it lacks: a key that is read and is not there is a ValueError in words."""
+
+    def __missing__(self, key: str) -> Any:
+        raise ValueError(f"the body has no {key!r}")
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """Take a value out; without a default it has to be there."""
+        return super().pop(key, *default) if default else super().pop(key) if key in self else self[key]
+
+
+async def read_object(request: Request) -> Body:
+    """Read a JSON object from the body; an empty body is an empty object, anything else a ValueError or TypeError."""
     body = await request.body()
-    value = json.loads(body) if body else {}
+    try:
+        value = json.loads(body) if body else {}
+    except ValueError as error:
+        raise ValueError(f"the body is no JSON: {error}") from error
     if not isinstance(value, dict):
         raise TypeError("the body must be a JSON object")
-    return value
+    return Body(value)
 
 
-def to_fault(row: dict[str, Any]) -> Fault:
-    """Make a fault rule of its JSON; a key it does not know is a TypeError."""
-    fields = dict(row)
-    kind, when = Kind(fields.pop("kind")), When(fields.pop("when", When.BEFORE))
-    return Fault(kind=kind, when=when, **fields)
+def to_fault(row: Mapping[str, Any]) -> Fault:
+    """Make a fault rule of its JSON; what it does not know, or a value that does not fit, is a BadKnob."""
+    fault = Fault(kind=Kind(row["kind"]))
+    knobs.patch(fault, row)
+    return fault
 
 
 def from_fault(fault: Fault) -> dict[str, Any]:
