@@ -182,6 +182,8 @@ def _decision(told: Told) -> Rows:
     standing = f"{story.standing.value}{f': {story.standing_reason}' if story.standing_reason else ''}" if story.standing else ""
     rows = [("filter", standing)] if standing else []
     who = "the next pass would" if told.is_loaded else "the first load would"
+    if told.link.state is State.HELD and isinstance(story.decision, Create | Update | Delete):
+        who = "once approved, it would"
     return [*rows, (who, decision_in_words(story.decision))]
 
 

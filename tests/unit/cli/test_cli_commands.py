@@ -402,6 +402,14 @@ def test_a_hold_is_told_from_the_state_when_its_source_is_down(house: House) -> 
     assert "titles could not be asked for" in said.err
 
 
+def test_an_event_that_is_held_says_what_would_come_of_it_once_approved(house: House) -> None:
+    hold_deletes(house)
+    (item, *_) = house.ask("holds")["holds"][0]["items"]
+    text = house.type("show", item["external_id"]).out
+    assert "once approved, it would  delete it" in text
+    assert "the next pass would" not in text
+
+
 def test_approve_says_what_came_after_the_list_and_leaves_it(house: House) -> None:
     hold_deletes(house)
     hold = house.ask("holds")["holds"][0]
