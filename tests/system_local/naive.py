@@ -1,7 +1,8 @@
 """What the target ought to hold, worked out from the simulators' rows in the plainest way; shares nothing with calrelay's own mapping."""
 
 import dataclasses
-from datetime import datetime, timedelta
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytz
@@ -9,6 +10,7 @@ import pytz
 from calrelay.simulators.worlds import World
 
 Row = dict[str, Any]
+LATELY = timedelta(minutes=5)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,13 @@ def wanted_of(world: World, now: datetime) -> dict[str, Wanted]:
     rows = [booking.row for booking in world.timetap.book.bookings.values()]
     appointments = [_from_appointment(row) for row in rows if _is_appointment_wanted(row, now)]
     return {entry.external_id: entry for entry in (*events, *appointments)}
+
+
+def is_complete(held: Collection[str], world: World) -> bool:
+    """Say whether all that is wanted is held, and nothing but what is, or was a moment ago: events end while a test runs."""
+    now = datetime.now(UTC)
+    wanted = wanted_of(world, now).keys()
+    return wanted <= set(held) <= wanted | wanted_of(world, now - LATELY).keys()
 
 
 def people_of(world: World) -> list[Row]:

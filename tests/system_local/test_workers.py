@@ -7,7 +7,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ import pytest
 from calrelay.assembly import Relay
 from calrelay.simulators.faults import When
 from tests.postgres.databases import Databases
-from tests.system_local.naive import wanted_of
+from tests.system_local.naive import is_complete
 from tests.system_local.stage import Stage
 from tests.system_local.test_on_postgresql import keep_state_at
 from tests.system_local.test_processes import Trap
@@ -65,18 +64,18 @@ def passes(stage: Stage, pipeline: str) -> int:
     return stage.within(count)
 
 
-def is_complete(stage: Stage) -> bool:
-    return stage.held().keys() == wanted_of(stage.world, datetime.now(UTC)).keys()
+def is_loaded(stage: Stage) -> bool:
+    return is_complete(stage.held(), stage.world)
 
 
 def test_two_workers_share_two_pipelines_and_end_well(stage: Stage) -> None:
     with workers(stage, 2) as (one, other):
-        until(lambda: is_complete(stage) and passes(stage, "venue") > 6)
+        until(lambda: is_loaded(stage) and passes(stage, "venue") > 6)
         said = [ended(one), ended(other)]
     assert {line["level"] for lines in said for line in lines if "zone" not in line} == {"info"}
     ran = [[line["pipeline"] for line in lines if line["event"] == "pass"] for lines in said]
     assert all("venue" in pipelines for pipelines in ran), "one of them did nothing"
-    assert is_complete(stage)
+    assert is_loaded(stage)
 
 
 def test_whose_worker_was_killed_in_the_middle_is_taken_up_by_another(stage: Stage) -> None:
@@ -87,7 +86,7 @@ def test_whose_worker_was_killed_in_the_middle_is_taken_up_by_another(stage: Sta
         with workers(stage):
             victim.kill()
             killed_at = time.monotonic()
-            until(lambda: is_complete(stage) and passes(stage, "venue") and passes(stage, "studio"))
+            until(lambda: is_loaded(stage) and passes(stage, "venue") and passes(stage, "studio"))
             assert time.monotonic() - killed_at < 20  # a lease of 6 s, and a start
 
 
@@ -101,7 +100,7 @@ def test_ended_in_the_middle_of_a_pass_it_leaves_the_rest_to_another_at_once(sta
         assert any('"stopping"' in line for line in first.stderr)
         first.send_signal(signal.SIGTERM)  # the answer never comes: asked twice, it does not wait
         with workers(stage):
-            until(lambda: is_complete(stage))
+            until(lambda: is_loaded(stage))
         assert first.wait(30) == 0
 
 
@@ -124,7 +123,7 @@ def test_a_command_beside_workers_finds_its_pipeline_busy_or_free_and_nothing_is
         until(lambda: passes(stage, "venue"))
         codes = {stage.type("sync", "venue", "--json").code for _ in range(10)}
         assert codes <= {0, 6}
-        until(lambda: is_complete(stage))
+        until(lambda: is_loaded(stage))
 
 
 def test_without_a_server_a_worker_says_what_it_needs(small_stage: Stage) -> None:
