@@ -97,6 +97,9 @@ async def test_every_body_shown_is_taken(world: World, section: str, path: str, 
         ("common", "faults", '{"kind": "status", "tims": 3}', 400, "no setting is called 'tims'"),
         ("common", "faults", '{"kind": "status", "times": "x"}', 400, "'x' does not fit times"),
         ("common", "faults", '{"kind": "status", "headers": 5}', 400, "5 does not fit headers"),
+        ("common", "faults", '{"kind": "status", "headers": {"retry-after": 3}}', 400, "headers are texts"),
+        ("common", "faults", '{"kind": "status", "status": 99}', 400, "99 is no status of an answer"),
+        ("common", "faults", '{"kind": "slow", "seconds": NaN}', 400, "NaN is no number"),
     ],
 )
 async def test_what_cannot_be_used_is_said(world: World, section: str, path: str, body: str, status: int, told: str) -> None:

@@ -1,9 +1,9 @@
 """What one table alone cannot tell: names given twice, pipelines in each other's way, and what is allowed but may not be meant."""
 
 import dataclasses
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations_with_replacement
 from typing import Any, Final
 
 from calrelay.config.model import Pipeline
@@ -13,6 +13,7 @@ from calrelay.config.sections import WebSection
 from calrelay.config.vendor import AccountModel, Role, VendorConfig
 
 NAMED: Final = 8  # names in a sentence; the others are counted
+COMPARED: Final = 100  # filters of one account; each of them with each other
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,30 +95,53 @@ def _shared_sources(
     for one in (one for one in pipelines if one.enabled):
         shared[_whose(accounts[one.source]), _whose(accounts[one.target])].append(one)
     for (source, _), ones in shared.items():
-        if len(ones) == 1:
-            continue
+        twice, refused = _in_the_way(ones)
         what = f"the same account of {vendors[source[0]].label} to {ones[0].target}"
         remove = "; if one is a copy of another, remove it" if len({one.source for one in ones}) > 1 else ""
-        if len({one.id_prefix for one in ones}) > 1:
-            if all(_are_apart(one, other) for one, other in combinations(ones, 2)):
-                continue
+        if twice:
             yield (
-                f"pipelines: {_listed([one.name for one in ones])} relay {what}, under ids of their own: who is on an event that fits "
-                f"several of their filters gets every message twice — keep the filters apart{remove}"
+                f"pipelines: {_listed(twice)} relay {what}, under ids of their own: who is on an event that fits several of their filters "
+                f"gets every message twice — keep the filters apart{remove}"
             )
-        else:
+        if refused:
             yield (
-                f"pipelines: {_listed([one.name for one in ones])} all relay {what} — an event that fits several of their filters is "
-                f"refused; keep the filters apart{remove}"
+                f"pipelines: {_listed(refused)} all relay {what} — an event that fits several of their filters is refused; keep the "
+                f"filters apart{remove}"
             )
+
+
+def _in_the_way(ones: Sequence[Pipeline]) -> tuple[list[str], list[str]]:
+    """Name those that may have an event in common: under ids of their own, and under the same one. Filters are compared, not pipelines."""
+    by_filter: dict[str, list[Pipeline]] = defaultdict(list)
+    for one in ones:
+        by_filter[repr(_choice(one))].append(one)
+    twice: dict[str, None] = {}
+    refused: dict[str, None] = {}
+    for some, others in combinations_with_replacement([*by_filter.values()][:COMPARED], 2):
+        if some is not others and _are_apart(some[0], others[0]):
+            continue
+        both = {one.name: one for one in (*some, *others)}.values()
+        prefixes = Counter(one.id_prefix for one in both)
+        if len(prefixes) > 1:
+            twice |= dict.fromkeys(one.name for one in both)
+        refused |= dict.fromkeys(one.name for one in both if prefixes[one.id_prefix] > 1)
+    return [*twice], [*refused]
+
+
+def _choice(one: Pipeline) -> Mapping[str, Sequence[str]]:
+    return {"statuses": one.filter.statuses, **one.filter.facets}
 
 
 def _are_apart(one: Pipeline, other: Pipeline) -> bool:
     """Whether both filters name values of one facet, and none in common. An event in two rooms may fit both all the same."""
-    ours, theirs = ({"statuses": each.filter.statuses, **each.filter.facets} for each in (one, other))
-    return any(
-        {value.casefold() for value in ours[name]}.isdisjoint(value.casefold() for value in theirs[name]) for name in ours.keys() & theirs
-    )
+    ours, theirs = _choice(one), _choice(other)
+    return any(_have_nothing_in_common(ours[name], theirs[name]) for name in ours.keys() & theirs)
+
+
+def _have_nothing_in_common(ours: Sequence[str], theirs: Sequence[str]) -> bool:
+    """Compare values of a facet; a number and a name may be of the same one."""
+    is_alike = len({value.isdecimal() for value in (*ours, *theirs)}) == 1
+    return is_alike and {value.casefold() for value in ours}.isdisjoint(value.casefold() for value in theirs)
 
 
 def _shared_targets(

@@ -26,7 +26,9 @@ async def adopt_unlisted(pipeline: Pipeline, policy: Policy, surveyor: Surveyor)
             surveyor.adopt(create, *found)
     for event, link in surveyor.survey.unwanted:
         base = policy.base_id(event.source_id)
-        for generation in {link.generation if link is not None else 1, 1}:  # where deleted ones are not shown, none leads to a later one
+        for generation in dict.fromkeys(
+            (link.generation if link is not None else 1, 1)
+        ):  # nothing leads to one behind a deleted one, unless shown
             if found := await _find_live(pipeline, base, generation):
                 surveyor.adopt_unwanted(event, link, external_id_of(base, found[0]), found[1])
                 break

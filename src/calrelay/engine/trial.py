@@ -8,7 +8,7 @@ from calrelay.domain.link import ExternalId, Field, MessageMode, TargetId, exter
 from calrelay.domain.people import Participant
 from calrelay.engine.pipeline import Pipeline
 from calrelay.errors import ConfigError
-from calrelay.ports import Put
+from calrelay.ports import Holding, Put
 
 PREFIX = "try-"
 MEMO_TRIAL = "copy:{target}:{base_id}"  # the generation that is there, or due, and the target's id of it where one is there
@@ -38,14 +38,11 @@ async def send_trial(pipeline: Pipeline, source_id: SourceId, contact: Participa
         raise row.error
     entry = dataclasses.replace(policy.entry_of(row, mode or policy.mode, backfilled=False), participants=(contact,))
     base_id = _base_id(policy.base_id(source_id))
-    generation, target_id = _known(pipeline, base_id)
-    while (held := await pipeline.target.find(external_id_of(base_id, generation))) is not None and held.is_deleted:
-        generation += 1  # what is sent to a deleted one may bring it back, with whoever was on it (Apptoto: 6)
-        target_id = None
+    generation, held = await _look(pipeline, base_id)
     external_id = external_id_of(base_id, generation)
     holdings = await pipeline.target.upsert([Put(external_id=external_id, calendar=entry.calendar, entry=entry, fields=frozenset(Field))])
     _remember(pipeline, base_id, generation, holdings[0].target_id if holdings else None)
-    return Trial(external_id=external_id, entry=entry, was_there=held is not None or target_id is not None)
+    return Trial(external_id=external_id, entry=entry, was_there=held is not None)
 
 
 async def delete_trial(pipeline: Pipeline, source_id: SourceId) -> tuple[ExternalId, bool]:
@@ -56,14 +53,26 @@ async def delete_trial(pipeline: Pipeline, source_id: SourceId) -> tuple[Externa
     await pipeline.check_target()
     policy = await pipeline.policy(remember=True)
     base_id = _base_id(policy.base_id(source_id))
-    generation, target_id = _known(pipeline, base_id)
-    if target_id is None:
-        holding = await pipeline.target.find(external_id_of(base_id, generation))
-        target_id = holding.target_id if holding and not holding.is_deleted else None
-    if target_id is not None:
-        await pipeline.target.delete(target_id)
+    generation, held = await _look(pipeline, base_id)
+    if held is not None:
+        await pipeline.target.delete(held.target_id)
         _remember(pipeline, base_id, generation + 1, None)
-    return external_id_of(base_id, generation), target_id is not None
+    return external_id_of(base_id, generation), held is not None
+
+
+async def _look(pipeline: Pipeline, base_id: ExternalId) -> tuple[int, Holding | None]:
+    """Return the copy that is there, or else the generation that is due.
+
+    None that was deleted, by whomever, is sent to again: that may bring it back, with whoever was on it (Apptoto: 6).
+    """
+    generation, target_id = _known(pipeline, base_id)
+    while True:
+        held = await pipeline.target.find(external_id_of(base_id, generation))
+        if held is not None and not held.is_deleted:
+            return generation, held
+        if held is None and target_id is None:
+            return generation, None
+        generation, target_id = generation + 1, None
 
 
 def _base_id(base_id: ExternalId) -> ExternalId:

@@ -11,7 +11,7 @@ from typing import Protocol
 # A request goes out some time after its slot began: the loop was busy, a connection had to be made, the line was slow. So many seconds are
 # left for that between processes, which do not know of each other's delays: a third until it wakes up, one until it is on the wire, and one
 # for the way. As many requests as a second may hold spread over so much more than it; those that a minute may hold, over 2 % more at least,
-# as within one process: a rate of so many a minute loses no more than that.
+# as within one process: 90 or 100 a minute lose no more than that; 60 or 120, whole numbers a second, as much as those.
 _DELAYS = 0.15
 _MARGIN = 1.02
 _MINUTE = 60.0

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from starlette.requests import Request
@@ -13,6 +14,8 @@ from starlette.types import ASGIApp
 
 from calrelay.simulators import knobs
 from calrelay.simulators.faults import Entry, Fault, Faults, Journal, Kind, SimulatedClock
+
+LAST_STATUS = 599
 
 
 class Simulator(Protocol):
@@ -113,18 +116,26 @@ async def read_object(request: Request) -> Body:
     """Read a JSON object from the body; an empty body is an empty object, anything else a ValueError or TypeError."""
     body = await request.body()
     try:
-        value = json.loads(body) if body else {}
-    except ValueError as error:
+        value = json.loads(body, parse_constant=_no_number) if body else {}
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"the body is no JSON: {error}") from error
     if not isinstance(value, dict):
         raise TypeError("the body must be a JSON object")
     return Body(value)
 
 
+def _no_number(text: str) -> object:
+    raise ValueError(f"{text} is no number")
+
+
 def to_fault(row: Mapping[str, Any]) -> Fault:
     """Make a fault rule of its JSON; what it does not know, or a value that does not fit, is a BadKnob."""
     fault = Fault(kind=Kind(row["kind"]))
     knobs.patch(fault, row)
+    if not all(isinstance(value, str) for value in fault.headers.values()):
+        raise ValueError("headers are texts")
+    if not HTTPStatus.OK <= fault.status <= LAST_STATUS:
+        raise ValueError(f"{fault.status} is no status of an answer")
     return fault
 
 

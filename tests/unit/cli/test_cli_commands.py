@@ -668,18 +668,21 @@ def test_a_trial_copy_goes_to_nobody_but_the_operator_and_can_be_deleted(house: 
     assert house.ask("try", external_id, "--delete")["is_deleted"] is False
 
 
+@pytest.mark.parametrize("by_hand", [True, False])
 @pytest.mark.parametrize("shows_deleted", [True, False])
-def test_a_trial_copy_after_a_delete_is_another_entry_with_nobody_of_before_on_it(house: House, *, shows_deleted: bool) -> None:
+def test_a_trial_copy_after_a_delete_is_another_entry_with_nobody_of_before_on_it(
+    house: House, *, shows_deleted: bool, by_hand: bool
+) -> None:
     """What is sent to a deleted entry may bring it back, and whom it has messaged with it: here it would (Apptoto: 6)."""
     events = house.world.apptoto.events
     external_id = house.ask("plan", "studio")["passes"][0]["actions"][0]["external_id"]
     house.type("try", external_id, "--to", "+1 212 555 0147")
     (first,) = events.live_events()
     first.participants[0].messaged = True
-    if shows_deleted:  # and somebody deleted it there
+    house.world.apptoto.settings.show_deleted = shows_deleted
+    if by_hand:
         events.delete(first)
     else:
-        house.world.apptoto.settings.show_deleted = False
         house.type("try", external_id, "--delete")
     sent = house.type("try", external_id, "--to", "ops@example.com")
     (copy,) = events.live_events()

@@ -206,6 +206,7 @@ def test_two_pipelines_with_ids_of_their_own_tell_every_guest_twice_unless_their
     rooms = {"pipelines/0/filter": {"rooms": ["Main Hall"]}}
     assert len(load(rooms | {"pipelines/1": second | {"filter": {"rooms": ["main hall", "Terrace"]}}}).warnings) == 1
     assert load(rooms | {"pipelines/1": second | {"filter": {"rooms": ["Terrace"]}}}).warnings == ()
+    assert len(load(rooms | {"pipelines/1": second | {"filter": {"rooms": ["90001"]}}}).warnings) == 1, "a number may be of the same room"
 
 
 def test_filters_that_differ_in_order_only_are_the_same(problems: Problems) -> None:
