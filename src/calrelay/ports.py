@@ -434,8 +434,7 @@ class Ledger(Protocol):
         """Note that the target accepted all that was wanted of these links, under the target's own ids, in one transaction.
 
         The links are stored as SENDING, or were ignored by the operator meanwhile and stay so; no more is written of them than what the
-        answer changes. `rows` are the hashes of the rows they
-        were made of, for `known_rows`.
+        answer changes. `rows` are the hashes of the rows they were made of, for `known_rows`.
         """
 
     def known_rows(self, pipeline: str, source_ids: Collection[SourceId]) -> dict[SourceId, str]:

@@ -190,6 +190,10 @@ def test_status_shows_what_is_remembered_of_a_tenant_whose_file_broke(town: Town
     assert [one.get("remembered") for one in document["tenants"]] == [["acme/studio"], None]
     lines = town.house.type("status", "acme").out.splitlines()
     assert next(line.split()[:2] for line in lines if "acme/studio" in line) == ["acme/studio", "refused"]
+    for event in town.house.world.apptoto.events.live_events():
+        name = event.external_id or ""
+        said = town.house.type("show", name)
+        assert (said.code, "of pipeline acme/studio" in said.err) == ((0, False) if name.startswith("beta-") else (2, True))
 
 
 def test_a_daemon_serves_the_others_while_a_vendor_is_dead(town: Town) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -141,6 +142,21 @@ def test_status_tells_which_worker_has_a_pipeline(stage: Stage) -> None:
         document = stage.type("status", "--json").document
         assert {(one["process"], one["command"]) for one in document["at_work"]} == {(process.pid, "worker")}
         assert f"process {process.pid} on " in stage.type("status").out
+
+
+def test_status_tells_all_workers_and_none_that_is_gone(stage: Stage) -> None:
+    def at_work() -> set[int]:
+        return {one["process"] for one in stage.type("status", "--json").document["workers"]}
+
+    with workers(stage, 2) as (one, other):
+        until(lambda: at_work() == {one.pid, other.pid})
+        told = stage.type("status").out
+        assert "daemon does not run: 2 workers share the pipelines, on " in told
+        assert all(str(process.pid) in told for process in (one, other))
+        one.kill()
+        until(lambda: at_work() == {other.pid})
+        told = stage.type("status").out
+        assert f"daemon does not run: 1 worker shares the pipelines, on {socket.gethostname()} (process {other.pid})" in told
 
 
 def test_a_config_that_is_refused_interrupts_nothing_and_a_changed_one_is_taken_into_use(stage: Stage) -> None:

@@ -1,14 +1,15 @@
 """The daemon as `status` and `check` tell of it: in words, and as JSON."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from calrelay.cli.shipped import SERVICE_UNIT
-from calrelay.domain.words import ago, iso
+from calrelay.domain.words import ago, counted, iso
 from calrelay.service.loaded import DaemonView
 from calrelay.state.holder import Holder
 
-WORKER = "worker"
 BEHIND = "the running daemon has not loaded the config as it is now"
 
 
@@ -16,13 +17,26 @@ def daemon_in_words(view: DaemonView, now: datetime) -> str:
     """Say whether it runs, since when, and with which config."""
     if view.holder is None:
         return f"does not run — {'systemctl start calrelay' if SERVICE_UNIT.exists() else 'calrelay run'}"
-    if view.holder.command == WORKER:
-        return f"does not run: workers share the pipelines, among them process {view.holder.pid} on {view.holder.host}"
+    if view.workers:
+        return f"does not run: {_workers_in_words(view.workers)}"
     if not view.is_running:
         return f"does not run, and cannot while {view.holder} is at work"
     where = f" on {view.holder.host}" if view.holder.host else ""
     running = f"runs (process {view.holder.pid}{where}), started {ago(view.holder.since, now)}"
     return f"{running}; {BEHIND} — {view.reload}" if view.is_behind else running
+
+
+def _workers_in_words(workers: Sequence[Holder]) -> str:
+    on_hosts: dict[str, list[str]] = defaultdict(list)
+    for one in workers:
+        on_hosts[one.host].append(str(one.pid))
+    where = [f"{host} (process{'es' * (len(processes) > 1)} {', '.join(processes)})" for host, processes in sorted(on_hosts.items())]
+    return f"{counted(len(workers), 'worker shares', 'workers share')} the pipelines, on {', '.join(where)}"
+
+
+def workers_to_json(view: DaemonView) -> list[dict[str, Any]]:
+    """Return the workers as status.json has them."""
+    return [{"process": one.pid, "host": one.host, "since": iso(one.since)} for one in view.workers]
 
 
 def holder_to_json(pipeline: str, holder: Holder) -> dict[str, Any]:

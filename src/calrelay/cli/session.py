@@ -1,6 +1,5 @@
 """One invocation of the command line: its global options, the config it found, and the event loop its command runs in."""
 
-import asyncio
 import contextlib
 import dataclasses
 import gc
@@ -85,6 +84,8 @@ def session_of(ctx: typer.Context) -> Session:
 
 def run_interruptibly(work: Coroutine[Any, Any, Answer]) -> Answer:
     """Run a coroutine until it ends, or SIGINT or SIGTERM cancel it; then raises Interrupted."""
+    import asyncio  # noqa: PLC0415 - `--help` does without
+
     received: list[signal.Signals] = []
 
     async def supervised() -> Answer:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from calrelay.cli import tenants
-from calrelay.cli.daemon_told import daemon_in_words, daemon_to_json, holder_to_json
+from calrelay.cli.daemon_told import daemon_in_words, daemon_to_json, holder_to_json, workers_to_json
 from calrelay.cli.output import Block, Output, Table, elapsed
 from calrelay.cli.overlap_texts import overlap_words
 from calrelay.cli.session import Session
@@ -31,26 +31,29 @@ PROBLEMS_SHOWN = 5
 def status(session: Session, output: Output, names: Sequence[str] = ()) -> int:
     """Tell how everything stands, or what is named."""
     with session.state(Access.READ) as (config, state):
-        now, chosen = session.now(), tenants.choose(config, names)
+        now = session.now()
+        chosen = tenants.choose(config, names, deserted(config, state.ledger, now))
         standings = standings_of(chosen.tables, state.ledger, now)
         rates = requests_by_account(config, state.ledger, now)
         daemon = view_daemon(state, config)
         known = tenants.remembered(state.ledger, chosen.refusals)
-        left = deserted(config, state.ledger, now) if chosen.is_all else {}
         working = at_work(state.database, [*(table.name for table in chosen.tables), *(one.name for one in known)])
     if not chosen.is_all:
         rates = _rates_of(standings, rates)
     document = document_of(config, standings, rates, now) | {"daemon": daemon_to_json(daemon)}
+    document["workers"] = workers_to_json(daemon)
     document["at_work"] = [holder_to_json(name, holder) for name, holder in working.items()]
-    document["deserted"] = [{"pipeline": name, "coming": number} for name, number in left.items()]
+    document["deserted"] = [{"pipeline": name, "coming": number} for name, number in chosen.deserted.items()]
     if config.tenants:
         document["tenants"] = tenants.tenants_to_json(config, chosen, known)
     told = tenants.refused(config, chosen.refusals, known, now)
-    lost = _deserted(left)
+    lost = _deserted(chosen.deserted)
     if config.tenants:
-        blocks = describe_tenants(config, chosen, standings, rates, now, [*lost, *told], deserted=len(left))
-    else:
+        blocks = describe_tenants(config, chosen, standings, rates, now, [*lost, *told])
+    elif standings or chosen.is_all:
         blocks = [*describe(config, standings, rates, now), *lost]
+    else:
+        blocks = lost
     output.answer(
         document,
         [
@@ -100,15 +103,14 @@ def describe_tenants(
     rates: Sequence[Budget],
     now: datetime,
     refused: Sequence[Block],
-    *,
-    deserted: int = 0,
 ) -> list[Block]:
     """Tell of tenants: what is missing or refused, then those that need somebody, then a line for each of the others."""
     shown = tenants.unfolded(standings) if chosen.is_all else standings
-    blocks: list[Block] = [tenants.headline(standings, chosen.refusals, deserted=deserted), ""] if chosen.is_all else []
+    blocks: list[Block] = [tenants.headline(standings, chosen.refusals, deserted=len(chosen.deserted)), ""] if chosen.is_all else []
     blocks += refused
     if shown or not standings:
-        blocks += describe(config, shown, _rates_of(shown, rates), now) if shown or not chosen.refusals else []
+        is_empty = not shown and bool(chosen.refusals or chosen.deserted)
+        blocks += [] if is_empty else describe(config, shown, _rates_of(shown, rates), now)
     return [*blocks, *tenants.folded(standings, shown), ""]
 
 

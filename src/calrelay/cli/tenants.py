@@ -18,28 +18,35 @@ from calrelay.state.ledger import SqlLedger
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """The pipelines that are told of, and the tenants of which there is only their refusal to tell."""
+    """The pipelines that are told of, the tenants of which there is only their refusal to tell, and what no file names any more."""
 
     tables: Sequence[Pipeline]
     refusals: Mapping[str, ConfigError]
     is_all: bool
+    deserted: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
-def choose(config: Config, names: Sequence[str]) -> Chosen:
-    """Find what names mean: pipelines, and tenants with all of theirs. Raises ConfigError for what there is not."""
+def choose(config: Config, names: Sequence[str], deserted: Mapping[str, int]) -> Chosen:
+    """Find what names mean: pipelines, and tenants with all of theirs. Raises ConfigError for what there is not.
+
+    `deserted` are the coming events of each pipeline that no file names any more.
+    """
     if not names:
-        return Chosen(tables=config.pipelines, refusals=config.refusals, is_all=True)
+        return Chosen(tables=config.pipelines, refusals=config.refusals, is_all=True, deserted=deserted)
     tables: dict[str, Pipeline] = {}
     refusals: dict[str, ConfigError] = {}
+    left: dict[str, int] = {}
     known = {one.name for one in config.pipelines}
     for name in names:
         tenant = name.removesuffix(SCOPE)
-        if name in known or tenant not in config.tenants:
-            tables[name] = config.pipeline(name)
-        else:
+        lost = {one: number for one, number in deserted.items() if one == name or tenant_of(one) == tenant}
+        if name not in known and tenant in config.tenants:
             tables |= {one.name: one for one in config.tenants[tenant].pipelines}
             refusals |= {key: error for key, error in config.refusals.items() if key == tenant}
-    return Chosen(tables=list(tables.values()), refusals=refusals, is_all=False)
+        elif name in known or not lost:
+            tables[name] = config.pipeline(name)
+        left |= lost
+    return Chosen(tables=list(tables.values()), refusals=refusals, is_all=False, deserted=left)
 
 
 def unfolded(standings: Sequence[Standing]) -> list[Standing]:

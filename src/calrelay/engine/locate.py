@@ -27,11 +27,24 @@ async def locate(pipelines: Collection[Pipeline], external_id: str) -> list[Loca
     known = [Located(pipeline=by_name[link.pipeline], link=link, is_known=True) for link in links if link.pipeline in by_name]
     found = known or [one for pipeline in pipelines if (one := await _unknown(pipeline, base))]
     if not found:
-        raise ConfigError(
+        raise held_elsewhere(pipelines, external_id) or ConfigError(
             f"{external_id} is no id of any pipeline in the config",
             remedy="ids look like ts-55120 or tt-70000001; `calrelay plan` lists them",
         )
     return found
+
+
+def held_elsewhere(pipelines: Collection[Pipeline], external_id: str) -> ConfigError | None:
+    """Return what to say of an event that the state has for a pipeline which is none of the config's, or is refused; None where there is none."""
+    base, _ = external_id_parts(external_id)
+    names = {pipeline.name for pipeline in pipelines}
+    for link in [link for pipeline in list(pipelines)[:1] for link in pipeline.ledger.link_by_external_id(base)]:
+        if link.pipeline not in names:
+            return ConfigError(
+                f"{external_id} is of pipeline {link.pipeline}, which the config does not name, or names in a file that is refused",
+                remedy="`calrelay status` says which of them it is, and what to do",
+            )
+    return None
 
 
 async def not_taken_up(pipelines: Collection[Pipeline], external_ids: Collection[str]) -> list[Link]:

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import hmac
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -10,7 +11,7 @@ from calrelay.config.load import Config
 from calrelay.errors import StateError
 from calrelay.state.holder import Holder
 from calrelay.state.ledger import SqlLedger
-from calrelay.state.locks import DaemonLock
+from calrelay.state.locks import WORKER, DaemonLock, workers
 from calrelay.state.opening import State
 
 COMMAND: Final = "run"  # as a daemon calls itself where it holds a lock
@@ -26,6 +27,7 @@ class DaemonView:
     """
 
     holder: Holder | None = None
+    workers: Sequence[Holder] = ()  # all of them, where they have it
     loaded_at: datetime | None = None
     is_current: bool | None = None
 
@@ -56,9 +58,10 @@ def view_daemon(state: State, config: Config) -> DaemonView:
         return DaemonView()  # there is no state yet
     try:
         holder = DaemonLock(state.database).holder()
+        sharing = workers(state.database) if holder and holder.command == WORKER else []
     except StateError:
         return DaemonView()
-    view = DaemonView(holder=holder)
+    view = DaemonView(holder=holder, workers=sharing)
     known = state.ledger.memo(MEMO) if view.is_running else None
     if known is None:
         return view

@@ -11,7 +11,7 @@ from calrelay.domain.people import Participant
 from calrelay.domain.plan import Create, Decision, Delete, Skipped, Unchanged, Update
 from calrelay.domain.words import in_place, on_this_machine
 from calrelay.engine.heirs import is_retired
-from calrelay.engine.locate import locate
+from calrelay.engine.locate import held_elsewhere, locate
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.show import Story, tell
 from calrelay.errors import ConfigError
@@ -66,7 +66,7 @@ async def tell_all(pipelines: Sequence[Pipeline], external_id: str) -> list[Told
         for one in await locate(pipelines, external_id)
     ]
     if all(one.is_nowhere for one in told):
-        raise ConfigError(
+        raise held_elsewhere(pipelines, external_id) or ConfigError(
             f"there is no event {external_id}: neither its source nor the target has one, and none is remembered",
             remedy="is it mistyped? `calrelay plan` lists the ids of what would be done",
         )

@@ -16,7 +16,7 @@ from calrelay.state.server import lock_key
 _WHO = text(
     "SELECT a.application_name, a.backend_start FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
     "WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND a.datname = current_database() "
-    "AND (l.classid::bigint << 32 | l.objid::bigint) = :key ORDER BY a.backend_start LIMIT 1"
+    "AND (l.classid::bigint << 32 | l.objid::bigint) = :key ORDER BY a.backend_start, a.pid"
 )
 
 
@@ -72,9 +72,14 @@ class AdvisoryLock:
 
     def holder(self) -> Holder | None:
         """Return who holds the lock now, the first of several, or None."""
+        return next(iter(self.holders()), None)
+
+    def holders(self) -> list[Holder]:
+        """Return all who hold the lock now, those first who were connected first."""
         with self._database.reading() as connection:
             key = connection.scalar(select(lock_key(self._name)))
-            return _holder(connection.execute(_WHO, {"key": key}).one_or_none())
+            rows = connection.execute(_WHO, {"key": key}).all()
+        return [holder for row in rows if (holder := _holder(row))]
 
     def _take(self, connection: Connection) -> None:
         deadline = time.monotonic() + self._patience.total_seconds()
@@ -90,8 +95,8 @@ def _signature(command: str) -> str:
     return f"calrelay {holder.pid} {holder.host} {command}"[:63]
 
 
-def _holder(row: Row[Any] | None) -> Holder | None:
-    words: list[str] = str(row.application_name).split(" ", 3) if row else []
-    if row is None or len(words) < 4 or not words[1].isdigit():
+def _holder(row: Row[Any]) -> Holder | None:
+    words: list[str] = str(row.application_name).split(" ", 3)
+    if len(words) < 4 or not words[1].isdigit():
         return None
     return Holder(pid=int(words[1]), host=words[2], command=words[3], since=row.backend_start)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 from calrelay.errors import Busy
 from calrelay.state.advisory import AdvisoryLock, Sharing
@@ -15,7 +15,8 @@ from calrelay.state.leases import PipelineLease, holders
 
 _STOP_IT = "a daemon goes on until it is stopped: `systemctl stop calrelay`, or kill that process; anything else is soon done"
 _STOP_THEM = "workers go on until they are stopped, on every machine: `systemctl stop 'calrelay-worker@*'`, or kill that process"
-_WORKER = "worker"
+_DAEMON = "daemon"
+WORKER: Final = "worker"  # as those call themselves who hold the daemon's lock together
 
 
 class _Lock(Protocol):
@@ -73,9 +74,9 @@ class DaemonLock(Lock):
     def __init__(self, database: Database, *, command: str = "run", sharing: Sharing = Sharing.EXCLUSIVE) -> None:
         what = "the state of this configuration"
         if database.is_on_server:
-            super().__init__(AdvisoryLock(database, "daemon", what="this state database", command=command, sharing=sharing))
+            super().__init__(AdvisoryLock(database, _DAEMON, what="this state database", command=command, sharing=sharing))
             return
-        super().__init__(FileLock(lock_path(database, "daemon"), what=what, command=command))
+        super().__init__(FileLock(lock_path(database, _DAEMON), what=what, command=command))
 
     def __enter__(self) -> Self:
         """Take the lock. A daemon, or a worker, never finishes by itself, so the remedy of Busy is to stop it."""
@@ -83,8 +84,16 @@ class DaemonLock(Lock):
             return super().__enter__()
         except Busy as busy:
             holder = self.holder()
-            is_worker = holder is not None and holder.command == _WORKER
+            is_worker = holder is not None and holder.command == WORKER
             raise Busy(busy.message, remedy=_STOP_THEM if is_worker else _STOP_IT) from None
+
+
+def workers(database: Database) -> list[Holder]:
+    """Return the workers that share the pipelines of this database now, the oldest first; one whose connection is gone is none."""
+    if not database.is_on_server:
+        return []
+    holders = AdvisoryLock(database, _DAEMON, what="this state database", command="status").holders()
+    return [holder for holder in holders if holder.command == WORKER]
 
 
 def load_lock(database: Database, pipeline: str, *, command: str) -> AbstractContextManager[object]:

@@ -43,6 +43,10 @@ def test_a_pipeline_that_the_config_does_not_name_any_more_is_told_of(house: Hou
     assert remedy in told
     assert [warning for warning in checked["warnings"] if words in warning and remedy in warning]
     assert house.ask("status", "hall")["deserted"] == []
+    assert house.ask("status", "venue")["deserted"] == [{"pipeline": "venue", "coming": number}]
+    alone = house.type("status", "venue").out
+    assert alone.startswith(f"{number} coming events of pipeline venue, which the config does not name")
+    assert "hall" not in alone
 
 
 def test_what_was_retired_on_purpose_is_not_told_of(house: House) -> None:

@@ -1,5 +1,6 @@
 """Leases on PostgreSQL: they outlast whatever does not end their holder, and fence off whoever wakes up late (rule 22)."""
 
+import os
 import signal
 import threading
 import time
@@ -16,7 +17,7 @@ from calrelay.state.database import Database
 from calrelay.state.fence import Fence
 from calrelay.state.heartbeat import Heartbeat
 from calrelay.state.ledger import SqlLedger
-from calrelay.state.locks import DaemonLock, PipelineLock
+from calrelay.state.locks import DaemonLock, PipelineLock, workers
 from tests.contracts.lock_contract import Place, told
 from tests.fakes.links import NOON, a_happening, a_hold, a_link, a_pass
 from tests.postgres.databases import Databases
@@ -34,6 +35,13 @@ def place(postgres: Databases, tmp_path: Path) -> Place:
 def database(place: Place) -> Iterator[Database]:
     with place.open() as database:
         yield database
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Ask the server until it says so: it takes a moment to see that a connection is closed, and a lease is renewed."""
+    deadline = time.monotonic() + A_WHILE.total_seconds()
+    while not is_so():
+        assert time.monotonic() < deadline
 
 
 def lose(database: Database, pipeline: str = "venue") -> None:
@@ -124,9 +132,7 @@ def test_a_lease_that_ran_out_while_the_database_was_away_is_taken_up_again(plac
             connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
         admin.dispose()
         SqlLedger(database).store([a_link()])
-        deadline = time.monotonic() + A_WHILE.total_seconds()
-        while PipelineLock(database, "venue", command="status").holder() is None:
-            assert time.monotonic() < deadline
+        until(lambda: PipelineLock(database, "venue", command="status").holder() is not None)
 
 
 def test_a_lease_given_back_while_it_was_about_to_be_renewed_is_free_at_once(place: Place, database: Database) -> None:
@@ -177,6 +183,17 @@ def test_workers_share_what_a_daemon_wants_alone(place: Place, database: Databas
             DaemonLock(third).__enter__()
         with DaemonLock(third), pytest.raises(Busy, match=r"\(calrelay run\)"):
             DaemonLock(second, command="worker", sharing=Sharing.SHARED).__enter__()
+
+
+def test_all_workers_are_told_of_and_none_that_is_gone(place: Place, database: Database) -> None:
+    with place.open() as second:
+        with DaemonLock(second, command="worker", sharing=Sharing.SHARED):
+            with DaemonLock(database, command="worker", sharing=Sharing.SHARED):
+                assert [(one.pid, one.command) for one in workers(database)] == [(os.getpid(), "worker")] * 2
+            until(lambda: len(workers(database)) == 1)
+        until(lambda: not workers(database))
+        with DaemonLock(second):
+            assert not workers(database)
 
 
 def test_two_pipelines_that_claim_one_external_id_together_do_not_both_get_it(place: Place, database: Database) -> None:
