@@ -35,7 +35,7 @@ async def locate(pipelines: Collection[Pipeline], external_id: str) -> list[Loca
 
 
 def held_elsewhere(pipelines: Collection[Pipeline], external_id: str) -> ConfigError | None:
-    """Return what to say of an event that the state has for a pipeline which is none of the config's, or is refused; None where there is none."""
+    """Return what to say of an event that the state has for a pipeline that is not in the config, or refused; None where there is none."""
     base, _ = external_id_parts(external_id)
     names = {pipeline.name for pipeline in pipelines}
     for link in [link for pipeline in list(pipelines)[:1] for link in pipeline.ledger.link_by_external_id(base)]:
