@@ -6,6 +6,8 @@ from typing import cast
 
 import pytest
 
+from calrelay.domain.event import SourceId
+from calrelay.domain.guard import HoldKind
 from calrelay.domain.link import CalendarId, ExternalId, State, TargetId
 from calrelay.domain.policy import CalendarRef, Route
 from calrelay.engine import decisions
@@ -16,7 +18,7 @@ from calrelay.engine.report import Outcome, PassReport
 from calrelay.engine.retire import WholeLedger, delete_all, doomed, end, release, rename
 from calrelay.engine.sync import run_pass
 from calrelay.engine.verify import verify
-from calrelay.errors import ConfigError, ExitCode, RequestRejected, StateError, VendorUnavailable
+from calrelay.errors import CLAIMED, ConfigError, ExitCode, RequestRejected, VendorUnavailable
 from calrelay.ports import DELETED_AS_APPROVED, Flaw
 from tests.engine.conftest import SilentAbout
 from tests.fakes.memory_ledger import MemoryLedger
@@ -49,6 +51,14 @@ def whole(bench: Bench) -> WholeLedger:
 
 def released(bench: Bench) -> int:
     return release(whole(bench), "venue", clock=lambda: bench.now)
+
+
+def leave_out(bench: Bench, number: int) -> None:
+    """Ignore an event that no pass has taken up yet."""
+    fresh = dataclasses.replace(bench.ledger.link_by_external_id(ExternalId("ms-1"))[0], source_id=SourceId(str(number)), accepted=None)
+    link = dataclasses.replace(fresh, base_id=ExternalId(f"ms-{number}"), wanted=None, target_id=None, source_hash="")
+    decisions.take_up(bench.ledger, [link])
+    decisions.ignore(bench.ledger, f"ms-{number}", clock=lambda: bench.now)
 
 
 def another(bench: Bench, name: str = "hall", calendar: CalendarId = MAIN_HALL) -> Pipeline:
@@ -135,6 +145,67 @@ async def test_ignored_events_are_handed_over_as_ignored() -> None:
     report = await run(another(bench))
     assert (report.sent, writes(bench)) == (0, 0)
     assert bench.ledger.links("hall", [an_event(1).source_id])[an_event(1).source_id].state is State.IGNORED
+
+
+@pytest.mark.parametrize("tells_ids", [True, False])
+async def test_there_and_back_again_everything_is_looked_after(*, tells_ids: bool) -> None:
+    """The successor is retired in its turn, and the first one takes up what it had."""
+    bench = await a_loaded_bench(6)
+    bench.target.echoes_external_ids = tells_ids
+    decisions.ignore(bench.ledger, "ms-6", clock=lambda: bench.now)
+    released(bench)
+    await run(another(bench))
+    release(whole(bench), "hall", clock=lambda: bench.now)
+    bench.source.put(moved(an_event(1), HOUR), with_status(an_event(2), "LOST"), moved(an_event(6), HOUR))
+    bench.source.remove(3)
+    forget_calls(bench)
+    assert (await bench.sync(adopts_only=True)).exit_code == 0
+    report = await bench.sync()
+    assert (report.updated, report.deleted, report.created) == (1, 2, 0)
+    assert (bench.ledger.count_live("venue"), bench.ledger.count_live("hall")) == (4, 0)
+    assert bench.target.live[ExternalId("ms-1")].start == moved(an_event(1), HOUR).start
+    assert bench.target.live[ExternalId("ms-6")].start == an_event(6).start
+
+
+async def test_a_retired_name_can_be_given_to_its_successor() -> None:
+    bench = await a_loaded_bench(4)
+    released(bench)
+    await run(another(bench))
+    assert rename(whole(bench), "hall", "venue", clock=lambda: bench.now) == 4
+    report = await bench.sync()
+    assert (report.exit_code, report.unchanged, writes(bench)) == (0, 4, 0)
+
+
+async def test_what_a_successor_keeps_is_told_as_claimed_when_the_first_one_is_adopted() -> None:
+    bench = await a_loaded_bench(3)
+    released(bench)
+    await run(another(bench))
+    forget_calls(bench)
+    await bench.sync(adopts_only=True)
+    report = await bench.sync()
+    assert (writes(bench), [problem.kind for problem in report.problems]) == (0, [CLAIMED] * 3)
+
+
+async def test_what_was_never_to_be_created_is_not_created_by_a_successor() -> None:
+    bench = await a_loaded_bench(3)
+    bench.source.put(an_event(4), an_event(5))
+    leave_out(bench, 4)
+    released(bench)
+    report = await run(another(bench))
+    assert (report.created, sorted(bench.target.live)) == (1, ["ms-1", "ms-2", "ms-3", "ms-5"])
+    bench.source.put(moved(an_event(4), HOUR))
+    assert (await run(another(bench))).sent == 0
+    assert [link.pipeline for link in decisions.find_ignored(bench.ledger, "ms-4")] == ["hall", "venue"]
+
+
+async def test_what_another_pipeline_was_told_to_leave_alone_is_created_by_approval_only() -> None:
+    """That one runs: who moves between them may be meant to come, and may not."""
+    bench = await a_loaded_bench(3)
+    bench.source.put(an_event(4))
+    leave_out(bench, 4)
+    report = await run(another(bench))
+    assert (report.created, report.held, "ms-4" in bench.target.live) == (0, 1, False)
+    assert [hold.kind for hold in bench.ledger.holds("hall")] == [HoldKind.CREATES]
 
 
 async def test_adopting_a_retired_pipeline_takes_its_events_up_again() -> None:
@@ -269,7 +340,7 @@ async def test_a_name_with_events_of_its_own_is_not_taken_and_takes_them_over_as
     await run(another(bench))
     bench.source.put(an_event(90))
     await run(another(bench))
-    with pytest.raises(StateError) as refused:
+    with pytest.raises(ConfigError) as refused:
         rename(whole(bench), "venue", "hall", clock=lambda: bench.now)
     assert bench.ledger.count_live("venue") == 5
     assert "`calrelay retire venue`" in (refused.value.remedy or "") or isinstance(bench.ledger, MemoryLedger)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from calrelay.domain.event import SourceId
 from calrelay.domain.link import Link, State
 from calrelay.domain.policy import Policy
-from calrelay.engine.heirs import Legacy, how_to_part, inherit
+from calrelay.engine.heirs import Legacy, how_to_part, inherit, inherit_decision
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.report import Problem
 from calrelay.errors import CLAIMED
@@ -36,6 +36,13 @@ class Claims:
         """Return what a retired pipeline left behind of an event; None where nobody bars it, or who does is not retired."""
         claim = self.of_another(source_id)
         return inherit(self._pipeline.ledger, claim.pipeline, self._policy.fresh_link(source_id)) if claim else None
+
+    def decision(self, source_id: SourceId) -> Link | None:
+        """Return what to begin with of an event that nobody has, and that its last owner was told to leave alone; else None."""
+        claim = self.of(source_id)
+        if claim is None or not claim.is_free or claim.pipeline == self._policy.pipeline:
+            return None
+        return inherit_decision(self._pipeline.ledger, claim.pipeline, self._policy.fresh_link(source_id))
 
     def problem(self, source_id: SourceId, claim: Claim) -> Problem:
         """Say which two pipelines want an event, and how to part them."""

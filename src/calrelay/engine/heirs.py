@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # `status` asks what is retired, and runs nothing
 
 MEMO_RETIRED = "retired:{pipeline}"
 RETIRED = "let go: its pipeline was retired"
+TAKEN_OVER = "taken over by pipeline"  # what the reason of a link begins with whose entry another pipeline has now
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +41,11 @@ def inherit(ledger: Ledger, owner: str, heir: Link) -> Legacy | None:
     """
     if not is_retired(ledger, owner):
         return None
-    left = next((link for link in ledger.link_by_external_id(heir.base_id) if link.pipeline == owner and link.target == heir.target), None)
+    left = _left_by(ledger, owner, heir)
     if left is None or left.accepted is None:
         return None
     is_rejected = left.state is State.IGNORED and left.until_changed
-    reason = f"taken over by pipeline {heir.pipeline}"
+    reason = f"{TAKEN_OVER} {heir.pipeline}"
     given_up = dataclasses.replace(left, state=State.RELEASED, wanted=None, accepted=None, target_id=None, hold=None, reason=reason)
     taken = dataclasses.replace(
         left,
@@ -59,6 +60,24 @@ def inherit(ledger: Ledger, owner: str, heir: Link) -> Legacy | None:
         hold=None,
     )
     return Legacy(given_up=given_up, taken=taken)
+
+
+def inherit_decision(ledger: Ledger, owner: str, heir: Link) -> Link | None:
+    """Return what an heir begins with of an event that its last owner was told to leave alone before the target had it; else None.
+
+    What was decided in a retired pipeline goes on. One that is not may relay it again itself: somebody is to decide anew.
+    """
+    left = _left_by(ledger, owner, heir)
+    if left is None or left.is_live or left.state is not State.IGNORED:
+        return None
+    if not is_retired(ledger, owner):
+        return dataclasses.replace(heir, let_in=True)
+    return dataclasses.replace(left, pipeline=heir.pipeline, source_id=heir.source_id, basis=Basis(zone_data="", mapping="", config=""))
+
+
+def _left_by(ledger: Ledger, owner: str, heir: Link) -> Link | None:
+    links = ledger.link_by_external_id(heir.base_id)
+    return next((link for link in links if link.pipeline == owner and link.target == heir.target), None)
 
 
 def how_to_part(own: str, other: str, *, is_known: bool) -> str:
@@ -77,11 +96,23 @@ def how_to_part(own: str, other: str, *, is_known: bool) -> str:
 
 
 def take_up_again(pipeline: "Pipeline") -> None:
-    """Take up a retired pipeline's own events again, as they were; nothing for any other pipeline. Passes go on once that is ended."""
-    if not is_retired(pipeline.ledger, pipeline.name):
+    """Take up a retired pipeline's own events again, as they were; nothing for any other pipeline. Passes go on once that is ended.
+
+    What another has taken over meanwhile comes back where that one was retired, too; else it is an event that another pipeline has.
+    """
+    ledger = pipeline.ledger
+    if not is_retired(ledger, pipeline.name):
         return
-    released = [link for link in pipeline.ledger.links_in(pipeline.name, {State.RELEASED}) if link.reason == RETIRED]
-    pipeline.ledger.store([dataclasses.replace(link, state=State.SETTLED, reason="") for link in released])
+    released = ledger.links_in(pipeline.name, {State.RELEASED})
+    links = [dataclasses.replace(link, state=State.SETTLED, reason="") for link in released if link.reason == RETIRED]
+    given_up = [link for link in released if link.reason.startswith(TAKEN_OVER)]
+    claims = ledger.claims(pipeline.target.account, [link.base_id for link in given_up])
+    for link in given_up:
+        claim = claims.get(link.base_id)
+        legacy = inherit(ledger, claim.pipeline, link) if claim is not None and claim.bars(pipeline.name) else None
+        known = dataclasses.replace(link, state=State.SETTLED, reason="", source_hash="", let_in=True)
+        links += [known] if legacy is None else [legacy.given_up, legacy.taken]
+    ledger.store(links)
 
 
 def end_retirement(pipeline: "Pipeline") -> None:

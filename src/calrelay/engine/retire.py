@@ -9,6 +9,7 @@ from calrelay.domain.guard import Approval, digest_of
 from calrelay.domain.link import Imprint, Link, State, TargetId
 from calrelay.domain.plan import Cause, Delete, failures_of
 from calrelay.domain.window import Span
+from calrelay.domain.words import counted
 from calrelay.engine.apply import Applier
 from calrelay.engine.heirs import MEMO_RETIRED, RETIRED
 from calrelay.engine.latecomers import look_for_latecomers, open_until
@@ -31,6 +32,9 @@ class WholeLedger(Ledger, Protocol):
 
     def rename_pipeline(self, old: str, new: str) -> None:
         """Give a pipeline another name."""
+
+
+_MEMOS = ("backfill:{}:", "loaded:{}", "far:{}", "late:{}", "overlap:{}", "retired:{}", "scope:{}")  # what is noted of a pipeline
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,15 +134,21 @@ def rename(ledger: WholeLedger, old: str, new: str, *, clock: Clock) -> int:
     """Give a pipeline another name, with all that is remembered of it; return how many events it has at the target.
 
     What a pass under the new name left behind before this (the config was edited first) holds nothing at the target, and is dropped.
-    Raises ConfigError when nothing is known under the old name, StateError when the new one has events of its own. The caller holds the
-    locks of both.
+    So is what a retired one of that name was. Raises ConfigError when nothing is known under the old name, or the new one has events of its
+    own. The caller holds the locks of both.
     """
     if not is_known(ledger, old):
         raise ConfigError(f"nothing is remembered of a pipeline {old}", remedy="`calrelay status` lists the pipelines there are")
-    if not ledger.count_live(new):
-        ledger.forget_pipeline(new)
+    if number := ledger.count_live(new):
+        raise ConfigError(
+            f"there is a pipeline {new} already, with {counted(number, 'event')} of its own at the target",
+            remedy=f"choose another name; or, if {new} is to have what {old} has, `calrelay retire {old}`, and {new} takes its events over",
+        )
+    ledger.forget_pipeline(new)
+    for prefix in _MEMOS:
+        _rename_memos(ledger, prefix.format(new), None, clock)
     ledger.rename_pipeline(old, new)
-    for prefix in ("backfill:{}:", "loaded:{}", "far:{}", "late:{}", "overlap:{}", "retired:{}", "scope:{}"):
+    for prefix in _MEMOS:
         _rename_memos(ledger, prefix.format(old), prefix.format(new), clock)
     return ledger.count_live(new)
 
@@ -154,11 +164,13 @@ def _note_retired(ledger: Ledger, pipeline: str, clock: Clock) -> None:
     ledger.note_pipeline(pipeline, is_paused=False)  # no pass runs any more; a pause from now on stops what retires it
 
 
-def _rename_memos(ledger: WholeLedger, old: str, new: str, clock: Clock) -> None:
+def _rename_memos(ledger: WholeLedger, old: str, new: str | None, clock: Clock) -> None:
+    """Keep what is noted of a pipeline under its new name; without one it is forgotten."""
     for key, (value, _) in ledger.memos(old).items():
         if old.endswith(":") or key == old:  # `far:venue` is not `far:venue-two`
             ledger.save_memo(key, None, clock())
-            ledger.save_memo(new + key.removeprefix(old), value, clock())
+            if new is not None:
+                ledger.save_memo(new + key.removeprefix(old), value, clock())
 
 
 def _released(link: Link) -> Link:

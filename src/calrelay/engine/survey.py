@@ -219,7 +219,7 @@ class Surveyor:
                     self._remember(corrected, link)
                     return
                 link = self.adoption.disowned(link)
-            if (link is None or not (link.is_live or link.is_hands_off)) and (heir := self._inherited(event, claims)):
+            if (link is None or not (link.is_live or link.is_hands_off)) and (heir := self._inherited(event, link, claims)):
                 link = heir
             decision: Decision | None = self._plan(event, link)
             if isinstance(decision, Create) and (link is None or not link.is_live):
@@ -298,13 +298,17 @@ class Surveyor:
         self._report.notes["adopted from the target"] += 1
         return self._remembered(self.adoption.taken_over(create, generation, holding, known))
 
-    def _inherited(self, event: Event, claims: Claims) -> Link | None:
-        """Take over an event that a retired pipeline left at the target, where this one wants it, or it was cancelled since."""
+    def _inherited(self, event: Event, link: Link | None, claims: Claims) -> Link | None:
+        """Take over an event that a retired pipeline left at the target, where this one wants it, or it was cancelled since.
+
+        So is what another was told to leave alone, of an event that this one does not know yet.
+        """
         if self._policy.judge(event)[0] not in (Standing.WANTED, Standing.CANCELLED):
             return None
         legacy = claims.legacy(event.source_id)
         if legacy is None:
-            return None
+            kept = claims.decision(event.source_id) if link is None else None
+            return self._remembered(kept) if kept is not None and kept.is_hands_off else kept
         self._report.notes[f"taken over from pipeline {legacy.given_up.pipeline}"] += 1
         self.survey.changed.append(legacy.given_up)
         return self._remembered(legacy.taken)
