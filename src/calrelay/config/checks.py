@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import combinations_with_replacement
 from typing import Any, Final
 
@@ -10,10 +10,10 @@ from calrelay.config.model import Pipeline
 from calrelay.config.secrets import SecretRef
 from calrelay.config.section import Address
 from calrelay.config.sections import WebSection
-from calrelay.config.vendor import AccountModel, Role, VendorConfig
+from calrelay.config.vendor import AccountModel, FilterModel, Role, VendorConfig, fold
 
 NAMED: Final = 8  # names in a sentence; the others are counted
-COMPARED: Final = 100  # filters of one account; each of them with each other
+COMPARED: Final = 1000  # filters of one account, each of them with each other; of more, any two may have an event in common
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ def _as_set(value: object) -> object:
     """Forget the order of keys and lists, which means nothing in a filter."""
     if isinstance(value, dict):
         return sorted((str(key), repr(_as_set(inner))) for key, inner in value.items())
-    return sorted(str(item).casefold() for item in value) if isinstance(value, list) else value
+    return sorted({fold(str(item)) for item in value}) if isinstance(value, list) else value
 
 
 def doubts(files: Sequence[File], web: WebSection, vendors: Mapping[str, VendorConfig]) -> Iterator[str]:
@@ -110,38 +110,64 @@ def _shared_sources(
             )
 
 
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _Choice:
+    """One filter, folded, and the pipelines that have it; what it leaves out is not looked at."""
+
+    filter: FilterModel
+    values: Mapping[str, frozenset[str]]
+    pipelines: list[Pipeline] = dataclasses.field(default_factory=list)
+
+
 def _in_the_way(ones: Sequence[Pipeline]) -> tuple[list[str], list[str]]:
-    """Name those that may have an event in common: under ids of their own, and under the same one. Filters are compared, not pipelines."""
-    by_filter: dict[str, list[Pipeline]] = defaultdict(list)
+    """Name those that may have an event in common: under ids of their own, where every guest would be told twice, and under the same ones.
+
+    Under the same ids the second is refused when it happens, so that pipelines for rooms of their own are not doubted for it.
+    """
+    choices: dict[str, _Choice] = {}
     for one in ones:
-        by_filter[repr(_choice(one))].append(one)
+        values = {"statuses": frozenset(one.filter.statuses), **one.filter.folded}
+        choices.setdefault(
+            repr(sorted((name, sorted(each)) for name, each in values.items())), _Choice(one.filter, values)
+        ).pipelines.append(one)
     twice: dict[str, None] = {}
     refused: dict[str, None] = {}
-    for some, others in combinations_with_replacement([*by_filter.values()][:COMPARED], 2):
-        if some is not others and _are_apart(some[0], others[0]):
+    for some, others in combinations_with_replacement(choices.values(), 2) if len(choices) <= COMPARED else [_all_of(choices.values())]:
+        is_same = some is others
+        if not is_same and _are_apart(some, others, surely=True):
             continue
-        both = {one.name: one for one in (*some, *others)}.values()
+        both = {one.name: one for one in (*some.pipelines, *others.pipelines)}.values()
         prefixes = Counter(one.id_prefix for one in both)
         if len(prefixes) > 1:
             twice |= dict.fromkeys(one.name for one in both)
-        refused |= dict.fromkeys(one.name for one in both if prefixes[one.id_prefix] > 1)
+        if is_same or not _are_apart(some, others, surely=False):
+            refused |= dict.fromkeys(one.name for one in both if prefixes[one.id_prefix] > 1)
     return [*twice], [*refused]
 
 
-def _choice(one: Pipeline) -> Mapping[str, Sequence[str]]:
-    return {"statuses": one.filter.statuses, **one.filter.facets}
+def _all_of(choices: Collection[_Choice]) -> tuple[_Choice, _Choice]:
+    """Return all filters as if they were one."""
+    first = next(iter(choices))
+    together = dataclasses.replace(first, pipelines=[one for choice in choices for one in choice.pipelines])
+    return together, together
 
 
-def _are_apart(one: Pipeline, other: Pipeline) -> bool:
-    """Whether both filters name values of one facet, and none in common. An event in two rooms may fit both all the same."""
-    ours, theirs = _choice(one), _choice(other)
-    return any(_have_nothing_in_common(ours[name], theirs[name]) for name in ours.keys() & theirs)
+def _are_apart(some: _Choice, others: _Choice, *, surely: bool) -> bool:
+    """Whether both filters name values of one facet, and none in common; `surely` no event, and no thing of two names, is in both."""
+    return any(
+        some.values[name].isdisjoint(others.values[name]) and _can_tell(some, others, name, surely=surely)
+        for name in some.values.keys() & others.values
+    )
 
 
-def _have_nothing_in_common(ours: Sequence[str], theirs: Sequence[str]) -> bool:
-    """Compare values of a facet; a number and a name may be of the same one."""
-    is_alike = len({value.isdecimal() for value in (*ours, *theirs)}) == 1
-    return is_alike and {value.casefold() for value in ours}.isdisjoint(value.casefold() for value in theirs)
+def _can_tell(some: _Choice, others: _Choice, name: str, *, surely: bool) -> bool:
+    """Whether different values of a facet are of different events; a number and a name may be of the same thing."""
+    if name == "statuses":
+        return True
+    numbers = {value.isdecimal() for value in some.values[name] | others.values[name]}
+    if len(numbers) > 1:
+        return False
+    return not surely or name in some.filter.exclusive or (name in some.filter.numbered and numbers == {True})
 
 
 def _shared_targets(

@@ -13,7 +13,7 @@ from calrelay.config.notify import NotifySection
 from calrelay.config.section import Section, Text, check_name
 from calrelay.config.sections import EventSection, GuardsSection, LogSection, StateSection, WebSection, WindowSection
 from calrelay.config.vendor import ADVANCED, AccountModel, FilterModel, MatchModel, VendorConfig, suggestion
-from calrelay.domain.link import MessageMode
+from calrelay.domain.link import TRIAL, MessageMode
 
 _NEAR: Final = timedelta(days=14)
 _FULL_EVERY: Final = timedelta(hours=1)
@@ -192,6 +192,13 @@ class Pipeline(Section):
         if full_every < info.data.get("every", full_every):
             raise ValueError("is shorter than `every` — make it as long or longer")
         return full_every
+
+    @field_validator("id_prefix")
+    @classmethod
+    def _not_a_trial(cls, prefix: str) -> str:
+        if prefix.casefold().startswith(TRIAL):
+            raise ValueError(f"begins with {TRIAL}, under which `calrelay try` puts its copies — choose another")
+        return prefix
 
     @field_validator("region")
     @classmethod

@@ -14,7 +14,6 @@ from calrelay.domain.link import CalendarId
 from calrelay.domain.people import Role
 from calrelay.domain.policy import CalendarRef, Filter, Match, NamedRoute
 from calrelay.domain.rendering import Texts
-from calrelay.domain.text import title
 from calrelay.domain.window import Window
 
 
@@ -30,7 +29,7 @@ def to_routes(pipeline: Pipeline) -> tuple[NamedRoute, ...]:
 
 def to_match(match: MatchModel) -> Match:
     """Return facets as events are compared with them: on one line, letter case folded."""
-    return Match(facets={name: frozenset(title(value).casefold() for value in values) for name, values in match.facets.items()})
+    return Match(facets=match.folded)
 
 
 def to_filter(table: FilterModel) -> Filter:

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Final
 from pydantic import AfterValidator, Field, field_validator
 
 from calrelay.config.section import Section, Values, check_zones
+from calrelay.domain.text import title
 
 ADVANCED: Final = "x-advanced"
 """Schema mark of a key that few need; the example shows it commented out."""
@@ -40,19 +41,35 @@ class AccountModel(Section):
         return False
 
 
+def fold(value: str) -> str:
+    """Return a facet's value as it is compared."""
+    return title(value).casefold()
+
+
 def zone_keys(*kinds: str) -> AfterValidator:
     """Return the validator of `zones` for a vendor whose places are of these kinds ("location:2601"); zones come out canonical."""
     return AfterValidator(partial(check_zones, kinds))
 
 
 class MatchModel(Section):
-    """Facets an event must show: of each named one, one of its values. Every key of a vendor's own model is a facet of its events."""
+    """Facets an event must show: of each named one, one of its values. Every key of a vendor's own model is a facet of its events.
+
+    An event shows one thing of each facet in `exclusive`, and none has two names; of those in `numbered` it shows one, which has several.
+    """
+
+    exclusive: ClassVar[frozenset[str]] = frozenset()
+    numbered: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def facets(self) -> Mapping[str, tuple[str, ...]]:
         """The facets that are named, with their values as written."""
         keys = [name for name in type(self).model_fields if name not in FilterModel.model_fields]
         return {name: values for name in keys if (values := getattr(self, name)) is not None}
+
+    @property
+    def folded(self) -> Mapping[str, frozenset[str]]:
+        """The same, as events are compared with them: on one line, letter case folded."""
+        return {name: frozenset(map(fold, values)) for name, values in self.facets.items()}
 
 
 class FilterModel(MatchModel):

@@ -205,8 +205,61 @@ def test_two_pipelines_with_ids_of_their_own_tell_every_guest_twice_unless_their
     assert "who is on an event that fits several of their filters gets every message twice" in warning
     rooms = {"pipelines/0/filter": {"rooms": ["Main Hall"]}}
     assert len(load(rooms | {"pipelines/1": second | {"filter": {"rooms": ["main hall", "Terrace"]}}}).warnings) == 1
-    assert load(rooms | {"pipelines/1": second | {"filter": {"rooms": ["Terrace"]}}}).warnings == ()
-    assert len(load(rooms | {"pipelines/1": second | {"filter": {"rooms": ["90001"]}}}).warnings) == 1, "a number may be of the same room"
+    assert len(load(rooms | {"pipelines/1": second | {"filter": {"rooms": ["Terrace"]}}}).warnings) == 1, "an event may be in both rooms"
+    places = {"pipelines/0/filter": {"locations": ["Main Hall"]}}
+    assert load(places | {"pipelines/1": second | {"filter": {"locations": ["Terrace"]}}}).warnings == ()
+    assert len(load(places | {"pipelines/1": second | {"filter": {"locations": ["90001"]}}}).warnings) == 1, (
+        "a number may be of the same place"
+    )
+    assert (
+        load({"pipelines/0/filter/statuses": ["DEFINITE"], "pipelines/1": second | {"filter": {"statuses": ["TENTATIVE"]}}}).warnings == ()
+    )
+
+
+def test_pipelines_for_rooms_of_their_own_under_the_same_ids_are_no_doubt(load: Load) -> None:
+    rooms = {"pipelines/0/filter": {"rooms": ["Main Hall"]}}
+    assert load(rooms | {"pipelines/1": SECOND | {"filter": {"rooms": ["Terrace"]}}}).warnings == ()
+    assert len(load(rooms | {"pipelines/1": SECOND | {"filter": {"rooms": ["90001"]}}}).warnings) == 1
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "warnings"),
+    [
+        ({"staff": ["J. Reyes"]}, {"staff": ["jreyes"]}, 1),
+        ({"staff": ["61001"]}, {"staff": ["61002"]}, 0),
+        ({"services": ["Portrait"]}, {"services": ["Tasting"]}, 1),
+        ({"services": ["1"], "locations": ["Downtown"]}, {"services": ["2"], "locations": ["Downtown"]}, 0),
+    ],
+)
+def test_staff_and_services_have_several_names_and_one_number(load: Load, ours: Any, theirs: Any, warnings: int) -> None:
+    studio = {"vendor": "timetap", "api_key": "340000", "private_key": "a-key"}
+    second = SECOND | {"id_prefix": "x-", "source": "studio", "filter": theirs}
+    changes = {"accounts/studio": studio, "pipelines/0/source": "studio", "pipelines/0/filter": ours, "pipelines/1": second}
+    assert len(load(changes).warnings) == warnings
+
+
+@pytest.mark.parametrize("prefix", ["x-", ""])
+@pytest.mark.parametrize(("ours", "theirs"), [("Main  Hall", "main hall"), ("Bar &amp; Grill", "Bar & Grill")])
+def test_two_spellings_that_a_filter_takes_for_one_are_one(load: Load, ours: str, theirs: str, prefix: str) -> None:
+    second = SECOND | {"id_prefix": prefix, "filter": {"locations": [theirs, "Elsewhere"]}}
+    (warning,) = load({"pipelines/0/filter": {"locations": [ours]}, "pipelines/1": second}).warnings
+    assert "pipelines: venue, second" in warning
+
+
+@pytest.mark.parametrize(("count", "last", "warnings"), [(200, "P101", 1), (200, "Elsewhere", 0), (1001, "Elsewhere", 1)])
+def test_every_filter_of_an_account_is_compared_and_where_there_are_too_many_all_are_doubted(
+    load: Load, count: int, last: str, warnings: int
+) -> None:
+    tables = {
+        f"pipelines/{n}": SECOND | {"name": f"p{n}", "id_prefix": f"p{n}-", "filter": {"locations": [f"P{n}"]}} for n in range(1, count)
+    }
+    tables[f"pipelines/{count}"] = SECOND | {"name": "last", "id_prefix": "last-", "filter": {"locations": [last]}}
+    assert len(load({"pipelines/0/filter": {"locations": ["P0"]}} | tables).warnings) == warnings
+
+
+def test_no_ids_begin_like_those_of_trial_copies(problems: Problems) -> None:
+    (problem,) = problems({"pipelines/0/id_prefix": "Try-west-"})
+    assert "under which `calrelay try` puts its copies" in problem
 
 
 def test_filters_that_differ_in_order_only_are_the_same(problems: Problems) -> None:

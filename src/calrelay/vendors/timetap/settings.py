@@ -51,7 +51,10 @@ class TimeTapAccount(AccountModel):
 
 
 class TimeTapMatch(MatchModel):
-    """The facets of a TimeTap appointment."""
+    """The facets of a TimeTap appointment. Staff go by their own and by their user name, services by four."""
+
+    exclusive: ClassVar[frozenset[str]] = frozenset({"locations"})
+    numbered: ClassVar[frozenset[str]] = frozenset({"staff", "services"})
 
     locations: Facet = Field(default=None, description="Locations by name or id.", examples=[["Downtown"]])
     staff: Facet = Field(default=None, description="Staff by name or id.", examples=[["Ada Bell"]])

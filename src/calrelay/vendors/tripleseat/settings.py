@@ -102,7 +102,9 @@ class TripleseatAccount(AccountModel):
 
 
 class TripleseatMatch(MatchModel):
-    """The facets of a Tripleseat event."""
+    """The facets of a Tripleseat event, which may be in several rooms."""
+
+    exclusive: ClassVar[frozenset[str]] = frozenset({"event_types", "locations"})
 
     event_types: Facet = Field(default=None, description="Event types by name.", examples=[["Wedding", "Corporate"]])
     locations: Facet = Field(default=None, description="Locations by name or id.", examples=[["Alder House"]])
