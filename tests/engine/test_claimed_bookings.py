@@ -202,7 +202,7 @@ async def test_whose_entry_it_is_comes_before_who_waits_for_it() -> None:
     bench, other = await two_pipelines()
     edit(other, "all of them", frozenset())
     await other.sync()
-    found = await locate([other.pipeline, bench.pipeline], "ms-1")
+    found = await locate([other.pipeline, bench.pipeline], bench.pipeline.ledger, "ms-1")
     assert [one.link.pipeline for one in found] == ["venue", "other"]
 
 

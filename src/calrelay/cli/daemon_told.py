@@ -22,7 +22,8 @@ def daemon_in_words(view: DaemonView, now: datetime) -> str:
     if not view.is_running:
         return f"does not run, and cannot while {view.holder} is at work"
     where = f" on {view.holder.host}" if view.holder.host else ""
-    running = f"runs (process {view.holder.pid}{where}), started {ago(view.holder.since, now)}"
+    since = f", started {ago(view.holder.since, now)}" if view.holder.since else ""
+    running = f"runs (process {view.holder.pid}{where}){since}"
     return f"{running}; {BEHIND} — {view.reload}" if view.is_behind else running
 
 

@@ -120,7 +120,7 @@ async def _asked_for(config: Config, external_ids: Sequence[str]) -> list[Link]:
     from calrelay.assembly import assemble  # noqa: PLC0415 - heavy, and only for what no pass has seen
 
     async with assemble(config, command="ignore") as relay:
-        return await not_taken_up(list(relay.pipelines.values()), external_ids)
+        return await not_taken_up(list(relay.pipelines.values()), relay.ledger, external_ids)
 
 
 def _ignored(link: Link) -> str:

@@ -136,7 +136,7 @@ async def _survey(config: Config, tables: Sequence[model.Pipeline], external_id:
 async def _one(relay: Relay, external_id: str, schedules: Mapping[str, Sequence[timedelta]], now: datetime) -> Overlap:
     base, _ = external_id_parts(external_id)
     try:
-        located = (await locate(list(relay.pipelines.values()), base))[0]
+        located = (await locate(list(relay.pipelines.values()), relay.ledger, base))[0]
     except ConfigError as error:
         known = " and ".join(relay.pipelines)
         raise ConfigError(f"{external_id} is no id of {known}; only TimeTap's messages can be told", remedy=error.remedy) from None

@@ -24,7 +24,7 @@ def show(session: Session, output: Output, external_id: str) -> int:
 
 async def _tell(config: Config, external_id: str) -> list[Told]:
     async with assemble(config, command="show", access=Access.READ) as relay:
-        return await tell_all(list(relay.pipelines.values()), external_id)
+        return await tell_all(list(relay.pipelines.values()), relay.ledger, external_id)
 
 
 def describe(told: Told) -> list[Block]:

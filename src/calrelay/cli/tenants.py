@@ -39,7 +39,7 @@ def choose(config: Config, names: Sequence[str], deserted: Mapping[str, int]) ->
     known = {one.name for one in config.pipelines}
     for name in names:
         tenant = name.removesuffix(SCOPE)
-        lost = {one: number for one, number in deserted.items() if one == name or tenant_of(one) == tenant}
+        lost = {one: number for one, number in deserted.items() if name == one or (tenant and tenant_of(one) == tenant)}
         if name not in known and tenant in config.tenants:
             tables |= {one.name: one for one in config.tenants[tenant].pipelines}
             refusals |= {key: error for key, error in config.refusals.items() if key == tenant}

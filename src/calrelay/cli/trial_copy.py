@@ -2,19 +2,20 @@
 
 from typing import Any
 
-from calrelay.assembly import assemble
+from calrelay.assembly import Relay, assemble
 from calrelay.cli.output import Block, Output
 from calrelay.cli.session import Session
 from calrelay.config.load import Config
+from calrelay.domain.event import Event
 from calrelay.domain.link import MessageMode, mode_of_content
 from calrelay.domain.people import Participant, Role, normalise_email, normalise_phone
+from calrelay.domain.policy import Standing
 from calrelay.domain.words import iso
-from calrelay.engine.locate import locate
+from calrelay.engine.locate import Located, locate
 from calrelay.engine.trial import delete_trial, send_trial
 from calrelay.errors import ConfigError
 
 NAME = "Trial"
-_ALONE = ", with nobody but you on it"
 _WAS_THERE = "it was there before: it tells of no new booking, and whoever else was tried on it may still hear of it; --delete it first"
 
 
@@ -42,10 +43,12 @@ def contact_of(text: str, region: str) -> Participant:
 
 async def _send(config: Config, external_id: str, to: str, mode: MessageMode | None) -> tuple[dict[str, Any], list[Block]]:
     async with assemble(config, command="try") as relay:
-        found = (await locate(list(relay.pipelines.values()), external_id))[0]
+        found = await _meant(relay, external_id)
         contact = contact_of(to, config.pipeline(found.pipeline.name).region)
         trial = await send_trial(found.pipeline, found.link.source_id, contact, mode)
     entry = trial.entry
+    has_others = trial.was_there or (trial.people or 0) > 1
+    alone = ", with nobody but you on it" if trial.people == 1 and not has_others else ""
     document = {
         "pipeline": found.pipeline.name,
         "external_id": trial.external_id,
@@ -57,18 +60,29 @@ async def _send(config: Config, external_id: str, to: str, mode: MessageMode | N
     }
     blocks: list[Block] = [
         (
-            f"sent as {trial.external_id} to calendar {entry.calendar}{'' if trial.was_there else _ALONE}: “{entry.title}”, "
-            f"{entry.start.isoformat()}"
+            f"sent as {trial.external_id} to calendar {entry.calendar}, as pipeline {found.pipeline.name} would{alone}: "
+            f"“{entry.title}”, {entry.start.isoformat()}"
         ),
-        *([_WAS_THERE] if trial.was_there else []),
+        *([_WAS_THERE] if has_others else []),
         f"delete it again with `calrelay try {external_id} --delete`",
     ]
     return document, blocks
 
 
+async def _meant(relay: Relay, external_id: str) -> Located:
+    """Return the event in the pipeline that has it, or, before a first load, in the first of several that would take it."""
+    found = await locate(list(relay.pipelines.values()), relay.ledger, external_id)
+    if len(found) > 1 and not found[0].is_known:
+        for one in found:
+            row = await one.pipeline.source.find(one.link.source_id)
+            if isinstance(row, Event) and (await one.pipeline.policy(remember=False)).judge(row)[0] is Standing.WANTED:
+                return one
+    return found[0]
+
+
 async def _delete(config: Config, external_id: str) -> tuple[dict[str, Any], list[Block]]:
     async with assemble(config, command="try") as relay:
-        found = (await locate(list(relay.pipelines.values()), external_id))[0]
+        found = await _meant(relay, external_id)
         copy_id, was_there = await delete_trial(found.pipeline, found.link.source_id)
     document = {"pipeline": found.pipeline.name, "external_id": copy_id, "is_deleted": was_there}
     return document, [f"{copy_id} was deleted" if was_there else f"there was no trial copy {copy_id}"]

@@ -48,6 +48,7 @@ class MessageMode(StrEnum):
     SKIP = "skip"
 
 
+TRIAL = "try-"  # what external ids of trial copies begin with, and no pipeline's own
 TAGS: Mapping[MessageMode, str] = {
     MessageMode.SEND: "",
     MessageMode.AUTO: "#auto",

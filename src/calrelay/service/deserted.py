@@ -21,7 +21,7 @@ def deserted(config: Config, ledger: SqlLedger, now: datetime) -> Mapping[str, i
 def deserted_words(name: str, number: int) -> tuple[str, str]:
     """Say what is wrong with one of them, and what to do."""
     tenant = tenant_of(name)
-    back = f"bring back the file of tenant {tenant}" if tenant else "put it back"
+    back = f"put it back, or the file of tenant {tenant}," if tenant else "put it back"
     return (
         f"{counted(number, 'coming event')} of pipeline {name}, which the config does not name: nobody looks after them",
         f"{back} if it is missing by mistake; `calrelay rename {name} NEW` if it has another name now; else `calrelay retire {name}`",

@@ -11,11 +11,11 @@ from calrelay.domain.people import Participant
 from calrelay.domain.plan import Create, Decision, Delete, Skipped, Unchanged, Update
 from calrelay.domain.words import in_place, on_this_machine
 from calrelay.engine.heirs import is_retired
-from calrelay.engine.locate import held_elsewhere, locate
+from calrelay.engine.locate import locate, of_another, owner_elsewhere
 from calrelay.engine.pipeline import Pipeline
 from calrelay.engine.show import Story, tell
 from calrelay.errors import ConfigError
-from calrelay.ports import Holding
+from calrelay.ports import Holding, Ledger
 
 Rows = list[tuple[str, str]]
 _PUT_ASIDE = (State.WAITING, State.HELD, State.QUARANTINED)
@@ -29,6 +29,7 @@ class Told:
     is_known: bool
     story: Story
     stopped: str = ""
+    elsewhere: ConfigError | None = None  # of an event that a pipeline has which is not in the config, or refused
     is_loaded: bool = True  # its pipeline has had its first load
     calendars: Mapping[CalendarId, str] = dataclasses.field(default_factory=dict)  # the names of those that the config names
 
@@ -49,11 +50,14 @@ class Told:
         return external_id_of(self.link.base_id, self.link.generation - 1) if self.has_next_id_only else self.link.external_id
 
 
-async def tell_all(pipelines: Sequence[Pipeline], external_id: str) -> list[Told]:
+async def tell_all(pipelines: Sequence[Pipeline], ledger: Ledger, external_id: str) -> list[Told]:
     """Ask both ends about an event, for each pipeline that has it.
 
     Raises ConfigError when it is no id of theirs, or nothing is known of it anywhere, and VendorError.
     """
+    owner = owner_elsewhere(pipelines, ledger, external_id)
+    elsewhere = of_another(external_id, owner) if owner is not None else None
+    is_given_up = owner is not None and is_retired(ledger, owner)
     told = [
         Told(
             link=one.link,
@@ -62,11 +66,12 @@ async def tell_all(pipelines: Sequence[Pipeline], external_id: str) -> list[Told
             stopped=_why_stopped(one.pipeline),
             calendars=await one.pipeline.calendar_names(),
             is_loaded=one.pipeline.ledger.pipeline(one.pipeline.name).first_complete_at is not None,
+            elsewhere=None if is_given_up else elsewhere,
         )
-        for one in await locate(pipelines, external_id)
+        for one in await locate(pipelines, ledger, external_id)
     ]
     if all(one.is_nowhere for one in told):
-        raise held_elsewhere(pipelines, external_id) or ConfigError(
+        raise elsewhere or ConfigError(
             f"there is no event {external_id}: neither its source nor the target has one, and none is remembered",
             remedy="is it mistyped? `calrelay plan` lists the ids of what would be done",
         )
@@ -125,6 +130,8 @@ def next_step(told: Told) -> str:
 
 
 def _before_a_pass(told: Told) -> str:
+    if told.elsewhere is not None:
+        return f"nothing: {told.elsewhere.message}; {told.elsewhere.remedy}"
     if told.story.is_gone:
         return "nothing: the source has no such event"
     pipeline = told.story.pipeline

@@ -21,7 +21,8 @@ from calrelay.engine.report import Outcome, PassReport
 from calrelay.engine.sync import run_pass
 from calrelay.errors import ExitCode
 from calrelay.ports import Holding, HoldItem, Put
-from calrelay.simulators.faults import Fault, Kind
+from calrelay.simulators.apptoto.settings import BadEvents, CalendarChange
+from calrelay.simulators.faults import Fault, Kind, When
 from calrelay.state.database import Database, open_database
 from calrelay.state.ledger import SqlLedger
 from calrelay.state.locks import PipelineLock, load_lock
@@ -690,6 +691,66 @@ def test_a_trial_copy_after_a_delete_is_another_entry_with_nobody_of_before_on_i
     assert (copy.external_id, [person.email for person in copy.participants]) == (f"try-{external_id}.2", ["ops@example.com"])
     gone = house.ask("try", external_id, "--delete")
     assert (gone["external_id"], gone["is_deleted"]) == (f"try-{external_id}.2", True)
+
+
+def test_a_trial_copy_without_an_answer_is_not_sent_to_again_once_it_was_deleted(house: House) -> None:
+    events = house.world.apptoto.events
+    external_id = house.ask("plan", "studio")["passes"][0]["actions"][0]["external_id"]
+    house.world.apptoto.faults.add(Fault(kind=Kind.STATUS, status=400, body="{}", method="PUT", when=When.AFTER, times=1))
+    assert house.type("try", external_id, "--to", "+1 212 555 0147").code != 0
+    (first,) = events.live_events()
+    first.participants[0].messaged = True
+    house.world.apptoto.settings.show_deleted = False
+    events.delete(first)
+    house.type("try", external_id, "--to", "ops@example.com")
+    (copy,) = events.live_events()
+    assert (copy.external_id, [person.email for person in copy.participants]) == (f"try-{external_id}.2", ["ops@example.com"])
+
+
+@pytest.mark.parametrize("change", [CalendarChange.DUPLICATE, CalendarChange.IGNORE])
+def test_a_trial_copy_in_another_calendar_is_deleted_and_another_made(house: House, change: CalendarChange) -> None:
+    events = house.world.apptoto.events
+    house.world.apptoto.settings.calendar_change = change
+    external_id = house.ask("plan", "studio")["passes"][0]["actions"][0]["external_id"]
+    house.type("try", external_id, "--to", "ops@example.com")
+    house.config.write_text(house.config.read_text().replace('calendar = "Studio"', 'calendar = "Terrace"'))
+    sent = house.ask("try", external_id, "--to", "ops@example.com")
+    (copy,) = events.live_events()
+    assert (copy.external_id, str(copy.calendar_id)) == (f"try-{external_id}.2", sent["calendar"])
+    assert house.ask("try", external_id, "--delete")["is_deleted"]
+    assert not events.live_events()
+
+
+def test_a_trial_copy_that_the_target_leaves_out_of_its_answer_is_not_told_as_sent(house: House) -> None:
+    settings = house.world.apptoto.settings
+    external_id = house.ask("plan", "studio")["passes"][0]["actions"][0]["external_id"]
+    settings.bad_events, settings.poison = BadEvents.DROP, (f"try-{external_id}",)
+    said = house.type("try", external_id, "--to", "ops@example.com")
+    assert (said.code, "answered without the trial copy" in said.err) == (ExitCode.VENDOR, True)
+
+
+def test_whoever_else_is_on_a_trial_copy_is_told_of_also_after_a_lost_database(house: House) -> None:
+    external_id = house.ask("plan", "studio")["passes"][0]["actions"][0]["external_id"]
+    house.type("try", external_id, "--to", "+1 212 555 0147")
+    (first,) = house.world.apptoto.events.live_events()
+    first.participants[0].messaged = True
+    house.world.apptoto.settings.show_deleted = False
+    house.type("try", external_id, "--delete")
+    for path in house.config.parent.glob("calrelay.db*"):
+        path.unlink()
+    sent = house.type("try", external_id, "--to", "ops@example.com").out
+    assert ("with nobody but you" in sent, "whoever else was tried on it may still hear of it" in sent) == (False, True)
+
+
+def test_of_several_pipelines_that_may_have_an_event_the_one_that_takes_it_is_tried(house: House) -> None:
+    head = house.config.read_text().partition("[[pipelines]]")[0]
+    table = (
+        '[[pipelines]]\nname = "{name}"\nsource = "venue"\ntarget = "reminders"\ncalendar = "{room}"\nfilter = {{ rooms = ["{room}"] }}\n'
+    )
+    house.config.write_text(head + table.format(name="hall", room="Main Hall") + table.format(name="terrace", room="Terrace"))
+    for planned in house.ask("plan")["passes"]:
+        sent = house.ask("try", planned["actions"][0]["external_id"], "--to", "ops@example.com")
+        assert sent["pipeline"] == planned["pipeline"]
 
 
 @pytest.mark.parametrize("words", [("--to", "12"), ("--to", "nobody@nowhere"), (), ("--to", "ops@example.com", "--delete")])

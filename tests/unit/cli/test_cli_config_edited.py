@@ -49,6 +49,35 @@ def test_a_pipeline_that_the_config_does_not_name_any_more_is_told_of(house: Hou
     assert "hall" not in alone
 
 
+def an_id(house: House) -> str:
+    return next(event.external_id or "" for event in house.world.apptoto.events.live_events())
+
+
+def test_an_event_of_a_pipeline_that_the_config_does_not_name_any_more_is_told_as_that(house: House) -> None:
+    """Whether another would relay it now, or none is left that could."""
+    rename_in_config(house)
+    name = an_id(house)
+    told = house.type("show", name)
+    assert (told.code, f"Next: nothing: {name} is of pipeline venue, which the config does not name" in told.out) == (0, True)
+    assert "calrelay rename venue NEW" in told.out
+    house.config.write_text(house.config.read_text().partition("[[pipelines]]")[0])
+    alone = house.type("show", name)
+    assert alone.code == 2
+    assert f"{name} is of pipeline venue" in alone.err
+    assert house.type("status", "/").code == 2
+
+
+def test_an_event_is_told_as_of_who_has_it_and_not_of_who_gave_it_up(house: House) -> None:
+    house.load("venue")
+    name = an_id(house)
+    house.type("retire", "venue")
+    edit(house, 'name = "venue"', 'name = "zoo"')
+    assert "of pipeline venue" not in house.type("show", name).out, "it takes over what was retired"
+    house.type("sync", "zoo")
+    house.config.write_text(house.config.read_text().partition("[[pipelines]]")[0])
+    assert f"{name} is of pipeline zoo" in house.type("show", name).err
+
+
 def test_what_was_retired_on_purpose_is_not_told_of(house: House) -> None:
     house.load("venue")
     assert house.type("retire", "venue").code == 0

@@ -77,7 +77,7 @@ class Pages:
         if not _EXTERNAL_ID.fullmatch(external_id):
             return self._message(request, "That is no event's id", "Ids look like ts-55120 or tt-70000001.", 404)
         try:
-            told = await self._daemon.borrow(lambda relay: tell_all(list(relay.pipelines.values()), external_id))
+            told = await self._daemon.borrow(lambda relay: tell_all(list(relay.pipelines.values()), relay.ledger, external_id))
         except VendorError as error:
             return self._message(request, error.message, error.remedy, 502)
         except CalrelayError as error:
