@@ -191,8 +191,9 @@ class Worker:
 class _Shift:
     """What a worker works with from one opening to the next."""
 
-    def __init__(self, relay: Relay, places: Places, log: PassLog) -> None:
+    def __init__(self, relay: Relay, places: Places, log: PassLog, lock: DaemonLock) -> None:
         self.relay = relay
+        self._lock = lock
         self.turns = SqlTurns(relay.state.database)
         self.passes = Passes(relay, self.turns, places, log=log, on_lost=self._note_lost)
         self.is_lost = asyncio.Event()
@@ -212,6 +213,7 @@ class _Shift:
     async def dispatch(self) -> None:
         """Put what is due into the queue, for as long as it is not full: it is the turns that wait, in their order, not the jobs."""
         while True:
+            self._lock.keep()
             room = DEPTH * self._places.count - await self.queue.count_waiting()
             due = self.turns.claim(room) if room > 0 else []
             if due:
@@ -286,8 +288,8 @@ async def _opened(config: Config, places: Places, log: PassLog) -> AsyncIterator
                 "workers share their pipelines through PostgreSQL, and `url` under [state] names a file",
                 remedy="on one machine `calrelay run` does all; else see `calrelay state copy` and docs/scaling.md",
             )
-        stack.enter_context(DaemonLock(relay.state.database, command=COMMAND, sharing=Sharing.SHARED))
-        shift = _Shift(relay, places, log)
+        lock = stack.enter_context(DaemonLock(relay.state.database, command=COMMAND, sharing=Sharing.SHARED))
+        shift = _Shift(relay, places, log, lock)
         await stack.enter_async_context(shift.queue)
         note_loaded(relay.ledger, config, relay.clock())
         shift.turns.settle({name: _fingerprint(relay, name) for name in relay.pipelines})

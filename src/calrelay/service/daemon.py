@@ -95,6 +95,7 @@ class Daemon:
         self._wishes: asyncio.Queue[Wish] = asyncio.Queue()
         self._is_ending = False
         self._hurry = asyncio.Event()
+        self.lock: DaemonLock | None = None
         self._open: Opened | None = None
         self._runners: dict[str, Runner] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -161,7 +162,7 @@ class Daemon:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._close)
             self._open = await self._opened(self._config)
-            stack.enter_context(DaemonLock(self.relay.state.database, command=COMMAND))
+            self.lock = stack.enter_context(DaemonLock(self.relay.state.database, command=COMMAND))
             stack.enter_context(self.schedule)
             note_loaded(self.relay.ledger, self._config, self.clock())
             self._refusals = tell_refusals(self.relay, {}, self.clock())

@@ -1,13 +1,15 @@
 """What runs beside the passes to keep the daemon alive, its consents valid and its state small."""
 
 import asyncio
+import contextlib
 from datetime import timedelta
 
 from calrelay.assembly import KeepAlive, Relay
-from calrelay.errors import Busy, CalrelayError
+from calrelay.errors import Busy, CalrelayError, StateError
 from calrelay.log import get_logger
 from calrelay.service.daemon import Daemon
 
+LOCK_EVERY = timedelta(seconds=15)
 CONSENTS_EVERY = timedelta(hours=12)  # what is due is a day old (assembly); asked twice as often, none gets much older
 CONSENTS_FIRST = timedelta(minutes=5)
 HOUSE_EVERY = timedelta(days=1)
@@ -29,6 +31,18 @@ async def feed_watchdog(daemon: Daemon) -> None:
             _log.error("stuck", pipelines=stuck, what="a pass does not get on; systemd will restart calrelay")
         was_stuck = bool(stuck)
         await asyncio.sleep(patience.total_seconds() / 2)
+
+
+async def keep_lock(daemon: Daemon) -> None:
+    """Be the only daemon also after the database was away, which frees the lock. Raises Busy where another has begun meanwhile."""
+    due = asyncio.Event()
+    daemon.schedule.repeat("lock", due.set, every=LOCK_EVERY, first=LOCK_EVERY)
+    while True:
+        await due.wait()
+        due.clear()
+        with contextlib.suppress(StateError):  # it is away still: whoever needs it says so
+            if daemon.lock is not None:
+                daemon.lock.keep()
 
 
 async def keep_consents(daemon: Daemon) -> None:

@@ -1,5 +1,6 @@
 """Locks that live as long as a connection to PostgreSQL: the server frees them when their holder dies (rule 22)."""
 
+import contextlib
 import time
 from datetime import timedelta
 from enum import StrEnum
@@ -7,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy import Connection, Row, func, select, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from calrelay.state.database import Database
 from calrelay.state.file_locks import GLANCE, POLL_SECONDS
@@ -18,6 +20,9 @@ _WHO = text(
     "WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND a.datname = current_database() "
     "AND (l.classid::bigint << 32 | l.objid::bigint) = :key ORDER BY a.backend_start, a.pid"
 )
+
+
+SHOWN = 63  # bytes of an application's name (PostgreSQL: NAMEDATALEN)
 
 
 class Sharing(StrEnum):
@@ -70,6 +75,17 @@ class AdvisoryLock:
         if connection is not None:
             connection.close()  # and the lock ends with it
 
+    def keep(self) -> None:
+        """See to it that a lock we have taken is still ours, and take it again where its connection was lost.
+
+        Raises Busy where another has it by now, StateError while the database is away; then it may be called again.
+        """
+        if self._connection is not None and _answers(self._connection):
+            return
+        with contextlib.suppress(SQLAlchemyError):
+            self.__exit__(None, None, None)
+        self.__enter__()
+
     def holder(self) -> Holder | None:
         """Return who holds the lock now, the first of several, or None."""
         return next(iter(self.holders()), None)
@@ -89,10 +105,19 @@ class AdvisoryLock:
             time.sleep(POLL_SECONDS)
 
 
+def _answers(connection: Connection) -> bool:
+    try:
+        connection.execute(select(1))
+    except SQLAlchemyError:
+        return False
+    return True
+
+
 def _signature(command: str) -> str:
-    """Return what the server shows of this connection; it keeps 63 characters."""
+    """Return what the server shows of this connection; it keeps 63 bytes, so that a long host name is cut."""
     holder = this_process(command, names_host=True)
-    return f"calrelay {holder.pid} {holder.host} {command}"[:63]
+    room = SHOWN - len(f"calrelay {holder.pid}  {command}")
+    return f"calrelay {holder.pid} {holder.host[:room]} {command}"
 
 
 def _holder(row: Row[Any]) -> Holder | None:

@@ -11,20 +11,24 @@ from calrelay.errors import Busy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """Who holds a lock, as it wrote itself down; `host` is empty where the lock cannot be held by another machine."""
+    """Who holds a lock, as it wrote itself down; `host` is empty where the lock cannot be held by another machine.
+
+    `since` is None where a server does not tell it: to a user of its own who is another than the holder's.
+    """
 
     pid: int
     command: str
-    since: datetime
+    since: datetime | None
     host: str = ""
 
     def __str__(self) -> str:
         where = f" on {self.host}" if self.host else ""
-        return f"process {self.pid}{where} (calrelay {self.command}), since {self.since:%Y-%m-%d %H:%M:%S} UTC"
+        since = f", since {self.since:%Y-%m-%d %H:%M:%S} UTC" if self.since else ""
+        return f"process {self.pid}{where} (calrelay {self.command}){since}"
 
     def to_json(self) -> str:
         """Return what is written down."""
-        known = {"pid": self.pid, "command": self.command, "since": self.since.isoformat()}
+        known = {"pid": self.pid, "command": self.command, "since": self.since.isoformat() if self.since else ""}
         return json.dumps(known | ({"host": self.host} if self.host else {}))
 
 

@@ -87,6 +87,11 @@ class DaemonLock(Lock):
             is_worker = holder is not None and holder.command == WORKER
             raise Busy(busy.message, remedy=_STOP_THEM if is_worker else _STOP_IT) from None
 
+    def keep(self) -> None:
+        """See to it that it is still ours: a server's restart frees it. Raises as taking it does; then it may be called again."""
+        if isinstance(self._kind, AdvisoryLock):
+            self._kind.keep()
+
 
 def workers(database: Database) -> list[Holder]:
     """Return the workers that share the pipelines of this database now, the oldest first; one whose connection is gone is none."""

@@ -16,6 +16,8 @@ STATEMENT = timedelta(seconds=120)  # for one statement; renaming a pipeline of 
 # A process that was stopped inside a transaction holds rows that others wait for: the server ends it for them.
 IDLE_IN_TRANSACTION = timedelta(seconds=5)
 CONNECT_SECONDS = 10
+# A machine that went away without a word is noticed within half a minute, not after two hours.
+_KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 RESTED = 1.0  # seconds after which a connection is asked whether its server is still there
 _SHOWN = ("host", "port")  # of what may follow the question mark; `password` is among the rest
 
@@ -47,15 +49,13 @@ def engine_for(url: URL, where: str, patience: timedelta, *, is_read_only: bool)
         "statement_timeout": _milliseconds(STATEMENT),
         "idle_in_transaction_session_timeout": _milliseconds(IDLE_IN_TRANSACTION),
         "default_transaction_read_only": "on" if is_read_only else "off",
+        **{f"tcp_{name}": value for name, value in _KEEPALIVES.items()},  # and by the server, whose locks it may have held
     }
     arguments = {
         "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
         "application_name": "calrelay",
         "connect_timeout": CONNECT_SECONDS,
-        # A machine that went away without a word is noticed within half a minute, not after two hours.
-        "keepalives_idle": 10,
-        "keepalives_interval": 5,
-        "keepalives_count": 3,
+        **_KEEPALIVES,
         "tcp_user_timeout": 30_000,
     }
     try:

@@ -1,7 +1,9 @@
 """Leases on PostgreSQL: they outlast whatever does not end their holder, and fence off whoever wakes up late (rule 22)."""
 
+import contextlib
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,11 +11,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, make_url
 
-from calrelay.errors import Busy, ExitCode, LeaseLost, Stops
+from calrelay.errors import Busy, ExitCode, LeaseLost, StateError, Stops
 from calrelay.state.advisory import Sharing
-from calrelay.state.database import Database
+from calrelay.state.database import Access, Database, open_database
 from calrelay.state.fence import Fence
 from calrelay.state.heartbeat import Heartbeat
 from calrelay.state.ledger import SqlLedger
@@ -42,6 +44,18 @@ def until(is_so: Callable[[], bool]) -> None:
     deadline = time.monotonic() + A_WHILE.total_seconds()
     while not is_so():
         assert time.monotonic() < deadline
+
+
+def cut(postgres: Databases, place: Place, names: str = "^calrelay .* ") -> None:
+    """End connections to a database, as a restart of its server would; else those that hold nothing but a lock."""
+    admin = create_engine(postgres.url("postgres").replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
+    name = make_url(place.url).database
+    with admin.connect() as connection:
+        ended = connection.exec_driver_sql(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND application_name ~ '{names}'"
+        ).all()
+    admin.dispose()
+    assert ended
 
 
 def lose(database: Database, pipeline: str = "venue") -> None:
@@ -126,13 +140,11 @@ def test_a_lease_that_ran_out_while_the_database_was_away_is_taken_up_again(plac
     with PipelineLock(database, "venue", command="sync"):
         with database.writing() as connection:
             connection.exec_driver_sql("UPDATE pipeline SET lease_until = clock_timestamp() - interval '1 hour'")
-        admin = create_engine(postgres.url("postgres").replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
-        name = place.url.split("/")[-1].partition("?")[0]
-        with admin.connect() as connection:
-            connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
-        admin.dispose()
-        SqlLedger(database).store([a_link()])
+        cut(postgres, place, "^calrelay")
+        with contextlib.suppress(StateError):  # where the heartbeat has not found out before
+            SqlLedger(database).pipeline("venue")
         until(lambda: PipelineLock(database, "venue", command="status").holder() is not None)
+        SqlLedger(database).of("venue").store([a_link()])
 
 
 def test_a_lease_given_back_while_it_was_about_to_be_renewed_is_free_at_once(place: Place, database: Database) -> None:
@@ -194,6 +206,60 @@ def test_all_workers_are_told_of_and_none_that_is_gone(place: Place, database: D
         until(lambda: not workers(database))
         with DaemonLock(second):
             assert not workers(database)
+
+
+def test_a_lock_that_was_lost_with_its_connection_is_taken_again(place: Place, database: Database, postgres: Databases) -> None:
+    with DaemonLock(database, command="worker", sharing=Sharing.SHARED) as lock:
+        lock.keep()
+        cut(postgres, place)
+        until(lambda: not workers(database))
+        lock.keep()
+        assert len(workers(database)) == 1
+    until(lambda: not workers(database))
+
+
+def test_whoever_lost_a_lock_to_another_is_told_so(place: Place, database: Database, postgres: Databases) -> None:
+    with place.open() as other, DaemonLock(database) as lock:
+        cut(postgres, place)
+        until(lambda: lock.holder() is None)
+        with DaemonLock(other):
+            for _ in range(2):
+                with pytest.raises(Busy, match=r"\(calrelay run\)"):
+                    lock.keep()
+        until(lambda: lock.holder() is None)
+        lock.keep()
+        assert lock.holder() is not None
+
+
+@pytest.mark.parametrize("host", ["w", "calrelay-worker-7d9f8b6c5d-x2x4z.prod.svc.cluster.local", f"{'long' * 20}.example.com"])
+def test_a_worker_on_a_machine_with_a_long_name_is_told_of(database: Database, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: host)
+    with DaemonLock(database, command="worker", sharing=Sharing.SHARED):
+        (found,) = workers(database)
+    assert (found.pid, found.command, host.startswith(found.host)) == (os.getpid(), "worker", True)
+
+
+def test_a_holder_of_another_user_is_told_of_without_its_time(place: Place, database: Database) -> None:
+    """The server shows other users' sessions by their name alone."""
+    with database.writing() as connection:
+        for statement in (
+            "CREATE ROLE looker LOGIN",
+            "GRANT USAGE ON SCHEMA public TO looker",
+            "GRANT SELECT ON ALL TABLES IN SCHEMA public TO looker",
+        ):
+            connection.exec_driver_sql(statement)
+    try:
+        looking = make_url(place.url).set(username="looker").render_as_string(hide_password=False)
+        with (
+            open_database(looking, place.folder, access=Access.READ) as other,
+            DaemonLock(database, command="worker", sharing=Sharing.SHARED),
+        ):
+            (found,) = workers(other)
+            assert (found.pid, found.since, str(found)) == (os.getpid(), None, f"process {os.getpid()} on {found.host} (calrelay worker)")
+    finally:
+        with database.writing() as connection:
+            connection.exec_driver_sql("DROP OWNED BY looker")
+            connection.exec_driver_sql("DROP ROLE looker")
 
 
 def test_two_pipelines_that_claim_one_external_id_together_do_not_both_get_it(place: Place, database: Database) -> None:
