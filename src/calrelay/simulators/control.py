@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import math
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from http import HTTPStatus
@@ -16,6 +18,8 @@ from calrelay.simulators import knobs
 from calrelay.simulators.faults import Entry, Fault, Faults, Journal, Kind, SimulatedClock
 
 LAST_STATUS = 599
+_HEADER = re.compile(r"(?!(?i:content-length|transfer-encoding)$)[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_VALUE = re.compile(r"[\x20-\x7e\t]*")
 
 
 class Simulator(Protocol):
@@ -128,12 +132,26 @@ def _no_number(text: str) -> object:
     raise ValueError(f"{text} is no number")
 
 
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def to_fault(row: Mapping[str, Any]) -> Fault:
     """Make a fault rule of its JSON; what it does not know, or a value that does not fit, is a BadKnob."""
     fault = Fault(kind=Kind(row["kind"]))
     knobs.patch(fault, row)
+    if not all(math.isfinite(number) for number in (fault.seconds, fault.chance)):
+        raise ValueError("a number is too large")
     if not all(isinstance(value, str) for value in fault.headers.values()):
         raise ValueError("headers are texts")
+    if not all(_HEADER.fullmatch(name) and _VALUE.fullmatch(value) for name, value in fault.headers.items()):
+        raise ValueError("a header's name is one word, and its value one line (RFC 9110, 5)")
+    if not _is_text(fault.body or ""):
+        raise ValueError("a text has half a character")
     if not HTTPStatus.OK <= fault.status <= LAST_STATUS:
         raise ValueError(f"{fault.status} is no status of an answer")
     return fault
