@@ -10,6 +10,7 @@ from calrelay.cli.output import Block, Output, Table, elapsed
 from calrelay.cli.overlap_texts import overlap_words
 from calrelay.cli.session import Session
 from calrelay.cli.tenants import Chosen
+from calrelay.config.database import sqlite_file
 from calrelay.config.load import Config
 from calrelay.config.tenants import tenant_of
 from calrelay.domain.link import State
@@ -37,6 +38,7 @@ def status(session: Session, output: Output, names: Sequence[str] = ()) -> int:
         rates = requests_by_account(config, state.ledger, now)
         daemon = view_daemon(state, config)
         known = tenants.remembered(state.ledger, chosen.refusals)
+        is_new = state.database.is_private
         working = at_work(state.database, [*(table.name for table in chosen.tables), *(one.name for one in known)])
     if not chosen.is_all:
         rates = _rates_of(standings, rates)
@@ -58,11 +60,20 @@ def status(session: Session, output: Output, names: Sequence[str] = ()) -> int:
         document,
         [
             *blocks,
+            *(_no_state(config) if is_new else []),
             *(f"{name}: at work is {who}" for name, who in working.items()),
             f"daemon {daemon_in_words(daemon, now)}",
         ],
     )
     return ExitCode.CONFIG if chosen.refusals and not chosen.is_all else ExitCode.DONE
+
+
+def _no_state(config: Config) -> list[Block]:
+    file = sqlite_file(config.state_url())
+    return [
+        f"{f'there is no database {file}' if file else 'the state database is empty'} yet; the first pass makes it",
+        "  → if these pipelines ran before, look at `url` under [state], or put a backup back (docs/operations/backup.md)",
+    ]
 
 
 def _deserted(left: Mapping[str, int]) -> list[Block]:

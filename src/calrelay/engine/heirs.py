@@ -84,7 +84,8 @@ def how_to_part(own: str, other: str, *, is_known: bool) -> str:
     """Say what to do where another pipeline has an event, perhaps one that the config does not name; never what would double it."""
     if is_known:
         return (
-            f"narrow one of the two filters; where a `reject` left it with {other}, `calrelay ignore ID --undo`, and approve that it goes; "
+            f"if one is a copy of the other, remove it; else narrow one of the two filters; where a `reject` left it with {other}, "
+            "`calrelay ignore ID --undo`, and approve that it goes; "
             f"if {other} is what {own} was called before, `calrelay rename {other} {own}`; an "
             "`id_prefix` is for pipelines that read different accounts: of the same bookings it makes two entries, and their guests get "
             "every message twice"

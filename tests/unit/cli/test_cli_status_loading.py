@@ -29,3 +29,12 @@ def test_a_load_that_was_cut_short_says_how_far_it_has_come(house: House, comman
         ledger.record_pass(a_pass(command=command, outcome=outcome))
     assert house.ask("status")["pipelines"][0]["standing"] == standing
     assert "its first load is not complete: 3 events so far" in house.type("status", "venue").out
+
+
+def test_status_says_that_there_is_no_database_yet(house: House) -> None:
+    """A mistyped `url` looks like a venue that was never loaded."""
+    house.load("venue")
+    assert "no database" not in house.type("status").out
+    for file in house.config.parent.glob("calrelay.db*"):
+        file.unlink()
+    assert f"there is no database {house.config.parent / 'calrelay.db'} yet; the first pass makes it" in house.type("status").out
