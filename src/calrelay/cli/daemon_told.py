@@ -30,7 +30,7 @@ def daemon_in_words(view: DaemonView, now: datetime) -> str:
 def _workers_in_words(workers: Sequence[Holder]) -> str:
     on_hosts: dict[str, list[str]] = defaultdict(list)
     for one in workers:
-        on_hosts[one.host].append(str(one.pid))
+        on_hosts[one.host or "this machine"].append(str(one.pid))
     where = [f"{host} (process{'es' * (len(processes) > 1)} {', '.join(processes)})" for host, processes in sorted(on_hosts.items())]
     return f"{counted(len(workers), 'worker shares', 'workers share')} the pipelines, on {', '.join(where)}"
 

@@ -58,7 +58,7 @@ def view_daemon(state: State, config: Config) -> DaemonView:
         return DaemonView()  # there is no state yet
     try:
         holder = DaemonLock(state.database).holder()
-        sharing = workers(state.database) if holder and holder.command == WORKER else []
+        sharing = (workers(state.database) or [holder]) if holder and holder.command == WORKER else []
     except StateError:
         return DaemonView()
     view = DaemonView(holder=holder, workers=sharing)

@@ -115,7 +115,9 @@ def test_a_changed_secret_is_another_config_and_stands_nowhere(house: House) -> 
     assert "apptoto-key" not in memo[0]
 
 
-@pytest.mark.parametrize(("command", "words"), [("worker", "workers share the pipelines"), ("rename", "and cannot while process")])
+@pytest.mark.parametrize(
+    ("command", "words"), [("worker", "1 worker shares the pipelines, on this machine (process"), ("rename", "and cannot while process")]
+)
 def test_whoever_has_the_daemons_lock_is_not_called_one(house: House, command: str, words: str) -> None:
     config = load_config(house.config, VENDORS)
     with open_state(config.state_url(), config.folder) as state, DaemonLock(state.database, command=command):
