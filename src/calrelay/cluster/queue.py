@@ -3,6 +3,7 @@
 A job is no more than a pipeline's name. What is due stands in the turns, so that a queue whose tables are dropped loses nothing.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
@@ -180,6 +181,7 @@ class Queue:
 
 def _taking_pipeline(work: Work) -> Callable[..., Awaitable[None]]:
     async def run(*, pipeline: str) -> None:
+        _hear_out_this_task()
         await work(pipeline)
 
     return run
@@ -187,9 +189,26 @@ def _taking_pipeline(work: Work) -> Callable[..., Awaitable[None]]:
 
 def _taking_timestamp(chore: Chore) -> Callable[..., Awaitable[None]]:
     async def run(*, timestamp: int) -> None:  # noqa: ARG001 - the engine's signature for periodic tasks
+        _hear_out_this_task()
         await chore()
 
     return run
+
+
+def _hear_out_this_task() -> None:
+    """Ask for the outcome of the task we run in, the engine's own, as the engine does not: asyncio would tell it with a traceback.
+
+    With the database lost no job can be marked as done; that it is lost others find out as well, and the sweep drops the job.
+    """
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - for the type checker: a coroutine is run by a task
+    task.add_done_callback(_hear_out)
+
+
+def _hear_out(task: "asyncio.Task[Any]") -> None:
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, exceptions.ConnectorException):
+        task.get_loop().call_exception_handler({"message": "a job could not be marked as done", "exception": error, "task": task})
 
 
 def _lost(error: Exception | None) -> StateError:

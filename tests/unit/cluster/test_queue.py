@@ -1,6 +1,7 @@
 """The queue on a real PostgreSQL: what waits there once, what a dead worker leaves behind, and whose tables they are."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -77,6 +78,21 @@ async def test_what_a_dead_worker_leaves_is_swept_even_where_a_newer_job_waits(q
     assert await queue.sweep() == set()
     await run_for_a_moment(queue)
     assert done == ["venue"]
+
+
+async def test_a_job_that_cannot_be_marked_as_done_is_a_lost_database_and_no_traceback(
+    address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work(_: str) -> None:
+        async with await psycopg.AsyncConnection.connect(address, autocommit=True) as connection:
+            await connection.execute(f"DROP SCHEMA {queue.schema} CASCADE".encode())
+
+    async with Queue(address, schema="public", work=work, chores={}) as queue:
+        await queue.put(["venue"])
+        with pytest.raises(StateError, match="queue in the state database"):
+            await queue.run(concurrency=1)
+    gc.collect()  # asyncio tells of an error that nobody asked for when its task is forgotten
+    assert caplog.messages == []
 
 
 async def test_its_tables_stand_in_a_schema_of_their_own(queue: Queue, address: str) -> None:
