@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -43,19 +44,53 @@ def workers(stage: Stage, count: int = 1) -> Iterator[Processes]:
             process.communicate(timeout=30)
 
 
+class Journal:
+    """What a worker logs, read while it runs."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.lines: list[dict[str, Any]] = []
+        self._process = process
+        self._reading = threading.Thread(target=self._read)
+        self._reading.start()
+
+    def events(self, *, after: str | None = None) -> list[str]:
+        """Return all events so far, or those after the first of this name."""
+        events = [str(line["event"]) for line in self.lines]
+        if after is None:
+            return events
+        return events[events.index(after) + 1 :] if after in events else []
+
+    def of(self, event: str) -> list[dict[str, Any]]:
+        """Return the lines of an event."""
+        return [line for line in self.lines if line["event"] == event]
+
+    def of_level(self, *levels: str) -> list[dict[str, Any]]:
+        """Return the lines of these levels."""
+        return [line for line in self.lines if line["level"] in levels]
+
+    def end(self) -> list[str]:
+        """End the process with SIGTERM, and return all events."""
+        self._process.send_signal(signal.SIGTERM)
+        return self.to_end()
+
+    def to_end(self) -> list[str]:
+        """Return all events when the process has ended, which it does well."""
+        code = self._process.wait(40)
+        self._reading.join(40)
+        assert code == 0, self.lines
+        return self.events()
+
+    def _read(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self.lines.append(json.loads(line))
+
+
 def until(is_so: Callable[[], object]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.1)
-
-
-def ended(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
-    """End a worker with SIGTERM, and return what it logged."""
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=40)
-    assert process.returncode == 0, err
-    return [json.loads(line) for line in err.splitlines()]
 
 
 def passes(stage: Stage, pipeline: str) -> int:
@@ -65,17 +100,20 @@ def passes(stage: Stage, pipeline: str) -> int:
     return stage.within(count)
 
 
+def pipelines_of(journal: Journal) -> set[str]:
+    return {line["pipeline"] for line in journal.of("pass")}
+
+
 def is_loaded(stage: Stage) -> bool:
     return is_complete(stage.held(), stage.world)
 
 
 def test_two_workers_share_two_pipelines_and_end_well(stage: Stage) -> None:
-    with workers(stage, 2) as (one, other):
-        until(lambda: is_loaded(stage) and passes(stage, "venue") > 6)
-        said = [ended(one), ended(other)]
-    assert {line["level"] for lines in said for line in lines if "zone" not in line} == {"info"}
-    ran = [[line["pipeline"] for line in lines if line["event"] == "pass"] for lines in said]
-    assert all("venue" in pipelines for pipelines in ran), "one of them did nothing"
+    with workers(stage, 2) as running:
+        journals = [Journal(process) for process in running]
+        until(lambda: is_loaded(stage) and all("venue" in pipelines_of(journal) for journal in journals))
+        assert [journal.end()[-1] for journal in journals] == ["stopped", "stopped"]
+    assert [line for journal in journals for line in journal.lines if line["level"] != "info" and "zone" not in line] == []
     assert is_loaded(stage)
 
 
