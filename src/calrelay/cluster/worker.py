@@ -31,6 +31,7 @@ DEPTH = 5  # jobs that wait in the queue for each place of the worker that fills
 TICK, IDLE_TICK = 0.2, 1.0  # seconds between two looks for what is due: where there was something, and where not
 LONGEST_BACK_OFF = 15.0  # seconds between two attempts at a database that is away
 GIVE_UP_AFTER = timedelta(minutes=15)  # then it ends with 5, and systemd begins anew
+LEFT_BEHIND = "what was under way is taken up when its lease has run out"
 EVERY_MINUTE, TWICE_A_DAY, DAILY = "* * * * *", "7 */12 * * *", "23 3 * * *"
 _log = get_logger(__name__)
 
@@ -95,11 +96,18 @@ class Worker:
             except StateError as error:
                 if not self.ready.is_set():
                     raise
-                pause = outage.goes_on(error)
-                self.systemd.tell_status(f"waiting for the database: {error.message}")
-                await self._rest(pause)
+                await self._wait_for_database(outage, error)
             finally:
                 self._shift = None
+
+    async def _wait_for_database(self, outage: "_Outage", error: StateError) -> None:
+        """Wait until it is time for another attempt, which there is none of for one that is to stop."""
+        if self._wish is Wish.STOP:
+            _log.warning("stopping without the database", why=error.message, what=LEFT_BEHIND)
+            return
+        pause = outage.goes_on(error)
+        self.systemd.tell_status(f"waiting for the database: {error.message}")
+        await self._rest(pause)
 
     def _begin(self, shift: "_Shift") -> None:
         self._shift = shift

@@ -85,12 +85,12 @@ async def test_a_job_that_cannot_be_marked_as_done_is_a_lost_database_and_no_tra
 ) -> None:
     async def work(_: str) -> None:
         async with await psycopg.AsyncConnection.connect(address, autocommit=True) as connection:
-            await connection.execute(f"DROP SCHEMA {queue.schema} CASCADE".encode())
+            await connection.execute(f"DROP SCHEMA {fragile.schema} CASCADE".encode())
 
-    async with Queue(address, schema="public", work=work, chores={}) as queue:
-        await queue.put(["venue"])
+    async with Queue(address, schema="public", work=work, chores={}) as fragile:
+        await fragile.put(["venue"])
         with pytest.raises(StateError, match="queue in the state database"):
-            await queue.run(concurrency=1)
+            await fragile.run(concurrency=1)
     gc.collect()  # asyncio tells of an error that nobody asked for when its task is forgotten
     assert caplog.messages == []
 
