@@ -9,21 +9,28 @@ import asyncio
 import contextlib
 import dataclasses
 import statistics
+import subprocess
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.crowd import Busiest, Terms, Vendors, a_minute, consent, serve_vendors, write_config
 from bench.lateness import Lateness, lateness
+from bench.machine import machine, revision
 from bench.usage import Usage, look
 from sqlalchemy import Engine, create_engine, text
 
 from tests.postgres.databases import own_server
+from tests.postgres.keeper import installation
 from tests.soaking.crew import Member
 
+HERE = Path(__file__).parent
+CREWS = (1, 2, 4)
+PIPELINES = 1000
+SECONDS = 45.0
 LOAD_WITHIN = 600.0
 PERIODS = 3  # that a measurement lasts at least, and that a crew is given to come to its pace
 WARM_WITHIN = 75.0
@@ -197,27 +204,80 @@ def _begun(engine: Engine) -> dict[str, list[datetime]]:
     return begun
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """What was measured on the same terms: lines of the table, and what the vendors' journals tell of all of them."""
+
+    rows: Sequence[str]
+    journals: str
+
+    def lines(self) -> Iterator[str]:
+        """Return its part of the report."""
+        yield HEADER
+        yield from self.rows
+        yield ""
+        yield self.journals
+        yield ""
+
+
+def report(sections: Sequence[Section], *, where: str, pipelines: int) -> str:
+    """Return what CLUSTER.md says; `where` is a sentence on when and on what it was measured, with the commit."""
+    head = [
+        "# Many pipelines",
+        "",
+        "Written by `make bench-cluster`; what is measured and how is said in [README.md](README.md#many-pipelines).",
+        "",
+        where,
+        "",
+        f"{pipelines:,} pipelines; the workers share the machine with PostgreSQL (throw-away, without fsync) and the simulated vendors.",
+        "",
+    ]
+    return "\n".join([*head, *(line for section in sections for line in section.lines())])
+
+
+def _where(minutes: float) -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d}, {minutes:.0f} minutes, {machine()}, {_postgresql()}. {revision()}"
+
+
+def _postgresql() -> str:
+    folder = installation()
+    if folder is None:
+        return "no PostgreSQL"
+    told = subprocess.run([folder / "bin" / "postgres", "--version"], capture_output=True, text=True, check=True).stdout.split()
+    return f"PostgreSQL {told[2]}"
+
+
 def main() -> None:
-    """Measure with 1, 2 and 4 workers, where the accounts' rates allow all that is due, and where they do not."""
+    """Measure with 1, 2 and 4 workers, where the accounts' rates allow all that is due, and where they do not, and write CLUSTER.md."""
     parser = argparse.ArgumentParser(prog="python -m bench.cluster", description="Passes per second of 1, 2 and 4 workers.")
-    parser.add_argument("--pipelines", type=int, default=1000, help="%(default)s")
-    parser.add_argument("--seconds", type=float, default=45, help=f"of each measurement, {PERIODS} periods at least; %(default)s")
-    parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4], help="%(default)s")
+    parser.add_argument("--pipelines", type=int, default=PIPELINES, help="%(default)s")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help=f"of each measurement, {PERIODS} periods at least; %(default)s")
+    parser.add_argument("--workers", type=int, nargs="*", default=list(CREWS), help="%(default)s; CLUSTER.md is of the defaults only")
     asked = parser.parse_args()
-    asyncio.run(_measure_all(asked.pipelines, asked.seconds, asked.workers))
+    is_usual = (asked.pipelines, asked.seconds, tuple(asked.workers)) == (PIPELINES, SECONDS, CREWS)
+    path = HERE / "CLUSTER.md" if is_usual else HERE / ".work" / "CLUSTER.md"
+    began = time.monotonic()
+    sections = asyncio.run(_measure_all(asked.pipelines, asked.seconds, asked.workers))
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(report(sections, where=_where((time.monotonic() - began) / 60), pipelines=asked.pipelines))
+    print(path)
 
 
-async def _measure_all(pipelines: int, seconds: float, crews: Sequence[int]) -> None:
+async def _measure_all(pipelines: int, seconds: float, crews: Sequence[int]) -> list[Section]:
+    """Measure, and print as it goes: a run that breaks off has told what it found."""
+    sections = []
     for every, accounts, rate in ((30.0, 10, 10.0), (15.0, 20, 3.0)):  # within the accounts' rates, and beyond them
         terms = Terms(pipelines=pipelines, seconds=max(seconds, PERIODS * every), every=every, accounts=accounts, rate=rate)
         print(HEADER, flush=True)
+        rows = []
         with tempfile.TemporaryDirectory(prefix="calrelay-cluster-") as folder:
             async for measured in measure(terms, crews, Path(folder)):
-                print(measured.row(), flush=True)
-        print(
-            f"\n{measured.journals.told()} Their limits were on: {terms.rate:g} a second, {a_minute(terms.target_rate)} a minute.\n",
-            flush=True,
-        )
+                rows.append(measured.row())
+                print(rows[-1], flush=True)
+        journals = f"{measured.journals.told()} Their limits were on: {terms.rate:g} a second, {a_minute(terms.target_rate)} a minute."
+        print(f"\n{journals}\n", flush=True)
+        sections.append(Section(rows=rows, journals=journals))
+    return sections
 
 
 if __name__ == "__main__":
