@@ -7,33 +7,16 @@ faults, `GET /bench/books` tells what was seen since.
 import argparse
 import asyncio
 import hashlib
-import random
 import time
 from pathlib import Path
 from typing import Any
 
 import orjson
 from aiohttp import web
+from books import Books, place_of_poison
 
 PAGE = 50
 LISTED = 100
-
-
-class Books:
-    """What a trial asks for, and what was seen of it."""
-
-    def __init__(self, order: dict[str, Any]) -> None:
-        self.latency = float(order.get("latency", 0.0))
-        self.per_event = float(order.get("per_event", 0.0))
-        self.share_503 = float(order.get("share_503", 0.0))
-        self.poison = order.get("poison")
-        self.trap = order.get("trap")  # after so many events were taken, no write is answered any more
-        self.chance = random.Random(int(order.get("seed", 1)))
-        self.reads = self.writes = self.refused = self.failed = 0
-        self.sent = 0
-        self.first: float | None = None
-        self.last = 0.0
-        self.is_trapped = False
 
 
 class World:
@@ -106,7 +89,7 @@ class Api:
         body = await request.read()
         books = self.world.books
         events = orjson.loads(body)["events"]
-        books.sent += len(events)
+        books.note_sent([event["external_id"] for event in events])
         if (failure := await self._begin(is_write=True)) is not None:
             return failure
         if books.trap is not None and books.sent > books.trap:
@@ -199,8 +182,9 @@ class Api:
             "refused": books.refused,
             "failed": books.failed,
             "sent": books.sent,
+            "sent_again": books.sent_again,
             "held": len(held),
-            "poison": f"ts-{orjson.loads(self.world.rows[len(self.world.rows) * 2 // 5])['id']}",  # one that may be asked for
+            "poison": f"ts-{orjson.loads(self.world.rows[place_of_poison(len(self.world.rows))])['id']}",  # one that may be asked for
             "is_trapped": books.is_trapped,
             "first": books.first,
             "last": books.last,

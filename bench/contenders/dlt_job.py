@@ -8,7 +8,7 @@ from typing import Any
 
 os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
 os.environ["RUNTIME__LOG_LEVEL"] = "ERROR"
-os.environ["DATA_WRITER__FILE_MAX_ITEMS"] = "500"  # a job has a file: with all events in one, none could run beside another
+os.environ["DATA_WRITER__FILE_MAX_ITEMS"] = "500"  # ours: a job has a file, and with all events in one, none could run beside another
 os.environ["NORMALIZE__DATA_WRITER__FILE_MAX_ITEMS"] = "500"
 
 import dlt
