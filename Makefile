@@ -48,7 +48,7 @@ record: $(VENV)/.test ## play the cassettes anew: against real accounts where CA
 	$(BIN)/python -m tests.record
 
 bench: $(VENV)/.test $(BENCH_VENVS:%=bench/.venvs/%/.done) ## calrelay beside what people would use instead; BENCH=quick for a smoke test
-	PYTHONPATH=.:bench $(BIN)/python bench/run.py $(if $(filter quick,$(BENCH)),--quick)
+	$(BIN)/python -m bench.run $(if $(filter quick,$(BENCH)),--quick)
 
 bench-cluster: $(VENV)/.test ## 1,000 pipelines with 1, 2 and 4 workers on a PostgreSQL: passes a second, and how late; some 20 minutes
 	$(BIN)/python -m bench.cluster

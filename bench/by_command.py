@@ -10,7 +10,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from limits import AT_THE_LIMIT, EVEN, SPREAD, Load
+from bench.limits import AT_THE_LIMIT, EVEN, SPREAD, Load
 
 from calrelay.ports import TokenPair
 from calrelay.simulators.apptoto.simulator import ApptotoSimulator

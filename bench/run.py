@@ -6,13 +6,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import frugal
-import limits
-from by_command import load_on_postgresql
-from contenders_list import CALRELAY, CONTENDERS, Contender
-from data import write_rows
-from results import Results, write_results
-from trials import Measured, Server, a_folder, run
+from bench import frugal, limits
+from bench.by_command import load_on_postgresql
+from bench.contenders_list import CALRELAY, CONTENDERS, Contender
+from bench.data import write_rows
+from bench.results import Results, write_results
+from bench.trials import Measured, Server, a_folder, run
 
 HERE = Path(__file__).parent
 WORK = HERE / ".work"
@@ -53,7 +52,7 @@ def carry(results: Results, chosen: Sequence[Contender]) -> None:
                     results.first[latency].setdefault(contender.name, []).append(first)
                     results.second[latency].setdefault(contender.name, []).append(second)
         for contender in chosen:
-            results.killed[contender.name] = killed(contender, server, results.events)
+            results.interrupted[contender.name], results.killed[contender.name] = killed(contender, server, results.events)
         poison = server.books()["poison"]
         for contender in chosen:
             results.poisoned[contender.name] = once(contender, server, poison=poison)
@@ -87,12 +86,12 @@ def twice(contender: Contender, server: Server, latency: float) -> tuple[Measure
         return first, told(run(contender, server, folder))
 
 
-def killed(contender: Contender, server: Server, events: int) -> Measured:
-    """Kill a contender halfway and run it again; what is returned are the second run's figures, with both runs' requests."""
+def killed(contender: Contender, server: Server, events: int) -> tuple[Measured, Measured]:
+    """Kill a contender halfway and run it again; the second run's figures are with both runs' requests."""
     with a_folder(WORK, contender.name) as folder:
         server.begin(latency=SLOW)
-        run(contender, server, folder, kill_after=events // 2)
-        return told(run(contender, server, folder))
+        interrupted = told(run(contender, server, folder, kill_after=events // 2))
+        return interrupted, told(run(contender, server, folder))
 
 
 def told(measured: Measured) -> Measured:
@@ -100,7 +99,7 @@ def told(measured: Measured) -> Measured:
     print(
         f"{measured.name:>12}  exit {measured.exit_code}  {measured.work:6.2f} s work  {measured.startup:5.2f} s start-up"
         f"  {measured.cpu:6.2f} s CPU  {measured.peak:5.0f} MB"
-        f"  {measured.reads} reads  {measured.writes} writes  {measured.sent} sent  {measured.held} held",
+        f"  {measured.reads} reads  {measured.writes} writes  {measured.sent} sent, {measured.sent_again} again  {measured.held} held",
         flush=True,
     )
     return measured

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
-from contenders_list import VENVS, Contender
+from bench.contenders_list import VENVS, Contender
 
 POLL = 0.02  # seconds between two looks at a process
 PATIENCE = 600.0
@@ -20,7 +20,7 @@ PATIENCE = 600.0
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What one run cost and did. Seconds; `startup` until its first request, `work` from there to its end; `peak` in MiB, all processes."""
+    """What one run cost and did. Seconds; `startup` until its first request, `work` from there to its end; `peak` in MB, all processes."""
 
     name: str
     exit_code: int
@@ -31,6 +31,7 @@ class Measured:
     reads: int
     writes: int
     sent: int
+    sent_again: int
     held: int
     digest: str
 
@@ -106,18 +107,19 @@ def run(contender: Contender, server: Server, folder: Path, *, kill_after: int |
         reads=books["reads"],
         writes=books["writes"],
         sent=books["sent"],
+        sent_again=books["sent_again"],
         held=books["held"],
         digest=books["digest"],
     )
 
 
 def _note_peaks(session: int, peaks: dict[int, float]) -> None:
-    """Note the highest memory of each process of a session so far, in MiB (proc(5): VmHWM, in units of 1,024 bytes)."""
+    """Note the highest memory of each process of a session so far, in MB of 1,000,000 bytes (proc(5): VmHWM, in units of 1,024)."""
     for pid in _processes_of(session):
         with contextlib.suppress(OSError, StopIteration):
             lines = Path(f"/proc/{pid}/status").read_text().splitlines()
             line = next(line for line in lines if line.startswith("VmHWM"))
-            peaks[pid] = int(line.split()[1]) / 1024
+            peaks[pid] = int(line.split()[1]) * 1024 / 1_000_000
 
 
 def _processes_of(session: int) -> list[int]:

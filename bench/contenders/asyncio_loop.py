@@ -1,4 +1,4 @@
-"""The ceiling: pages and batches with eight in flight, over two clients, no state, no retries, nothing checked."""
+"""Pages and batches with eight in flight, over two clients, no state, no retries, nothing checked: the ceiling where answers take time."""
 
 import asyncio
 import sys
