@@ -50,7 +50,7 @@ record: $(VENV)/.test ## play the cassettes anew: against real accounts where CA
 bench: $(VENV)/.test $(BENCH_VENVS:%=bench/.venvs/%/.done) ## calrelay beside what people would use instead; BENCH=quick for a smoke test
 	$(BIN)/python -m bench.run $(if $(filter quick,$(BENCH)),--quick)
 
-bench-cluster: $(VENV)/.test ## 1,000 pipelines with 1, 2 and 4 workers on a PostgreSQL: passes a second, and how late; some 20 minutes
+bench-cluster: $(VENV)/.test ## 1,000 pipelines with 1, 2 and 4 workers on a PostgreSQL: passes a second, and how late; some 20 minutes, writes bench/CLUSTER.md
 	$(BIN)/python -m bench.cluster
 
 bench/.venvs/%/.done: requirements/bench-%.txt | $(BIN)/python
