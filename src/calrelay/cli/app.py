@@ -4,7 +4,6 @@ A command is loaded when it is called; its module stays light, so that `--help` 
 """
 
 import dataclasses
-import difflib
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -280,6 +279,8 @@ class _LazyGroup(TyperGroup):
         if row is not None:
             return row.load()
         if not ctx.resilient_parsing and not cmd_name.startswith("-"):
+            import difflib  # noqa: PLC0415 - only who mistypes needs it
+
             close = difflib.get_close_matches(cmd_name, self.list_commands(ctx), n=1)
             ctx.fail(f"There is no command {cmd_name!r}." + (f" Did you mean {close[0]!r}?" if close else ""))
         return None
