@@ -112,8 +112,9 @@ class _Pass:
             take_up_again(self._pipeline)
         if self._order.reach is not Reach.IDS:
             await self._pipeline.listen()
-        policy = await self._pipeline.policy(remember=not self._order.is_dry_run)
-        policy = dataclasses.replace(policy, is_rescoped=is_rescoped(self._pipeline))
+        policy = dataclasses.replace(
+            await self._pipeline.policy(remember=not self._order.is_dry_run), is_rescoped=is_rescoped(self._pipeline)
+        )
         if not self._order.is_dry_run:
             left_there = await look_for_latecomers(self._pipeline)
             self._untold = await resolve_unanswered(self._pipeline)
@@ -146,6 +147,7 @@ class _Pass:
         self._remember_whole_look(parked)
         if self._order.fills_batches:
             ready = self._fill_batches(ready, surveyor)
+        del surveyor  # and with it the ids that were seen and all that the target holds, as large as what is still to be sent
         if not self._order.adopts_only:
             interlude = self._interlude(policy, arrivals)
             applier = Applier(
