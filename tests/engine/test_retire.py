@@ -208,6 +208,33 @@ async def test_what_another_pipeline_was_told_to_leave_alone_is_created_by_appro
     assert [hold.kind for hold in bench.ledger.holds("hall")] == [HoldKind.CREATES]
 
 
+@pytest.mark.parametrize("is_retired", [True, False])
+async def test_what_was_ignored_after_another_pipeline_had_it_is_not_created_either(*, is_retired: bool) -> None:
+    """The external id is still claimed by the first one, which was deleted with all that it had."""
+    bench = await a_loaded_bench(4)
+    await delete_all(bench.pipeline)
+    end(whole(bench), "venue", clock=lambda: bench.now)
+    fresh = another(bench)
+    policy = await fresh.policy(remember=False)
+    decisions.take_up(bench.ledger, [policy.fresh_link(SourceId("4"))])
+    decisions.ignore(bench.ledger, "ms-4", clock=lambda: bench.now)
+    if is_retired:
+        release(whole(bench), "hall", clock=lambda: bench.now)
+    report = await run(another(bench, "third"))
+    assert (report.created, report.held) == (3, 0 if is_retired else 1)
+
+
+async def test_a_cancelled_booking_of_another_pipeline_is_not_asked_for_in_every_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = await a_loaded_bench(3)
+    bench.source.put(*(with_status(an_event(number), "LOST") for number in range(1, 4)))
+    await bench.sync()
+    await run(another(bench))
+    asked: list[ExternalId] = []
+    monkeypatch.setattr(bench.ledger, "link_by_external_id", asked.append)
+    await run(another(bench))
+    assert asked == []
+
+
 async def test_adopting_a_retired_pipeline_takes_its_events_up_again() -> None:
     bench = await a_loaded_bench()
     bench.source.put(*(an_event(i) for i in range(40, 80)))

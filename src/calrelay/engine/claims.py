@@ -37,12 +37,12 @@ class Claims:
         claim = self.of_another(source_id)
         return inherit(self._pipeline.ledger, claim.pipeline, self._policy.fresh_link(source_id)) if claim else None
 
-    def decision(self, source_id: SourceId) -> Link | None:
-        """Return what to begin with of an event that nobody has, and that its last owner was told to leave alone; else None."""
+    def decision(self, source_id: SourceId, link: Link | None) -> Link | None:
+        """Return what to begin with of an event that nobody has, and that another pipeline was told to leave alone; else None."""
         claim = self.of(source_id)
         if claim is None or not claim.is_free or claim.pipeline == self._policy.pipeline:
             return None
-        return inherit_decision(self._pipeline.ledger, claim.pipeline, self._policy.fresh_link(source_id))
+        return inherit_decision(self._pipeline.ledger, link or self._policy.fresh_link(source_id))
 
     def problem(self, source_id: SourceId, claim: Claim) -> Problem:
         """Say which two pipelines want an event, and how to part them."""

@@ -62,17 +62,25 @@ def inherit(ledger: Ledger, owner: str, heir: Link) -> Legacy | None:
     return Legacy(given_up=given_up, taken=taken)
 
 
-def inherit_decision(ledger: Ledger, owner: str, heir: Link) -> Link | None:
-    """Return what an heir begins with of an event that its last owner was told to leave alone before the target had it; else None.
+def inherit_decision(ledger: Ledger, heir: Link) -> Link | None:
+    """Return what an heir begins with of an event that another pipeline was told to leave alone, and the target has not; else None.
 
     What was decided in a retired pipeline goes on. One that is not may relay it again itself: somebody is to decide anew.
     """
-    left = _left_by(ledger, owner, heir)
-    if left is None or left.is_live or left.state is not State.IGNORED:
+    links = [link for link in ledger.link_by_external_id(heir.base_id) if link.pipeline != heir.pipeline and link.target == heir.target]
+    ignored = [link for link in links if link.state is State.IGNORED and not link.is_live]
+    if not ignored:
         return None
-    if not is_retired(ledger, owner):
+    left = next((link for link in ignored if is_retired(ledger, link.pipeline)), None)
+    if left is None:
         return dataclasses.replace(heir, let_in=True)
-    return dataclasses.replace(left, pipeline=heir.pipeline, source_id=heir.source_id, basis=Basis(zone_data="", mapping="", config=""))
+    return dataclasses.replace(
+        left,
+        pipeline=heir.pipeline,
+        source_id=heir.source_id,
+        generation=max(left.generation, heir.generation),
+        basis=Basis(zone_data="", mapping="", config=""),
+    )
 
 
 def _left_by(ledger: Ledger, owner: str, heir: Link) -> Link | None:

@@ -301,13 +301,15 @@ class Surveyor:
     def _inherited(self, event: Event, link: Link | None, claims: Claims) -> Link | None:
         """Take over an event that a retired pipeline left at the target, where this one wants it, or it was cancelled since.
 
-        So is what another was told to leave alone, of an event that this one does not know yet.
+        So is what another was told to leave alone, of an event of which this one has nothing.
         """
-        if self._policy.judge(event)[0] not in (Standing.WANTED, Standing.CANCELLED):
+        standing = self._policy.judge(event)[0]
+        if standing not in (Standing.WANTED, Standing.CANCELLED):
             return None
         legacy = claims.legacy(event.source_id)
         if legacy is None:
-            kept = claims.decision(event.source_id) if link is None else None
+            has_nothing = link is None or (link.state is State.SETTLED and link.wanted is None)
+            kept = claims.decision(event.source_id, link) if has_nothing and standing is Standing.WANTED else None
             return self._remembered(kept) if kept is not None and kept.is_hands_off else kept
         self._report.notes[f"taken over from pipeline {legacy.given_up.pipeline}"] += 1
         self.survey.changed.append(legacy.given_up)

@@ -10,6 +10,7 @@ from typing import Any, Self
 from sqlalchemy import Connection, Row, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from calrelay.errors import Busy
 from calrelay.state.database import Database
 from calrelay.state.file_locks import GLANCE, POLL_SECONDS
 from calrelay.state.holder import Holder, busy, this_process
@@ -84,7 +85,15 @@ class AdvisoryLock:
             return
         with contextlib.suppress(SQLAlchemyError):
             self.__exit__(None, None, None)
-        self.__enter__()
+        try:
+            self.__enter__()
+        except Busy:
+            if not self._is_our_own():  # the server has not seen yet that our connection is gone: it is taken again later
+                raise
+
+    def _is_our_own(self) -> bool:
+        holder, we = self.holder(), this_process(self._command, names_host=True)
+        return holder is not None and (holder.pid, holder.command) == (we.pid, we.command) and we.host.startswith(holder.host)
 
     def holder(self) -> Holder | None:
         """Return who holds the lock now, the first of several, or None."""
